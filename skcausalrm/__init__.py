@@ -1,0 +1,35 @@
+"""Unbiased reward models from noisy, self-selected user feedback.
+
+Importing the package is cheap: names are resolved on first use, and neither torch nor pandas
+nor matplotlib is imported before something needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ._version import __version__
+
+_HOMES = {
+    "CausalRewardClassifier": "reward",
+    "CausalRewardRegressor": "reward",
+    "ConversationEncoder": "embedding",
+    "NoiseTransitionEstimator": "noise",
+    "PropensityEstimator": "propensity",
+}
+_SUBPACKAGES = ("datasets", "embedding", "export", "heads", "metrics", "model_selection")
+
+__all__ = ["__version__", *_HOMES, *_SUBPACKAGES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _SUBPACKAGES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,145 @@
+"""Errors and warnings of this package.
+
+Every error inherits the built-in or scikit-learn one that a caller would already catch,
+and says in one sentence what was wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AbsentAnchorsWarning",
+    "AskedNonresponseWarning",
+    "ConstantEmbeddingWarning",
+    "ContinuousFeedbackWarning",
+    "ConversationError",
+    "ExportParityError",
+    "FeedbackFormatError",
+    "FeedbackValueError",
+    "FewFeedbackWarning",
+    "GroupsError",
+    "LowEffectiveSampleSizeWarning",
+    "MissingExtraError",
+    "ModelDirectoryError",
+    "NoFeedbackError",
+    "NoUnratedRowsWarning",
+    "NoiseRateError",
+    "PropensityClippedWarning",
+    "PropensityError",
+    "ProviderFallbackWarning",
+    "SharedGroupsWarning",
+    "SingleClassError",
+    "SkcausalrmWarning",
+    "TruncatedTextWarning",
+    "UnusedParameterError",
+    "VerifiedStratumWarning",
+]
+
+
+class FeedbackValueError(ValueError):
+    """Feedback, or a judgement in ``verified`` or ``imputation``, holds a value it cannot hold."""
+
+
+class NoFeedbackError(FeedbackValueError):
+    """No row carries feedback."""
+
+
+class SingleClassError(FeedbackValueError):
+    """All feedback is of one class, so nothing separates good from bad."""
+
+
+class NoiseRateError(ValueError):
+    """Flip rates outside [0, 1), or so large that feedback is no better than a coin."""
+
+
+class PropensityError(ValueError):
+    """Known propensities outside (0, 1]."""
+
+
+class GroupsError(ValueError):
+    """Groups that cannot be split: too few, or one that holds most rows."""
+
+
+class UnusedParameterError(ValueError):
+    """A parameter or column was given that the chosen method cannot use."""
+
+
+class ConversationError(ValueError):
+    """Text rows without the needed columns, or with an empty completion."""
+
+
+class FeedbackFormatError(ValueError):
+    """A feedback export that cannot be read as the format it is said to be."""
+
+
+class ModelDirectoryError(ValueError):
+    """A model directory that is incomplete, altered, or from a newer version."""
+
+
+class ExportParityError(RuntimeError):
+    """The exported file does not reproduce the fitted model, so it was not kept."""
+
+
+class MissingExtraError(ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str):
+        super().__init__(
+            f"{purpose} needs the package {package!r}: run "
+            f'`pip install "skcausalrm[{extra}]"`.'
+        )
+        self.package, self.extra, self.purpose = package, extra, purpose
+
+    def __reduce__(self):
+        return type(self), (self.package, self.extra, self.purpose)
+
+
+class SkcausalrmWarning(UserWarning):
+    """Base of all warnings of this package."""
+
+
+class PropensityClippedWarning(SkcausalrmWarning):
+    """Many propensities lie at the clipping threshold: overlap is poor."""
+
+
+class LowEffectiveSampleSizeWarning(SkcausalrmWarning):
+    """The weights leave an effective sample under a tenth of the rated rows."""
+
+
+class FewFeedbackWarning(SkcausalrmWarning):
+    """Fewer than 50 rated rows of a class."""
+
+
+class AbsentAnchorsWarning(SkcausalrmWarning):
+    """The extreme quantiles that give the flip rates are poorly determined."""
+
+
+class SharedGroupsWarning(SkcausalrmWarning):
+    """Groups occur in both training and test rows, so test scores are optimistic."""
+
+
+class AskedNonresponseWarning(SkcausalrmWarning):
+    """Over a fifth of the asked rows have no answer: the answers are self-selected again."""
+
+
+class ContinuousFeedbackWarning(SkcausalrmWarning):
+    """Noise settings were given for continuous feedback, which has no flips to correct."""
+
+
+class NoUnratedRowsWarning(SkcausalrmWarning):
+    """Every row is rated: there is nothing to correct selection with."""
+
+
+class VerifiedStratumWarning(SkcausalrmWarning):
+    """A kind of row (unrated, disliked, liked) that the logs hold has no verified row."""
+
+
+class TruncatedTextWarning(SkcausalrmWarning):
+    """Texts were longer than the encoder reads."""
+
+
+class ConstantEmbeddingWarning(SkcausalrmWarning):
+    """All rows of X are equal."""
+
+
+class ProviderFallbackWarning(SkcausalrmWarning):
+    """The requested onnxruntime provider is not usable, so another one runs."""
