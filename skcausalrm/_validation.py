@@ -1,0 +1,193 @@
+"""Checks that every estimator shares: feedback with NaN, weights, per-row columns."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _check_sample_weight
+
+from .exceptions import (
+    FeedbackValueError,
+    FewFeedbackWarning,
+    NoFeedbackError,
+    PropensityError,
+    SingleClassError,
+)
+
+
+class Feedback(NamedTuple):
+    """Feedback of n rows: values with NaN where there is none, and what kind they are."""
+
+    values: NDArray[np.float64]
+    observed: NDArray[np.bool_]
+    binary: bool
+
+
+def check_feedback(X, y) -> Feedback:
+    """Check y against X: floats, NaN where unrated, at least one rated row.
+
+    Raises
+    ------
+    FeedbackValueError
+        If y holds inf or has another length than X.
+    NoFeedbackError
+        If every value is NaN.
+    """
+    y = check_array(
+        column_or_1d(y, warn=True),
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        input_name="y",
+    )
+    if len(y) != X.shape[0]:
+        raise FeedbackValueError(
+            f"X has {X.shape[0]} rows and y has {len(y)}: give one value per row, "
+            f"NaN where there is no feedback."
+        )
+    if infinite := int(np.isinf(y).sum()):
+        raise FeedbackValueError(
+            f"y is infinite in {infinite} of {len(y)} rows: use NaN where there is no feedback."
+        )
+    observed = ~np.isnan(y)
+    if not observed.any():
+        raise NoFeedbackError(
+            f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
+            f"need a 0 or a 1."
+        )
+    rated = y[observed]
+    return Feedback(y, observed, bool(np.all((rated == 0) | (rated == 1))))
+
+
+def encode_labels(y) -> tuple[NDArray, NDArray[np.float64]]:
+    """Return the two classes and y as 0.0, 1.0 and NaN (no feedback: NaN or None).
+
+    Raises
+    ------
+    NoFeedbackError, SingleClassError, FeedbackValueError
+        If there are no, one, or more than two classes.
+    """
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind in "fc":
+        if infinite := int(np.isinf(y).sum()):
+            raise FeedbackValueError(
+                f"y is infinity in {infinite} of {len(y)} rows: use NaN where there is no feedback."
+            )
+        observed = ~np.isnan(y)
+    elif y.dtype.kind == "O":
+        observed = np.fromiter((v is not None and v == v for v in y), dtype=bool, count=len(y))
+    else:
+        observed = np.ones(len(y), dtype=bool)
+    if not observed.any():
+        raise NoFeedbackError(
+            f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
+            f"need a 0 or a 1."
+        )
+    classes, codes = np.unique(y[observed], return_inverse=True)
+    if len(classes) == 1:
+        raise SingleClassError(
+            f"All {observed.sum()} rated rows are of one class ({classes[0]!r}): "
+            f"two are needed to tell good from bad."
+        )
+    if len(classes) > 2:
+        shown = ", ".join(repr(value) for value in classes[:4].tolist())
+        raise FeedbackValueError(
+            f"Only binary classification is supported. The feedback must be 0, 1 or NaN, but "
+            f"{len(classes)} values were found ({shown}, ...): binarise it."
+        )
+    values = np.full(len(y), np.nan)
+    values[observed] = codes
+    return classes, values
+
+
+def check_two_classes(values: NDArray[np.float64], where: str = "rated rows") -> None:
+    """Raise if 0/1 feedback is of one class; warn under 50 rows of a class."""
+    rated = values[~np.isnan(values)]
+    positives = int(np.count_nonzero(rated == 1))
+    counts = {"0": len(rated) - positives, "1": positives}
+    for label, count in counts.items():
+        if count == 0:
+            raise SingleClassError(
+                f"All {len(rated)} {where} are of one class, none is {label}: "
+                f"two classes are needed to tell good from bad."
+            )
+    label, count = min(counts.items(), key=lambda item: item[1])
+    if count < 50:
+        warnings.warn(
+            f"Only {count} of the {len(rated)} {where} are {label}: with fewer than 50 rows of a "
+            f"class the reward is little more than a guess.",
+            FewFeedbackWarning,
+            stacklevel=3,
+        )
+
+
+def check_weights(sample_weight, X, y_length: int) -> NDArray[np.float64] | None:
+    """Return float64 weights or None; all zero is an error."""
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
+    )
+    if not weight.any():
+        raise ValueError(f"sample_weight is zero in all {y_length} rows: some must be positive.")
+    return weight
+
+
+def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> NDArray:
+    """Return a per-row column as float64 of shape (n_rows,)."""
+    values = check_array(
+        column_or_1d(values),
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite="allow-nan" if allow_nan else True,
+        input_name=name,
+    )
+    if len(values) != n_rows:
+        raise FeedbackValueError(
+            f"{name} has {len(values)} values for {n_rows} rows: give one value per row."
+        )
+    return values
+
+
+def check_asked(asked, n_rows: int) -> NDArray[np.bool_] | None:
+    """Return ``asked`` as bool, None if absent or nowhere True."""
+    if asked is None:
+        return None
+    asked = column_or_1d(asked)
+    check_consistent_length(asked, np.empty(n_rows))
+    if asked.dtype != bool and not np.isin(asked, (0, 1)).all():
+        raise FeedbackValueError("asked must be True or False in every row.")
+    asked = asked.astype(bool)
+    return asked if asked.any() else None
+
+
+def check_verified(verified, n_rows: int) -> NDArray[np.float64] | None:
+    """Return ``verified`` as 0, 1 and NaN, None if absent or NaN throughout."""
+    if verified is None:
+        return None
+    verified = check_column(verified, "verified", n_rows, allow_nan=True)
+    judged = verified[~np.isnan(verified)]
+    if len(judged) == 0:
+        return None
+    if wrong := int(np.count_nonzero((judged != 0) & (judged != 1))):
+        raise FeedbackValueError(
+            f"verified holds {wrong} values other than 0, 1 and NaN: a checked answer is good (1) "
+            f"or not (0)."
+        )
+    return verified
+
+
+def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
+    """Return known propensities; they must lie in (0, 1] and are never clipped."""
+    propensity = check_column(propensity, "propensity", n_rows)
+    if outside := int(np.count_nonzero((propensity <= 0) | (propensity > 1))):
+        raise PropensityError(
+            f"propensity lies outside (0, 1] in {outside} of {n_rows} rows: a known propensity is "
+            f"a probability, and rows that can never get feedback must be left out."
+        )
+    return propensity

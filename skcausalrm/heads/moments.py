@@ -1,0 +1,160 @@
+"""Second moments of X fold by fold: all that least squares needs to be fitted and tuned.
+
+One pass over X gives a Gram matrix per fold. The training part of a fold is the total minus that
+fold, so cross-validation over any number of penalties never reads X again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas
+
+__all__ = ["FoldMoments", "cross_products", "linear_scores"]
+
+_BLOCK_ROWS = 4096
+
+
+def row_blocks(X: NDArray, rows: NDArray[np.intp] | None) -> Iterator[tuple[NDArray, slice]]:
+    """Yield blocks of ``X[rows]`` and their places, through one buffer; all rows: views of X."""
+    n_rows = len(X) if rows is None else len(rows)
+    buffer = None
+    for start in range(0, n_rows, _BLOCK_ROWS):
+        place = slice(start, min(start + _BLOCK_ROWS, n_rows))
+        if rows is None:
+            yield X[place], place
+        else:
+            if buffer is None:
+                buffer = np.empty((min(_BLOCK_ROWS, n_rows), X.shape[1]), dtype=X.dtype)
+            block = buffer[: place.stop - place.start]
+            yield np.take(X, rows[place], axis=0, out=block, mode="clip"), place
+
+
+def linear_scores(X: NDArray, coef: NDArray, rows: NDArray[np.intp] | None = None) -> NDArray:
+    """Return ``X[rows] @ coef`` in float64, multiplied in the dtype of X."""
+    coef = coef.astype(X.dtype)
+    n_rows = len(X) if rows is None else len(rows)
+    scores = np.empty((n_rows, *coef.shape[1:]))
+    for block, place in row_blocks(X, rows):
+        scores[place] = block @ coef
+    return scores
+
+
+def cross_products(X: NDArray, values: NDArray, rows: NDArray[np.intp] | None = None) -> NDArray:
+    """Return ``X[rows].T @ values`` in float64, summed in float64 over blocks of rows."""
+    total = np.zeros((X.shape[1], *values.shape[1:]))
+    values = values.astype(X.dtype)
+    for block, place in row_blocks(X, rows):
+        total += block.T @ values[place]
+    return total
+
+
+class FoldMoments:
+    """Weighted Gram matrices of the rows of X, one per fold, about a common centre.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+        Not copied; gathered block by block.
+    fold : ndarray of shape (n,)
+        Fold of each row, 0 .. n_splits - 1.
+    n_splits : int
+    weight : ndarray of shape (n,) or None
+        Rows of weight 0 take no part; None counts each row once.
+
+    Attributes
+    ----------
+    rows : ndarray of int or None
+        Rows that take part, None for all.
+    weight : ndarray of shape (len(rows),)
+        Their weights.
+    center : ndarray of shape (d,)
+        About the mean of the rows, in the dtype of X; moments are of ``X - center``.
+    weight_sums : ndarray of shape (n_splits,)
+    sums : ndarray of shape (n_splits, d)
+        Weighted sums of the centred rows.
+    grams : list of ndarray of shape (d, d)
+        Weighted Gram matrices, in the dtype of X; only the lower triangle is filled.
+    total : ndarray of shape (d, d)
+        Their sum.
+    """
+
+    def __init__(self, X, fold, n_splits, weight=None):
+        self.X, self.n_splits = X, n_splits
+        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
+        n_rows = len(X) if self.rows is None else len(self.rows)
+        if weight is None:
+            self.weight = np.ones(n_rows)
+        else:
+            self.weight = weight if self.rows is None else weight[self.rows]
+        self.fold = fold if self.rows is None else fold[self.rows]
+        d = X.shape[1]
+        # Any shift near the mean keeps float32 sums exact enough; the rest is corrected exactly.
+        probe = X if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
+        mean = np.ones(len(probe), X.dtype) @ probe / X.dtype.type(len(probe))
+        self.center = mean
+        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
+        self.sums = np.zeros((n_splits, d))
+        self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
+        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
+        uniform = weight is None or bool(np.all(self.weight == 1))
+        by_fold = np.argsort(self.fold, kind="stable")
+        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
+        for k in range(n_splits):
+            members = by_fold[bounds[k] : bounds[k + 1]]
+            places = members if self.rows is None else self.rows[members]
+            for block, place in row_blocks(X, places):
+                block -= mean
+                if uniform:
+                    self.sums[k] += np.ones(len(block), X.dtype) @ block
+                else:
+                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
+                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
+                self.grams[k] = syrk(
+                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
+                )
+        self.total = self.grams[0].copy(order="F")
+        for gram in self.grams[1:]:
+            self.total += gram
+
+    @property
+    def mean_variance(self) -> float:
+        """Mean over columns of the weighted variance: the unit of the penalty."""
+        weight_sum = self.weight_sums.sum()
+        mean = self.sums.sum(axis=0) / weight_sum
+        trace = np.trace(self.total, dtype=np.float64) - weight_sum * (mean @ mean)
+        return float(max(trace / (weight_sum * len(mean)), np.finfo(self.X.dtype).tiny))
+
+    def target_moments(self, target: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        """Return per fold the weighted sums of ``(x - center) t``, of t and of t squared.
+
+        Parameters
+        ----------
+        target : ndarray of shape (n,)
+            Read where rows take part.
+        """
+        target = target if self.rows is None else target[self.rows]
+        weighted = self.weight * target
+        spread = np.zeros((len(target), self.n_splits))
+        spread[np.arange(len(target)), self.fold] = weighted
+        sums = np.bincount(self.fold, weighted, minlength=self.n_splits)
+        squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
+        cross = cross_products(self.X, spread, self.rows).T
+        return cross - np.outer(sums, self.center.astype(np.float64)), sums, squares
+
+    def training_gram(self, k: int | None, out: NDArray) -> NDArray:
+        """Write the uncentred Gram matrix of all folds but k (None: of all) into `out`."""
+        if k is None:
+            out[...] = self.total
+        else:
+            np.subtract(self.total, self.grams[k], out=out)
+        return out
+
+    def training_mean(self, k: int | None) -> tuple[float, NDArray]:
+        """Return weight and mean (about the centre) of all folds but k (None: of all)."""
+        weight_sum, total = self.weight_sums.sum(), self.sums.sum(axis=0)
+        if k is not None:
+            weight_sum, total = weight_sum - self.weight_sums[k], total - self.sums[k]
+        return float(weight_sum), total / max(weight_sum, np.finfo(float).tiny)

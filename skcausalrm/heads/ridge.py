@@ -1,0 +1,199 @@
+"""The default head: ridge regression in closed form, its penalty chosen out of fold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas, cho_solve, cholesky
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._validation import check_weights
+from ..crossfit import make_folds
+from .krylov import centred_product, solve_shifted
+from .moments import FoldMoments, linear_scores
+
+__all__ = ["PENALTIES", "RidgeFit", "RidgeHead", "fit_ridge"]
+
+# In units of the total weight times the mean variance of a column, so that neither the scale of X
+# nor the number of rows moves the best value far.
+PENALTIES = np.logspace(-4, 3, 29)
+
+
+class RidgeFit(NamedTuple):
+    """Linear models of all rows and of all folds but each."""
+
+    coef: NDArray[np.float64]
+    intercept: float
+    fold_coefs: NDArray[np.float64]  # (n_splits, d)
+    fold_intercepts: NDArray[np.float64]  # (n_splits,)
+    penalty: float
+    risks: NDArray[np.float64]  # (n_penalties,)
+
+
+def fit_ridge(
+    moments: FoldMoments,
+    target: NDArray,
+    penalties: NDArray = PENALTIES,
+    *,
+    folds_only: bool = False,
+) -> RidgeFit:
+    """Fit a ridge regression, its penalty chosen by squared error over the held-out folds.
+
+    Parameters
+    ----------
+    moments : FoldMoments
+        Shared by any number of targets.
+    target : ndarray of shape (n,)
+        Read where rows take part in `moments`.
+    penalties : ndarray, default=PENALTIES
+        Relative to total weight times mean variance.
+    folds_only : bool, default=False
+        Leave out the model of all rows (its `coef` is then the mean of the folds').
+
+    Returns
+    -------
+    RidgeFit
+        The intercept is not penalised.
+    """
+    K, d = moments.n_splits, len(moments.center)
+    cross, target_sums, target_squares = moments.target_moments(target)
+    unit = moments.mean_variance
+    work = np.empty_like(moments.total)
+    symm = blas.get_blas_funcs("symm", dtype=work.dtype)
+    paths = np.empty((K, d, len(penalties)))
+    intercepts = np.empty((K, len(penalties)))
+    risks = np.zeros(len(penalties))
+    for k in range(K):
+        weight_sum, mean = moments.training_mean(k)
+        target_sum = target_sums.sum() - target_sums[k]
+        rhs = cross.sum(axis=0) - cross[k] - target_sum * mean
+        product = centred_product(moments.training_gram(k, work), weight_sum, mean)
+        shifts = penalties * (unit * weight_sum)
+        b, residuals = solve_shifted(product, rhs, shifts, tol=1e-4)
+        a = target_sum / weight_sum - mean @ b
+        held_out = symm(1.0, moments.grams[k], b.astype(work.dtype), lower=1)
+        risks += (
+            target_squares[k]
+            - 2 * (a * target_sums[k] + cross[k] @ b)
+            + a * (a * moments.weight_sums[k] + 2 * (moments.sums[k] @ b))
+            + np.einsum("dp,dp->p", b, held_out, dtype=np.float64)
+        )
+        risks[residuals > 1e-2] = np.inf
+        paths[k], intercepts[k] = b, a
+    best = int(np.argmin(risks))
+    center = moments.center.astype(np.float64)
+    fold_coefs = paths[:, :, best]
+    fold_intercepts = intercepts[:, best] - fold_coefs @ center
+    if folds_only:
+        coef, intercept = fold_coefs.mean(axis=0), float(fold_intercepts.mean())
+    else:
+        del paths
+        weight_sum, mean = moments.training_mean(None)
+        rhs = cross.sum(axis=0) - target_sums.sum() * mean
+        A = moments.training_gram(None, work).astype(np.float64)
+        syr = blas.get_blas_funcs("syr", dtype=A.dtype)
+        A = syr(-weight_sum, mean, lower=1, a=A, overwrite_a=1)
+        A[np.diag_indices(d)] += penalties[best] * unit * weight_sum
+        factor = cholesky(A, lower=True, overwrite_a=True, check_finite=False)
+        coef = cho_solve((factor, True), rhs, check_finite=False)
+        intercept = float(target_sums.sum() / weight_sum - mean @ coef - center @ coef)
+    return RidgeFit(
+        coef,
+        intercept,
+        fold_coefs,
+        fold_intercepts,
+        float(penalties[best]),
+        risks / moments.weight_sums.sum(),
+    )
+
+
+def held_out_scores(X: NDArray, fold: NDArray, coefs: NDArray, intercepts: NDArray) -> NDArray:
+    """Return each row's score by the linear model of its fold: coefs (n_splits, d)."""
+    scores = linear_scores(X, coefs.T)
+    return scores[np.arange(len(X)), fold] + intercepts[fold]
+
+
+class RidgeHead(RegressorMixin, BaseEstimator):
+    """Ridge regression whose penalty is chosen by cross-validation at the price of one fit.
+
+    The objective is ``sum_i w_i (t_i - a - b'x_i)^2 + penalty * V * |b|^2`` with V the total
+    weight times the mean variance of a column; a pass over X gives the Gram matrix of each fold,
+    and all penalties of a fold come from one Krylov space of it.
+
+    Parameters
+    ----------
+    penalty : float or None, default=None
+        Relative penalty; None chooses among 29 values from 1e-4 to 1e3 by out-of-fold squared
+        error.
+    cv : int or splitter, default=5
+        Folds for that choice; equal rows of X share one.
+    random_state : int, RandomState or None, default=None
+        Which rows go into which fold.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (d,)
+    intercept_ : float
+    penalty_ : float
+        The penalty used.
+    cv_risk_ : ndarray of shape (n_penalties,)
+        Out-of-fold weighted mean squared error; inf where the solver did not converge.
+    fold_coefs_, fold_intercepts_ : ndarray of shape (n_splits, d) and (n_splits,)
+        The models of all folds but each, at that penalty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.heads import RidgeHead
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> head = RidgeHead(random_state=0).fit(X, X @ [1.0, 0.0, -1.0] + 2)
+    >>> head.coef_.round(2).tolist(), round(head.intercept_, 2)
+    ([1.0, 0.0, -1.0], 2.0)
+    """
+
+    def __init__(self, penalty=None, *, cv=5, random_state=None):
+        self.penalty = penalty
+        self.cv = cv
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None, *, groups=None):
+        """Fit on targets y, which may be any real numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), default=None
+        groups : array-like of shape (n,), default=None
+            Rows of one group share a fold.
+
+        Returns
+        -------
+        self
+        """
+        X, y = validate_data(
+            self, X, y, dtype=(np.float64, np.float32), y_numeric=True, ensure_min_samples=2
+        )
+        weight = check_weights(sample_weight, X, len(y))
+        folds = make_folds(X, y, groups, self.cv, self.random_state)
+        moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
+        return self.fit_moments(moments, y)
+
+    def fit_moments(self, moments: FoldMoments, target: NDArray):
+        """Fit on moments that are there already (see `FoldMoments`)."""
+        penalties = PENALTIES if self.penalty is None else np.array([float(self.penalty)])
+        fit = fit_ridge(moments, target, penalties)
+        self.coef_, self.intercept_ = fit.coef, fit.intercept
+        self.fold_coefs_, self.fold_intercepts_ = fit.fold_coefs, fit.fold_intercepts
+        self.penalty_, self.cv_risk_ = fit.penalty, fit.risks
+        self.n_features_in_ = len(fit.coef)
+        return self
+
+    def predict(self, X):
+        """Return ``X @ coef_ + intercept_``, shape (n,), float64."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        return linear_scores(X, self.coef_) + self.intercept_

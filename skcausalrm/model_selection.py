@@ -1,0 +1,137 @@
+"""Splitters that know feedback: groups stay together, unrated and rated rows are spread evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state, indexable
+
+from .exceptions import GroupsError
+
+__all__ = ["FeedbackStratifiedGroupKFold"]
+
+
+def feedback_strata(y) -> NDArray[np.intp]:
+    """Code feedback as 0 (none), 1 (negative) and 2 (positive); the cut is the mean if graded."""
+    y = np.asarray(y, dtype=np.float64)
+    observed = ~np.isnan(y)
+    cut = 0.5
+    if observed.any():
+        rated = y[observed]
+        cut = 0.5 if np.isin(rated, (0, 1)).all() else float(rated.mean())
+    return np.where(observed, 1 + (np.where(observed, y, 0) > cut), 0)
+
+
+def balanced_folds(
+    strata: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    n_splits: int,
+    rng: np.random.RandomState,
+) -> NDArray[np.intp]:
+    """Assign each group to a fold so that every stratum is spread evenly; return folds of rows.
+
+    Groups of equal composition are dealt out evenly at random, at once; what does not divide is
+    placed one by one, largest first, where its strata are fewest. The cost is one short step per
+    group of a composition of its own, not per row.
+    """
+    n_groups, n_strata = int(groups.max()) + 1, int(strata.max()) + 1
+    if n_groups < n_splits:
+        raise GroupsError(
+            f"{n_groups} group(s) cannot be split into {n_splits} folds (rows of one prompt, and "
+            f"rows with equal X, count as one group): lower cv to at most {n_groups}."
+        )
+    counts = np.bincount(groups * n_strata + strata, minlength=n_groups * n_strata)
+    counts = counts.reshape(n_groups, n_strata)
+    order = rng.permutation(n_groups)
+    _, kind = np.unique(counts[order], axis=0, return_inverse=True)
+    by_kind = np.argsort(kind.ravel(), kind="stable")
+    order, kind = order[by_kind], kind.ravel()[by_kind]
+    kind_sizes = np.bincount(kind)
+    within_kind = np.arange(n_groups) - np.repeat(np.cumsum(kind_sizes) - kind_sizes, kind_sizes)
+    dealt = within_kind < (kind_sizes // n_splits * n_splits)[kind]
+
+    fold = np.empty(n_groups, dtype=np.intp)
+    fold[order[dealt]] = within_kind[dealt] % n_splits
+    share = counts / np.maximum(counts.sum(axis=0), 1)
+    filled = np.zeros((n_splits, n_strata))
+    np.add.at(filled, fold[order[dealt]], share[order[dealt]])
+    rest = order[~dealt]
+    for group in rest[np.argsort(-share[rest].sum(axis=1), kind="stable")]:
+        load = filled @ share[group]
+        lightest = np.flatnonzero(load <= load.min() + 1e-12)
+        fold[group] = lightest[np.argmin(filled[lightest].sum(axis=1))]
+        filled[fold[group]] += share[group]
+    return fold[groups]
+
+
+class FeedbackStratifiedGroupKFold(BaseCrossValidator):
+    """K folds that keep groups together and spread {no feedback, 0, 1} evenly.
+
+    scikit-learn's stratified splitters refuse NaN, and its grouped ones know no strata. With
+    graded feedback the strata are: none, up to the mean, above the mean.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    random_state : int, RandomState or None, default=None
+        Which groups go where; None draws anew at each call of `split`.
+
+    Raises
+    ------
+    GroupsError
+        In `split`, if there are fewer groups than folds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.model_selection import FeedbackStratifiedGroupKFold
+    >>> y = np.array([1, 0, np.nan, np.nan] * 6)
+    >>> cv = FeedbackStratifiedGroupKFold(n_splits=3, random_state=0)
+    >>> for _, test in cv.split(np.zeros((24, 1)), y, groups=np.arange(24) // 2):
+    ...     print(len(test), np.isnan(y[test]).sum(), np.nansum(y[test]))
+    8 4 2.0
+    8 4 2.0
+    8 4 2.0
+    """
+
+    def __init__(self, n_splits=5, *, random_state=None):
+        self.n_splits = n_splits
+        self.random_state = random_state
+
+    def split(self, X, y=None, groups=None) -> Iterator[tuple[NDArray, NDArray]]:
+        """Yield train and test row numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Only its length is used.
+        y : array-like of shape (n,)
+            Feedback, NaN where there is none.
+        groups : array-like of shape (n,), default=None
+            Rows of one group share a fold; None makes each row its own.
+
+        Yields
+        ------
+        train, test : ndarray of int
+        """
+        if y is None:
+            raise ValueError("y is missing: the folds are spread over the feedback in it.")
+        X, y, groups = indexable(X, y, groups)
+        n_rows = len(y)
+        if groups is None:
+            codes = np.arange(n_rows)
+        else:
+            codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+        fold = balanced_folds(
+            feedback_strata(y), codes, self.n_splits, check_random_state(self.random_state)
+        )
+        for k in range(self.n_splits):
+            yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+    def get_n_splits(self, X=None, y=None, groups=None) -> int:
+        """Return the number of folds."""
+        return self.n_splits
