@@ -1,1 +1,6 @@
-"""(filled in by its own commit)"""
+"""Feedback logs: simulated ones with known truth, and loaders for those that tools export."""
+
+from ._embeddings import make_observational_feedback
+from ._mechanism import simulate_feedback
+
+__all__ = ["make_observational_feedback", "simulate_feedback"]

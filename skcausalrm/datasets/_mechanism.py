@@ -1,0 +1,236 @@
+"""How feedback comes about: who answers, and with which errors.
+
+One mechanism serves the generators of embeddings and of text, so that a setting means the same
+in both.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
+from sklearn.utils import Bunch, check_random_state, check_scalar
+
+from ..exceptions import NoiseRateError
+
+SELECTIONS = ("none", "x", "reward", "both", "u-shape", "complain")
+
+
+def make_generator(random_state: Any) -> np.random.Generator:
+    """A local generator from an int, a RandomState, a Generator or None."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if random_state is None:
+        return np.random.default_rng()
+    words = check_random_state(random_state).randint(2**31 - 1, size=4)
+    return np.random.default_rng([int(word) for word in words])
+
+
+def check_flip_rates(false_positive_rate: float, false_negative_rate: float) -> None:
+    rates = (false_positive_rate, false_negative_rate)
+    if not all(isinstance(rate, Real) and 0 <= rate < 1 for rate in rates) or sum(rates) >= 1:
+        raise NoiseRateError(
+            f"false_positive_rate={false_positive_rate!r} and "
+            f"false_negative_rate={false_negative_rate!r} must lie in [0, 1) and sum to less "
+            "than 1, since feedback is otherwise no better than a coin."
+        )
+
+
+def check_fraction(value: float, name: str, *, closed: str = "neither") -> None:
+    check_scalar(value, name, Real, min_val=0, max_val=1, include_boundaries=closed)
+
+
+def check_selection(selection: str) -> None:
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection={selection!r} is unknown; choose one of {SELECTIONS}.")
+
+
+def solve_intercept(score: np.ndarray, rate: float) -> float:
+    """The c for which the mean of sigmoid(score + c) is `rate`."""
+    center = np.log(rate / (1 - rate))
+    return float(
+        brentq(
+            lambda c: expit(score + c).mean() - rate,
+            center - score.max() - 1,
+            center - score.min() + 1,
+            xtol=1e-12,
+        )
+    )
+
+
+def scale_to_rate(weight: np.ndarray, rate: float) -> np.ndarray:
+    """min(1, k * weight), with the k that makes the mean exactly `rate`."""
+    ascending = np.sort(weight)
+    n = weight.size
+    n_capped = np.arange(n)[::-1]  # if all rows above this one reach the cap
+    k = (rate * n - n_capped) / np.cumsum(ascending)
+    solves = (k > 0) & (k * ascending <= 1 + 1e-12)
+    # The largest row that may stay under the cap; none may only if rate is 1.
+    factor = k[np.flatnonzero(solves)[-1]] if solves.any() else 1 / ascending[0]
+    return np.minimum(1.0, factor * weight)
+
+
+def flip(
+    rng: np.random.Generator,
+    reward: np.ndarray,
+    false_positive_rate: float,
+    false_negative_rate: float,
+) -> np.ndarray:
+    """The reward as a user logs it: 0 turns to 1 and 1 to 0 at the given rates."""
+    rate = np.where(reward == 1, false_negative_rate, false_positive_rate)
+    return np.where(rng.random(reward.size) < rate, 1 - reward, reward)
+
+
+def draw_feedback(
+    rng: np.random.Generator,
+    *,
+    logit: np.ndarray,
+    index: np.ndarray,
+    selection: str,
+    selection_strength: float,
+    false_positive_rate: float,
+    false_negative_rate: float,
+    observed_rate: float,
+    n_asked: int,
+    n_verified: int,
+) -> Bunch:
+    """Draw rewards from their logit, then who answers, then what they log.
+
+    Parameters
+    ----------
+    logit : ndarray of shape (n,)
+        Logit of P(r=1 given x).
+    index : ndarray of shape (n,)
+        Standardised function of x alone on which selection "x" and "both" works.
+    """
+    check_selection(selection)
+    check_fraction(selection_strength, "selection_strength", closed="right")
+    check_fraction(observed_rate, "observed_rate", closed="right")
+    check_flip_rates(false_positive_rate, false_negative_rate)
+    n = logit.size
+    for name, count in (("n_asked", n_asked), ("n_verified", n_verified)):
+        check_scalar(count, name, Integral, min_val=0, max_val=n)
+
+    # Thresholding a logistic latent strength gives reward ~ Bernoulli(sigmoid(logit)) exactly,
+    # and the strength says how strongly this user feels.
+    strength = logit + rng.logistic(size=n)
+    reward = (strength > 0).astype(np.float64)
+    by_x = 2 * np.tanh(index)
+    level = {
+        "none": np.zeros(n),
+        "x": by_x,
+        "reward": reward,
+        "both": by_x + reward,
+        "u-shape": 2 * np.tanh(np.abs(strength) / np.sqrt(logit.var() + np.pi**2 / 3)),
+        "complain": -reward,
+    }[selection]
+    propensity = scale_to_rate(selection_strength ** (level.max() - level), observed_rate)
+
+    asked = np.zeros(n, dtype=bool)
+    asked[rng.choice(n, size=n_asked, replace=False)] = True
+    answered = (rng.random(n) < propensity) | asked
+    logged = flip(rng, reward, false_positive_rate, false_negative_rate)
+    verified = np.full(n, np.nan)
+    checked = rng.choice(n, size=n_verified, replace=False)
+    verified[checked] = reward[checked]
+    return Bunch(
+        y=np.where(answered, logged, np.nan),
+        reward=reward,
+        probability=expit(logit),
+        propensity=propensity,
+        asked=asked,
+        verified=verified,
+        n_capped=int((propensity >= 1).sum()),
+    )
+
+
+def simulate_feedback(
+    reward: Any,
+    *,
+    alpha: float = 0.5,
+    false_positive_rate: float = 0.1,
+    false_negative_rate: float = 0.2,
+    observed_rate: float = 0.2,
+    random_state: Any = None,
+) -> Bunch:
+    """Simulate feedback on graded rewards by the published protocol.
+
+    The grade is rescaled to y in 1..5, answered with probability min(1, k alpha^(5 - y)), made
+    binary, and flipped. Selection depends on the grade itself, so features explain only a part
+    of it.
+
+    Parameters
+    ----------
+    reward : array-like of shape (n,)
+        Graded reward of every row, finite, with at least two levels.
+    alpha : float, default=0.5
+        Factor in (0, 1] by which each grade down is less likely to be answered; small is strong
+        selection, 1 none.
+    false_positive_rate, false_negative_rate : float, default=0.1 and 0.2
+        P(feedback 1 given reward 0) and P(feedback 0 given reward 1).
+    observed_rate : float, default=0.2
+        Mean propensity, in (0, 1]; k is solved for it, cap included.
+    random_state : int, RandomState, Generator or None, default=None
+        Source of the draws.
+
+    Returns
+    -------
+    Bunch
+        ``y`` (n,) feedback 1, 0 or NaN; ``reward`` (n,) the binary reward: 1 where the grade
+        exceeds the median of the list of levels that occur (not of the rows, so the share of
+        positives may be far from a half); ``propensity`` (n,) the true P(answer given grade);
+        ``n_capped`` the number of rows whose propensity is capped at 1.
+
+    Raises
+    ------
+    ValueError
+        If `reward` is not finite or has one level only, or a parameter is out of range.
+    NoiseRateError
+        If the flip rates do not lie in [0, 1) or sum to 1 or more.
+
+    Notes
+    -----
+    Steps 2 to 4 of the experiments of arXiv 2603.18736.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.datasets import simulate_feedback
+    >>> grade = np.repeat([0, 1, 2, 3, 4], 200)
+    >>> logs = simulate_feedback(grade, alpha=0.5, random_state=0)
+    >>> round(float(logs.propensity.mean()), 6)
+    0.2
+    >>> logs.reward.mean()  # grades 3 and 4 lie above the median level, 2
+    np.float64(0.4)
+    """
+    grade = np.asarray(reward, dtype=np.float64)
+    if grade.ndim != 1 or not np.isfinite(grade).all():
+        raise ValueError(
+            f"reward must be a finite array of shape (n,), got shape {grade.shape} with "
+            f"{int((~np.isfinite(grade)).sum())} values that are not finite."
+        )
+    levels = np.unique(grade)
+    if levels.size < 2:
+        raise ValueError(
+            f"reward has {levels.size} level(s) in {grade.size} rows: two are needed to tell "
+            "good from bad."
+        )
+    check_fraction(alpha, "alpha", closed="right")
+    check_fraction(observed_rate, "observed_rate", closed="right")
+    check_flip_rates(false_positive_rate, false_negative_rate)
+    rng = make_generator(random_state)
+
+    steps_down = 4 * (levels[-1] - grade) / (levels[-1] - levels[0])
+    propensity = scale_to_rate(alpha**steps_down, observed_rate)
+    binary = (grade > np.median(levels)).astype(np.float64)
+    logged = flip(rng, binary, false_positive_rate, false_negative_rate)
+    answered = rng.random(grade.size) < propensity
+    return Bunch(
+        y=np.where(answered, logged, np.nan),
+        reward=binary,
+        propensity=propensity,
+        n_capped=int((propensity >= 1).sum()),
+    )
