@@ -12,6 +12,7 @@ __all__ = [
     "ConstantEmbeddingWarning",
     "ContinuousFeedbackWarning",
     "ConversationError",
+    "EmbeddingCacheError",
     "ExportParityError",
     "FeedbackFormatError",
     "FeedbackValueError",
@@ -65,6 +66,10 @@ class UnusedParameterError(ValueError):
 
 class ConversationError(ValueError):
     """Text rows without the needed columns, or with an empty completion."""
+
+
+class EmbeddingCacheError(RuntimeError):
+    """The file of an embedding cache cannot be read or written."""
 
 
 class FeedbackFormatError(ValueError):
