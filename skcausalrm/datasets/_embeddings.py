@@ -19,7 +19,7 @@ from ._mechanism import (
 SIGNALS = {"weak": 1.1, "medium": 2.0, "strong": 3.8}
 _GROUP_SHARE = 0.7  # of the features' variance, shared by the rows of a group
 _PROMPT_EFFECT = 0.25  # of the score's variance, the group's own level
-_BLOCK_BYTES = 2**25
+_BLOCK_BYTES = 2**23
 
 
 def make_observational_feedback(

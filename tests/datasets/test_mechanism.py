@@ -149,6 +149,6 @@ def test_random_states():
     for state in (0, np.random.RandomState(0), np.random.default_rng(0)):
         assert make_generator(state).random() < 1
     assert make_generator(0).random() == make_generator(np.random.RandomState(0)).random()
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
     make_generator(None).random()
-    assert np.array_equal(before, np.random.get_state()[1])
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
