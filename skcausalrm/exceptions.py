@@ -15,6 +15,7 @@ __all__ = [
     "EmbeddingCacheError",
     "ExportParityError",
     "FeedbackFormatError",
+    "FeedbackImportWarning",
     "FeedbackValueError",
     "FewFeedbackWarning",
     "GroupsError",
@@ -124,6 +125,10 @@ class SharedGroupsWarning(SkcausalrmWarning):
 
 class AskedNonresponseWarning(SkcausalrmWarning):
     """Over a fifth of the asked rows have no answer: the answers are self-selected again."""
+
+
+class FeedbackImportWarning(SkcausalrmWarning):
+    """Scores of an export were superseded by later ones, or left out; the message counts them."""
 
 
 class ContinuousFeedbackWarning(SkcausalrmWarning):
