@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.validation import _check_sample_weight
 
+from ._sklearn_compat import check_sample_weight
 from .exceptions import (
     FeedbackValueError,
     FewFeedbackWarning,
@@ -27,6 +27,14 @@ class Feedback(NamedTuple):
     binary: bool
 
 
+def _check_length(X, y) -> None:
+    if len(y) != X.shape[0]:
+        raise FeedbackValueError(
+            f"X has {X.shape[0]} rows and y has {len(y)}: give one value per row, "
+            f"NaN where there is no feedback."
+        )
+
+
 def check_feedback(X, y) -> Feedback:
     """Check y against X: floats, NaN where unrated, at least one rated row.
 
@@ -37,6 +45,8 @@ def check_feedback(X, y) -> Feedback:
     NoFeedbackError
         If every value is NaN.
     """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None.")
     y = check_array(
         column_or_1d(y, warn=True),
         ensure_2d=False,
@@ -45,11 +55,7 @@ def check_feedback(X, y) -> Feedback:
         ensure_min_samples=0,
         input_name="y",
     )
-    if len(y) != X.shape[0]:
-        raise FeedbackValueError(
-            f"X has {X.shape[0]} rows and y has {len(y)}: give one value per row, "
-            f"NaN where there is no feedback."
-        )
+    _check_length(X, y)
     if infinite := int(np.isinf(y).sum()):
         raise FeedbackValueError(
             f"y is infinite in {infinite} of {len(y)} rows: use NaN where there is no feedback."
@@ -64,7 +70,7 @@ def check_feedback(X, y) -> Feedback:
     return Feedback(y, observed, bool(np.all((rated == 0) | (rated == 1))))
 
 
-def encode_labels(y) -> tuple[NDArray, NDArray[np.float64]]:
+def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
     """Return the two classes and y as 0.0, 1.0 and NaN (no feedback: NaN or None).
 
     Raises
@@ -72,7 +78,10 @@ def encode_labels(y) -> tuple[NDArray, NDArray[np.float64]]:
     NoFeedbackError, SingleClassError, FeedbackValueError
         If there are no, one, or more than two classes.
     """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None.")
     y = column_or_1d(y, warn=True)
+    _check_length(X, y)
     if y.dtype.kind in "fc":
         if infinite := int(np.isinf(y).sum()):
             raise FeedbackValueError(
@@ -126,15 +135,15 @@ def check_two_classes(values: NDArray[np.float64], where: str = "rated rows") ->
         )
 
 
-def check_weights(sample_weight, X, y_length: int) -> NDArray[np.float64] | None:
+def check_weights(sample_weight, X) -> NDArray[np.float64] | None:
     """Return float64 weights or None; all zero is an error."""
     if sample_weight is None:
         return None
-    weight = _check_sample_weight(
+    weight = check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
     )
     if not weight.any():
-        raise ValueError(f"sample_weight is zero in all {y_length} rows: some must be positive.")
+        raise ValueError(f"sample_weight is zero in all {len(weight)} rows: some must be positive.")
     return weight
 
 
@@ -191,3 +200,9 @@ def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
             f"a probability, and rows that can never get feedback must be left out."
         )
     return propensity
+
+
+def binary_only(tags):
+    """Mark scikit-learn tags of a classifier as binary; return them."""
+    tags.classifier_tags.multi_class = False
+    return tags

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from .exceptions import NoiseRateError
 
-__all__ = ["NEEDS", "RECIPES", "correct_labels"]
+__all__ = ["NEEDS", "RECIPES", "correct_labels", "effective_sample_size"]
 
 Array = NDArray[np.float64]
 Rates = tuple[float, float]
@@ -133,3 +133,33 @@ NEEDS: dict[str, frozenset[str]] = {
     "snips": frozenset({"rates", "propensity"}),
     "dr": frozenset({"rates", "propensity", "imputation"}),
 }
+
+
+def effective_sample_size(weight) -> float:
+    """Return ``(sum w)^2 / sum w^2``: how many equally weighted rows carry as much.
+
+    Parameters
+    ----------
+    weight : array-like of shape (n,)
+        Weights, not negative; rows of weight 0 do not count.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If no weight is positive.
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import effective_sample_size
+    >>> effective_sample_size([1, 1, 1, 1]), effective_sample_size([1, 0, 0, 0])
+    (4.0, 1.0)
+    """
+    weight = np.asarray(weight, dtype=np.float64)
+    total = weight.sum()
+    if not total > 0:
+        raise ValueError(f"None of the {weight.size} weights is positive.")
+    return float(total**2 / (weight**2).sum())

@@ -177,7 +177,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         X, y = validate_data(
             self, X, y, dtype=(np.float64, np.float32), y_numeric=True, ensure_min_samples=2
         )
-        weight = check_weights(sample_weight, X, len(y))
+        weight = check_weights(sample_weight, X)
         folds = make_folds(X, y, groups, self.cv, self.random_state)
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         return self.fit_moments(moments, y)
