@@ -25,9 +25,11 @@ __all__ = [
     "NoFeedbackError",
     "NoUnratedRowsWarning",
     "NoiseRateError",
+    "PredictionError",
     "PropensityClippedWarning",
     "PropensityError",
     "ProviderFallbackWarning",
+    "PseudoOutcomesError",
     "SharedGroupsWarning",
     "SingleClassError",
     "SkcausalrmWarning",
@@ -55,6 +57,14 @@ class NoiseRateError(ValueError):
 
 class PropensityError(ValueError):
     """Known propensities outside (0, 1]."""
+
+
+class PredictionError(ValueError):
+    """Predictions that a score cannot use: not finite, or not probabilities where they must be."""
+
+
+class PseudoOutcomesError(ValueError):
+    """Pseudo-outcomes that are not finite, cannot be matched to rows, or cannot be computed."""
 
 
 class GroupsError(ValueError):
