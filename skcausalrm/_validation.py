@@ -19,6 +19,10 @@ from .exceptions import (
 )
 
 
+# Embeddings keep their precision; float16 and whole numbers become float32.
+FLOATS = (np.float32, np.float64)
+
+
 class Feedback(NamedTuple):
     """Feedback of n rows: values with NaN where there is none, and what kind they are."""
 

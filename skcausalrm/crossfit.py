@@ -160,7 +160,7 @@ def cross_fit(
     folds: Folds,
     *,
     rows: NDArray[np.bool_],
-    sample_weight: NDArray | None,
+    fit_params: dict[str, NDArray] | None = None,
     predict: Callable[[Any, NDArray], NDArray],
     n_jobs: int | None = None,
 ) -> tuple[list[Any], NDArray[np.float64]]:
@@ -176,8 +176,8 @@ def cross_fit(
     folds : Folds
     rows : ndarray of bool, shape (n,)
         Rows that may be trained on.
-    sample_weight : ndarray of shape (n,) or None
-        Passed on only where given.
+    fit_params : dict of ndarray of shape (n,) or None
+        Per-row arguments of `fit`, cut to the training rows.
     predict : callable
         ``predict(fitted, X_of_fold) -> (n_fold,)``.
     n_jobs : int or None
@@ -192,8 +192,8 @@ def cross_fit(
     def one_fold(k):
         train = np.flatnonzero(rows & (folds.of_row != k))
         test = np.flatnonzero(folds.of_row == k)
-        weight = {} if sample_weight is None else {"sample_weight": sample_weight[train]}
-        fitted = clone(estimator).fit(X[train], y[train], **weight)
+        kwargs = {name: values[train] for name, values in (fit_params or {}).items()}
+        fitted = clone(estimator).fit(X[train], y[train], **kwargs)
         return fitted, test, predict(fitted, X[test])
 
     predictions = np.empty(len(X))

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
-from ._validation import binary_only, check_two_classes, check_weights, encode_labels
+from ._validation import FLOATS, binary_only, check_two_classes, check_weights, encode_labels
 from .crossfit import Folds, make_folds
 from .exceptions import AbsentAnchorsWarning
 from .heads.moments import FoldMoments
@@ -66,7 +66,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
     transition_matrix_ : ndarray of shape (2, 2)
         Row: true class, column: logged class.
     oof_probability_ : ndarray of shape (n,)
-        Out-of-fold s(x) of every training row; absent where both rates are known.
+        Out-of-fold s(x) of every training row, rated or not.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X has string column names.
@@ -150,7 +150,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
             If the rates, given or found, sum to 1 or more.
         """
         self._validate_params()
-        X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self.classes_, s = encode_labels(X, y)
         weight = check_weights(sample_weight, X)
         folds = make_folds(X, s, groups, self.cv, self.random_state)
@@ -283,7 +283,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """Return P(s given x, rated), the mean over the fold models, shape (n, 2)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
         p = self._model.predict(X)
         return np.column_stack([1 - p, p])
 

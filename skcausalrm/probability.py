@@ -209,7 +209,7 @@ def fit_probability(
             whole,
             folds,
             rows=rows,
-            sample_weight=sample_weight,
+            fit_params={} if sample_weight is None else {"sample_weight": sample_weight},
             predict=_log_odds,
             n_jobs=n_jobs,
         )

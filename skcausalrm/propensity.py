@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
-from ._validation import binary_only, check_weights, encode_labels
+from ._validation import FLOATS, binary_only, check_weights, encode_labels
 from .crossfit import Folds, make_folds
 from .exceptions import PropensityClippedWarning
 from .heads.moments import FoldMoments
@@ -132,7 +132,7 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
             If there are fewer groups than folds.
         """
         self._validate_params()
-        X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self.classes_, observed = encode_labels(X, y)
         weight = check_weights(sample_weight, X)
         folds = make_folds(X, observed, groups, self.cv, self.random_state)
@@ -179,7 +179,7 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
         New rows get the mean over the fold models.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
         p = self._model.predict(X)
         return np.column_stack([1 - p, p])
 

@@ -10,7 +10,7 @@ from scipy.linalg import blas, cho_solve, cholesky
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import check_weights
+from .._validation import FLOATS, check_weights
 from ..crossfit import make_folds
 from .krylov import centred_product, solve_shifted
 from .moments import FoldMoments, linear_scores
@@ -175,17 +175,17 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         self
         """
         X, y = validate_data(
-            self, X, y, dtype=(np.float64, np.float32), y_numeric=True, ensure_min_samples=2
+            self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2
         )
         weight = check_weights(sample_weight, X)
         folds = make_folds(X, y, groups, self.cv, self.random_state)
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         return self.fit_moments(moments, y)
 
-    def fit_moments(self, moments: FoldMoments, target: NDArray):
-        """Fit on moments that are there already (see `FoldMoments`)."""
+    def fit_moments(self, moments: FoldMoments, target: NDArray, *, folds_only: bool = False):
+        """Fit on moments that are there already (see `FoldMoments` and `fit_ridge`)."""
         penalties = PENALTIES if self.penalty is None else np.array([float(self.penalty)])
-        fit = fit_ridge(moments, target, penalties)
+        fit = fit_ridge(moments, target, penalties, folds_only=folds_only)
         self.coef_, self.intercept_ = fit.coef, fit.intercept
         self.fold_coefs_, self.fold_intercepts_ = fit.fold_coefs, fit.fold_intercepts
         self.penalty_, self.cv_risk_ = fit.penalty, fit.risks
@@ -195,5 +195,5 @@ class RidgeHead(RegressorMixin, BaseEstimator):
     def predict(self, X):
         """Return ``X @ coef_ + intercept_``, shape (n,), float64."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
         return linear_scores(X, self.coef_) + self.intercept_

@@ -1,0 +1,290 @@
+"""From logs to target and weight: flip rates, propensity and imputation, then a recipe."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from ._validation import Feedback, check_two_classes
+from .crossfit import Folds, cross_fit, make_folds
+from .exceptions import (
+    ContinuousFeedbackWarning,
+    FeedbackValueError,
+    LowEffectiveSampleSizeWarning,
+    NoUnratedRowsWarning,
+    UnusedParameterError,
+)
+from .heads.moments import FoldMoments
+from .heads.ridge import RidgeHead, held_out_scores
+from .noise import NoiseTransitionEstimator
+from .propensity import PropensityEstimator
+from .recipes import NEEDS, RECIPES, effective_sample_size
+
+__all__ = ["NuisanceSettings", "Nuisances", "fit_nuisances"]
+
+
+class NuisanceSettings(NamedTuple):
+    """What the user chose for the nuisances; None is the default of each."""
+
+    method: str
+    propensity_estimator: Any = None
+    noise_estimator: Any = None
+    imputation_estimator: Any = None
+    cv: Any = 5
+    random_state: Any = None
+    n_jobs: int | None = None
+
+
+class RowColumns(NamedTuple):
+    """Checked per-row extras of n rows, None where not given."""
+
+    groups: Any = None
+    sample_weight: NDArray | None = None
+    asked: NDArray[np.bool_] | None = None
+    propensity: NDArray | None = None
+    imputation: NDArray | None = None
+
+
+class Nuisances(NamedTuple):
+    """Target and weight of every row, and the fitted models behind them."""
+
+    target: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    rates: tuple[float, float]
+    propensity: NDArray[np.float64] | None
+    imputation: NDArray[np.float64] | None
+    effective_sample_size: float
+    propensity_estimator: Any
+    noise_estimator: Any
+    imputation_estimator: Any
+    moments: FoldMoments | None  # of all rows, where they were needed
+
+
+def check_usable(settings: NuisanceSettings, columns: RowColumns) -> None:
+    """Raise if a nuisance or column was given that the method does not read.
+
+    Raises
+    ------
+    UnusedParameterError
+    """
+    needs = NEEDS[settings.method]
+    for name, value, need in (
+        ("noise_estimator", settings.noise_estimator, "rates"),
+        ("propensity_estimator", settings.propensity_estimator, "propensity"),
+        ("imputation_estimator", settings.imputation_estimator, "imputation"),
+        ("propensity", columns.propensity, "propensity"),
+        ("imputation", columns.imputation, "imputation"),
+    ):
+        if value is not None and need not in needs:
+            users = ", ".join(repr(m) for m, uses in NEEDS.items() if need in uses)
+            raise UnusedParameterError(
+                f"{name} was given, but method={settings.method!r} does not use it: leave it out, "
+                f"or choose one of {users}."
+            )
+    if columns.propensity is not None and settings.propensity_estimator is not None:
+        raise UnusedParameterError(
+            "Both propensity and propensity_estimator were given, but known propensities replace "
+            "the estimate: leave one out."
+        )
+
+
+def fit_nuisances(
+    settings: NuisanceSettings, X: NDArray, feedback: Feedback, columns: RowColumns, folds: Folds
+) -> Nuisances:
+    """Fit what the method needs, out of fold, and apply its recipe.
+
+    Parameters
+    ----------
+    settings : NuisanceSettings
+    X : ndarray of shape (n, d)
+    feedback : Feedback
+    columns : RowColumns
+    folds : Folds
+        Shared by all default nuisances; one passed in with a `cv` of its own makes its own.
+
+    Returns
+    -------
+    Nuisances
+    """
+    check_usable(settings, columns)
+    needs, observed = NEEDS[settings.method], feedback.observed
+    rates, noise = (0.0, 0.0), None
+    if feedback.binary:
+        check_two_classes(feedback.values)
+    elif "rates" in needs:
+        if settings.method == "noise":
+            raise FeedbackValueError(
+                f"method='noise' corrects flips of 0/1 feedback, but {observed.sum()} rated rows "
+                f"hold other values: binarise them, or use 'naive' or 'dr'."
+            )
+        if settings.noise_estimator is not None:
+            warnings.warn(
+                "The feedback is not 0/1, so noise_estimator is not used: only the selection is "
+                "corrected.",
+                ContinuousFeedbackWarning,
+                stacklevel=4,
+            )
+    # Gram matrices of the rated rows serve s(x) and m(x); they go before those of all rows come.
+    rated = _SharedMoments(X, folds, observed, columns.sample_weight)
+    if "rates" in needs and feedback.binary:
+        noise = _fit_noise(settings, X, feedback.values, columns, folds, rated)
+        rates = noise.rates_
+    m, imputation = None, None
+    if "imputation" in needs:
+        t = (feedback.values - rates[0]) / (1 - rates[0] - rates[1])
+        imputation, m = _fit_imputation(settings, X, t, columns, folds, rated)
+    del rated
+    e, propensity = None, None
+    everyone = _SharedMoments(X, folds, None, columns.sample_weight)
+    if "propensity" in needs:
+        propensity, e = _fit_propensity(settings, X, observed, columns, folds, everyone)
+        if columns.asked is not None:
+            share = columns.asked.mean()
+            e = e + (1 - e) * share
+    if columns.imputation is not None:
+        m = _stack_imputation(m, columns.imputation, t, e, folds)
+    target, weight = RECIPES[settings.method](feedback.values, observed, e, m, rates)
+    ess = _effective_sample_size(observed, e, columns.sample_weight)
+    return Nuisances(
+        target, weight, rates, e, m, ess, propensity, noise, imputation, everyone.moments
+    )
+
+
+class _SharedMoments:
+    """Moments of some rows, computed at the first call and then shared."""
+
+    def __init__(self, X, folds: Folds, rows, sample_weight):
+        self.X, self.folds = X, folds
+        if rows is None:
+            self.weight = sample_weight
+        else:
+            self.weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
+        self.moments: FoldMoments | None = None
+
+    def get(self) -> FoldMoments:
+        if self.moments is None:
+            self.moments = FoldMoments(
+                self.X, self.folds.of_row, self.folds.n_splits, self.weight
+            )
+        return self.moments
+
+
+def _own_folds(estimator, X, labels, groups):
+    return make_folds(X, labels, groups, estimator.cv, estimator.random_state)
+
+
+def _fit_noise(settings, X, s, columns, folds, rated):
+    given = settings.noise_estimator
+    if isinstance(given, FrozenEstimator):
+        return given.estimator
+    if given is not None:
+        return clone(given).fit(X, s, groups=columns.groups, sample_weight=columns.sample_weight)
+    noise = NoiseTransitionEstimator(
+        cv=settings.cv, random_state=settings.random_state, n_jobs=settings.n_jobs
+    )
+    noise.classes_ = np.array([0.0, 1.0])
+    noise._fit_folds(X, s, folds, columns.sample_weight, rated.get())
+    noise.n_features_in_ = X.shape[1]
+    return noise
+
+
+def _fit_propensity(settings, X, observed, columns, folds, everyone):
+    given = settings.propensity_estimator
+    if columns.propensity is not None:
+        return None, columns.propensity
+    if observed.all():
+        warnings.warn(
+            f"All {len(observed)} rows are rated, so there is no selection to correct: keep the "
+            f"unrated rows of the log if there were any.",
+            NoUnratedRowsWarning,
+            stacklevel=5,
+        )
+        return None, np.ones(len(observed))
+    if isinstance(given, FrozenEstimator):
+        fitted = given.estimator
+        return fitted, (
+            fitted.predict_propensity(X)
+            if hasattr(fitted, "predict_propensity")
+            else fitted.predict_proba(X)[:, 1]
+        )
+    labels = observed.astype(np.float64)
+    if columns.asked is not None:
+        labels[columns.asked] = np.nan
+    if isinstance(given, PropensityEstimator):
+        propensity = clone(given)
+        propensity._validate_params()
+        shared = None
+        folds = _own_folds(propensity, X, labels, columns.groups)
+    else:
+        propensity = PropensityEstimator(
+            given, cv=settings.cv, random_state=settings.random_state, n_jobs=settings.n_jobs
+        )
+        shared = everyone.get() if given is None and columns.asked is None else None
+    propensity.classes_ = np.array([0, 1])
+    propensity._fit_folds(X, labels, folds, columns.sample_weight, shared)
+    propensity.n_features_in_ = X.shape[1]
+    return propensity, propensity.oof_propensity_
+
+
+def _fit_imputation(settings, X, t, columns, folds, rated):
+    """Regress the corrected label on x over the rated rows; return the model and out-of-fold m."""
+    given = settings.imputation_estimator
+    if isinstance(given, FrozenEstimator):
+        return given.estimator, np.asarray(given.predict(X), dtype=np.float64)
+    if given is None:
+        head = RidgeHead(cv=settings.cv, random_state=settings.random_state)
+        head.fit_moments(rated.get(), t, folds_only=True)
+        return head, held_out_scores(X, folds.of_row, head.fold_coefs_, head.fold_intercepts_)
+    observed = ~np.isnan(t)
+    weight = {} if columns.sample_weight is None else {"sample_weight": columns.sample_weight}
+    _, m = cross_fit(
+        given,
+        X,
+        t,
+        folds,
+        rows=observed,
+        fit_params=weight,
+        predict=lambda fitted, rows: fitted.predict(rows),
+        n_jobs=settings.n_jobs,
+    )
+    weight = {name: values[observed] for name, values in weight.items()}
+    return clone(given).fit(X[observed], t[observed], **weight), m
+
+
+def _stack_imputation(m, guess, t, e, folds: Folds):
+    """Combine m(x) and a guess from elsewhere by weighted least squares, out of fold.
+
+    The guess is calibrated, not trusted: one that says nothing gets a coefficient of about 0.
+    """
+    design = np.column_stack([np.ones(len(m)), m, guess])
+    observed = ~np.isnan(t)
+    weighted = design * (observed / e)[:, None]
+    combined = np.empty(len(m))
+    ridge = 1e-9 * np.eye(3)
+    for k in range(folds.n_splits):
+        train = observed & (folds.of_row != k)
+        gram = weighted[train].T @ design[train]
+        coef = np.linalg.solve(gram + np.trace(gram) * ridge, weighted[train].T @ t[train])
+        test = folds.of_row == k
+        combined[test] = design[test] @ coef
+    return combined
+
+
+def _effective_sample_size(observed, e, sample_weight) -> float:
+    weight = np.ones(len(observed)) if sample_weight is None else sample_weight
+    weight = weight[observed] if e is None else weight[observed] / e[observed]
+    ess = effective_sample_size(weight)
+    if ess < 0.1 * observed.sum():
+        warnings.warn(
+            f"The weights 1/propensity leave an effective sample of {ess:.0f} of "
+            f"{observed.sum()} rated rows: raise the clipping threshold, or collect feedback where "
+            f"it is rare.",
+            LowEffectiveSampleSizeWarning,
+            stacklevel=4,
+        )
+    return ess
