@@ -1,1 +1,21 @@
-"""(filled in by its own commit)"""
+"""Scores on feedback logs that agree with scores on clean labels; see ``docs/evaluation.md``."""
+
+from ..recipes import effective_sample_size
+from ._debiased import (
+    asked_score,
+    debiased_brier_score,
+    debiased_log_loss,
+    debiased_mse,
+    debiased_r2_score,
+    debiased_roc_auc_score,
+)
+
+__all__ = [
+    "asked_score",
+    "debiased_brier_score",
+    "debiased_log_loss",
+    "debiased_mse",
+    "debiased_r2_score",
+    "debiased_roc_auc_score",
+    "effective_sample_size",
+]

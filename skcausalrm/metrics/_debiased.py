@@ -1,0 +1,511 @@
+"""Scores of predictions against pseudo-outcomes: unbiased for the scores on clean labels.
+
+A pseudo-outcome z of a row has mean E[r given x] for the unseen reward r in {0, 1}. Every score
+here is linear in the labels, or a smooth function of such means, so z takes the label's place.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from .._validation import check_asked, check_column, check_weights
+from ..crossfit import check_groups
+from ..exceptions import (
+    AskedNonresponseWarning,
+    FeedbackValueError,
+    GroupsError,
+    NoFeedbackError,
+    PredictionError,
+    PseudoOutcomesError,
+    SingleClassError,
+)
+from ..recipes import correct_labels
+
+__all__ = [
+    "METRICS",
+    "asked_score",
+    "debiased_brier_score",
+    "debiased_log_loss",
+    "debiased_mse",
+    "debiased_r2_score",
+    "debiased_roc_auc_score",
+]
+
+Array = NDArray[np.float64]
+
+
+class _Sample(NamedTuple):
+    """Checked columns; rows of weight 0 are gone and weights sum to 1."""
+
+    z: Array
+    prediction: Array
+    weight: Array | float
+    groups: NDArray | None
+
+    def mean(self, values: Array) -> float:
+        return float(values.mean() if isinstance(self.weight, float) else values @ self.weight)
+
+    def standard_error(self, influence: Array) -> float:
+        """Standard error of a score whose deviation from the truth is the sum of `influence`."""
+        if self.groups is not None:
+            influence = np.bincount(self.groups, weights=influence).astype(np.float64, copy=False)
+        size = len(influence)
+        if size < 2:
+            raise GroupsError(
+                f"All {len(self.z)} rows are of one group, but a standard error needs at least "
+                f"two: leave groups out if rows are independent."
+            )
+        return float(np.sqrt(influence @ influence * (size / (size - 1))))
+
+
+def _finite(column: ArrayLike, name: str, error: type[ValueError], cure: str) -> Array:
+    values = np.asarray(column_or_1d(column), dtype=np.float64)
+    if len(values) == 0:
+        raise error(f"{name} has no rows: a score needs at least one.")
+    if bad := len(values) - int(np.count_nonzero(np.isfinite(values))):
+        raise error(f"{name} is NaN or infinite in {bad} of {len(values)} rows: {cure}.")
+    return values
+
+
+def _group_codes(groups, n_rows: int) -> NDArray[np.intp]:
+    if np.ndim(groups) != 1:
+        return check_groups(np.arange(n_rows)[:, None], groups)
+    import pandas as pd
+
+    check_consistent_length(groups, np.empty(n_rows))
+    codes, _ = pd.factorize(groups if hasattr(groups, "dtype") else np.asarray(groups))
+    if missing := int(np.count_nonzero(codes < 0)):
+        raise GroupsError(
+            f"groups is missing in {missing} of {n_rows} rows: give such rows an id of their own."
+        )
+    return codes
+
+
+def _check_sample(z, prediction, groups, sample_weight, return_std) -> _Sample:
+    z = _finite(
+        z,
+        "z",
+        PseudoOutcomesError,
+        "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback",
+    )
+    prediction = _finite(prediction, "prediction", PredictionError, "every row needs one")
+    if len(z) != len(prediction):
+        raise PseudoOutcomesError(
+            f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
+            f"of the predicted rows."
+        )
+    codes = None if groups is None or not return_std else _group_codes(groups, len(z))
+    weight = check_weights(sample_weight, z)
+    if weight is None:
+        return _Sample(z, prediction, 1 / len(z), codes)
+    if not weight.all():
+        kept = weight > 0
+        z, prediction, weight = z[kept], prediction[kept], weight[kept]
+        codes = None if codes is None else np.unique(codes[kept], return_inverse=True)[1]
+    return _Sample(z, prediction, weight / weight.sum(), codes)
+
+
+def _check_probabilities(prediction: Array, score: str) -> None:
+    if outside := int(np.count_nonzero((prediction < 0) | (prediction > 1))):
+        raise PredictionError(
+            f"prediction lies outside [0, 1] in {outside} of {len(prediction)} rows, but the "
+            f"{score} is defined for probabilities only: clip them, or score mse or r2."
+        )
+
+
+def _squared_error(sample: _Sample) -> Array:
+    return sample.prediction * (sample.prediction - 2 * sample.z) + sample.z
+
+
+def _mean_score(sample: _Sample, values: Array, return_std: bool) -> float | tuple[float, float]:
+    score = sample.mean(values)
+    if not return_std:
+        return score
+    return score, sample.standard_error(sample.weight * (values - score))
+
+
+def debiased_mse(
+    z, prediction, *, groups=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Mean squared error against the unseen reward, ``mean(f^2 - 2 f z + z)``.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,)
+        Pseudo-outcomes, as `pseudo_outcomes` makes them; they may lie outside [0, 1].
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x), f; any finite number.
+    groups : array-like of shape (n,) or (n, 2), default=None
+        Prompt ids, or prompt and user ids, of rows that are not independent; used by the standard
+        error alone. None: every row is independent of the others.
+    sample_weight : array-like of shape (n,), default=None
+        Rows of weight 0 do not count.
+    return_std : bool, default=False
+        Also return the standard error.
+
+    Returns
+    -------
+    score : float
+        It may be negative on few rows, where z lies outside [0, 1].
+    std : float
+        Standard error clustered by group; only with ``return_std=True``.
+
+    Raises
+    ------
+    PseudoOutcomesError, PredictionError
+        If a value is not finite, or the lengths differ.
+    GroupsError
+        If a standard error is asked for and all rows are of one group.
+
+    Notes
+    -----
+    ``E[(f - r)^2] = E[f^2 - 2 f r + r]`` for r in {0, 1}, linear in r, so z may take its place:
+    unlike the mean of (f - z)^2, the result does not contain the noise of z. It holds for binary
+    rewards only: a continuous reward needs a pseudo-outcome of r^2 as well. The standard error
+    takes the nuisances behind z as fixed.
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_mse
+    >>> round(debiased_mse([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)  # labels as z: as usual
+    0.055
+    >>> round(debiased_mse([-0.1, 1.2, 1.1, 0.0], [0.2, 0.6, 0.9, 0.1]), 3)
+    0.01
+    """
+    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    return _mean_score(sample, _squared_error(sample), return_std)
+
+
+def debiased_brier_score(
+    z, prediction, *, groups=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Brier score against the unseen reward: `debiased_mse` of predicted probabilities.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,)
+        Pseudo-outcomes; they may lie outside [0, 1].
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x), in [0, 1].
+    groups, sample_weight, return_std
+        As in `debiased_mse`.
+
+    Returns
+    -------
+    score : float
+    std : float
+        Standard error; only with ``return_std=True``.
+
+    Raises
+    ------
+    PseudoOutcomesError, PredictionError, GroupsError
+        As in `debiased_mse`, and if a prediction lies outside [0, 1].
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_brier_score
+    >>> round(debiased_brier_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)
+    0.055
+    """
+    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    _check_probabilities(sample.prediction, "Brier score")
+    return _mean_score(sample, _squared_error(sample), return_std)
+
+
+def debiased_log_loss(
+    z, prediction, *, groups=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Log loss against the unseen reward, ``-mean(z log f + (1 - z) log(1 - f))``.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,)
+        Pseudo-outcomes; they may lie outside [0, 1].
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x), f, in [0, 1]. As in scikit-learn, f is kept off 0 and 1 by the
+        machine epsilon of its dtype, so a sure and wrong prediction costs about 36 (float64) or
+        16 (float32), and a sure one at z > 1 earns as much per unit: prefer calibrated f.
+    groups, sample_weight, return_std
+        As in `debiased_mse`.
+
+    Returns
+    -------
+    score : float
+    std : float
+        Standard error; only with ``return_std=True``.
+
+    Raises
+    ------
+    PseudoOutcomesError, PredictionError, GroupsError
+        As in `debiased_mse`, and if a prediction lies outside [0, 1].
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_log_loss
+    >>> round(debiased_log_loss([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 4)
+    0.2362
+    """
+    dtype = np.asarray(prediction).dtype
+    eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
+    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    _check_probabilities(sample.prediction, "log loss")
+    f = np.clip(sample.prediction, eps, 1 - eps)
+    values = sample.z * (np.log1p(-f) - np.log(f)) - np.log1p(-f)
+    return _mean_score(sample, values, return_std)
+
+
+def debiased_r2_score(
+    z, prediction, *, groups=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Share of the unseen reward's variance that is explained, ``1 - mse / (mu (1 - mu))``.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,)
+        Pseudo-outcomes; they may lie outside [0, 1]. ``mu`` is their mean.
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x); any finite number.
+    groups, sample_weight, return_std
+        As in `debiased_mse`.
+
+    Returns
+    -------
+    score : float
+        1 is perfect, 0 as good as predicting mu everywhere.
+    std : float
+        Standard error, by the delta method on mse and mu; only with ``return_std=True``.
+
+    Raises
+    ------
+    SingleClassError
+        If mu lies outside (.01, .99): there is next to no variance to explain.
+    PseudoOutcomesError, PredictionError, GroupsError
+        As in `debiased_mse`.
+
+    Notes
+    -----
+    ``mu (1 - mu)`` is the variance of a binary reward, free of the noise that the variance of z
+    contains.
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_r2_score
+    >>> round(debiased_r2_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)
+    0.78
+    >>> score, std = debiased_r2_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1], return_std=True)
+    >>> round(std, 3)
+    0.143
+    """
+    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    mu = sample.mean(sample.z)
+    if not 0.01 < mu < 0.99:
+        raise SingleClassError(
+            f"The mean of z over {len(sample.z)} rows is {mu:.4g}, but R2 needs it within "
+            f"(.01, .99): nearly all rewards are of one class, so score mse or log_loss instead."
+        )
+    error = _squared_error(sample)
+    mse, variance = sample.mean(error), mu * (1 - mu)
+    score = 1 - mse / variance
+    if not return_std:
+        return score
+    slope = mse * (1 - 2 * mu) / variance**2
+    influence = slope * (sample.z - mu) - (error - mse) / variance
+    return score, sample.standard_error(sample.weight * influence)
+
+
+def debiased_roc_auc_score(
+    z, prediction, *, groups=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Chance that a good row is ranked above a bad one, by weighted pairs.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,)
+        Pseudo-outcomes; they may lie outside [0, 1].
+    prediction : array-like of shape (n,)
+        Any score that ranks; ties count one half.
+    groups, sample_weight, return_std
+        As in `debiased_mse`. A pair weighs the product of its two weights.
+
+    Returns
+    -------
+    score : float
+        On few rows it may leave [0, 1], where z does.
+    std : float
+        Standard error, by the Hajek projection; only with ``return_std=True``.
+
+    Raises
+    ------
+    SingleClassError
+        If z says that no row is good, or none bad.
+    PseudoOutcomesError, PredictionError, GroupsError
+        As in `debiased_mse`.
+
+    Notes
+    -----
+    The ratio of two sums over ordered pairs i != j, ::
+
+        sum z_i (1 - z_j) (1[f_i > f_j] + 1/2 1[f_i = f_j])  /  sum z_i (1 - z_j)
+
+    A row is not paired with itself: r (1 - r) is 0, but z (1 - z) is not, even in the mean. So,
+    unless z is 0 or 1, doubling a weight is not quite the same as repeating a row. One sort and
+    cumulative sums: O(n log n).
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_roc_auc_score
+    >>> debiased_roc_auc_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.6])
+    0.875
+    """
+    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    order = np.argsort(sample.prediction)
+    ranked = sample.prediction[order]
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # of each run of ties
+    sizes = np.diff(np.r_[first, len(ranked)])
+    weight = sample.weight if isinstance(sample.weight, float) else sample.weight[order]
+    good, bad = weight * sample.z[order], weight * (1 - sample.z[order])
+    total_good, total_bad = good.sum(), bad.sum()
+    itself = good * bad
+    pairs = total_good * total_bad - itself.sum()
+    if min(total_good, total_bad, pairs) <= 0:
+        raise SingleClassError(
+            f"The mean of z over {len(ranked)} rows is {total_good:.4g}, which leaves no pair of a "
+            f"good and a bad row to rank: AUROC needs rows of both classes."
+        )
+    good_ties, bad_ties = np.add.reduceat(good, first), np.add.reduceat(bad, first)
+    bad_below = np.repeat(np.cumsum(bad_ties) - bad_ties / 2, sizes)
+    concordant = good * bad_below - itself / 2
+    score = float(concordant.sum() / pairs)
+    if not return_std:
+        return score
+    good_above = total_good - np.repeat(np.cumsum(good_ties) - good_ties / 2, sizes)
+    concordant += bad * good_above - itself / 2
+    influence = np.empty_like(good)
+    influence[order] = (
+        concordant - score * (good * total_bad + bad * total_good - 2 * itself)
+    ) / pairs
+    return score, sample.standard_error(influence)
+
+
+class Metric(NamedTuple):
+    """A debiased score and 1 if greater is better, else -1."""
+
+    function: Callable[..., float | tuple[float, float]]
+    sign: int
+
+
+METRICS = {
+    "r2": Metric(debiased_r2_score, 1),
+    "mse": Metric(debiased_mse, -1),
+    "log_loss": Metric(debiased_log_loss, -1),
+    "brier": Metric(debiased_brier_score, -1),
+    "roc_auc": Metric(debiased_roc_auc_score, 1),
+}
+
+
+def check_metric(metric: str) -> Metric:
+    """Return the metric of that name, or say which there are."""
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
+    return METRICS[metric]
+
+
+def asked_score(
+    metric,
+    y,
+    prediction,
+    asked,
+    *,
+    false_positive_rate,
+    false_negative_rate,
+    groups=None,
+    sample_weight=None,
+    return_std=False,
+) -> float | tuple[float, float]:
+    """Score on the rows that were asked at random: no model of selection is needed.
+
+    Only flips are left to correct, so z is ``(y - fpr) / (1 - fpr - fnr)`` on asked rows with an
+    answer; all other rows are left out.
+
+    Parameters
+    ----------
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc"}
+        The score, as the function of that name defines it: losses are not negated.
+    y : array-like of shape (n,)
+        Feedback: 0, 1, or NaN where there is none.
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x); for "roc_auc" any score that ranks.
+    asked : array-like of bool, shape (n,)
+        Rows drawn at random whose feedback was asked for, not volunteered.
+    false_positive_rate, false_negative_rate : float
+        P(y=1 given r=0) and P(y=0 given r=1); 0 and 0 where answers are trusted.
+    groups, sample_weight, return_std
+        As in `debiased_mse`.
+
+    Returns
+    -------
+    score : float
+    std : float
+        Standard error, flip rates taken as known; only with ``return_std=True``.
+
+    Raises
+    ------
+    NoFeedbackError
+        If no asked row has an answer.
+    FeedbackValueError
+        If an answer is neither 0 nor 1.
+    NoiseRateError
+        If the rates are not probabilities with a sum below 1.
+
+    Warns
+    -----
+    AskedNonresponseWarning
+        If over a fifth of the asked rows have no answer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.metrics import asked_score
+    >>> y, asked = [1, 0, np.nan, 1, 1, 0], [True, True, False, True, False, True]
+    >>> f = [0.9, 0.2, 0.5, 0.7, 0.6, 0.4]
+    >>> round(asked_score("mse", y, f, asked, false_positive_rate=0, false_negative_rate=0), 3)
+    0.075
+    """
+    function = check_metric(metric).function
+    prediction = column_or_1d(prediction)
+    n_rows = len(prediction)
+    y = check_column(y, "y", n_rows, allow_nan=True)
+    asked = check_asked(asked, n_rows)
+    n_asked = 0 if asked is None else int(asked.sum())
+    answered = np.zeros(n_rows, bool) if asked is None else asked & ~np.isnan(y)
+    if not answered.any():
+        raise NoFeedbackError(
+            f"None of the {n_asked} asked rows (of {n_rows}) has an answer in y: at least some "
+            f"must hold a 0 or a 1."
+        )
+    if other := int(np.count_nonzero((y[answered] != 0) & (y[answered] != 1))):
+        raise FeedbackValueError(
+            f"y is neither 0 nor 1 in {other} of {answered.sum()} asked rows with an answer: "
+            f"binarise it."
+        )
+    silent = n_asked - int(answered.sum())
+    if silent > n_asked / 5:
+        warnings.warn(
+            f"{silent} of {n_asked} asked rows have no answer, so those that have one chose to "
+            f"give it: the score is of such rows, not of all.",
+            AskedNonresponseWarning,
+            stacklevel=2,
+        )
+    return function(
+        correct_labels(y[answered], (false_positive_rate, false_negative_rate)),
+        prediction[answered],
+        groups=None if groups is None else np.asarray(groups)[answered],
+        sample_weight=None if sample_weight is None else np.asarray(sample_weight)[answered],
+        return_std=return_std,
+    )
