@@ -1,0 +1,257 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from skcausalrm import metrics as m
+from skcausalrm.exceptions import (
+    AskedNonresponseWarning,
+    FeedbackValueError,
+    GroupsError,
+    NoFeedbackError,
+    NoiseRateError,
+    PredictionError,
+    PseudoOutcomesError,
+    SingleClassError,
+)
+from skcausalrm.metrics._debiased import METRICS
+
+SCORES = [metric.function for metric in METRICS.values()]
+
+
+@st.composite
+def labelled(draw):
+    """Labels of both classes, predictions with many ties, weights (some zero) or none."""
+    n = draw(st.integers(4, 40))
+    r = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
+    f = np.array(draw(st.lists(st.integers(0, 10), min_size=n, max_size=n))) / 10
+    weight = draw(
+        st.none() | st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=n, max_size=n)
+    )
+    weight = None if weight is None else np.array(weight)
+    w = np.ones(n) if weight is None else weight
+    assume(w.sum() > 0 and 0.02 < np.average(r, weights=w) < 0.98)
+    return r, f, weight
+
+
+@given(labelled())
+@settings(max_examples=150, deadline=None)
+def test_equal_scikit_learn_on_complete_labels(data):
+    r, f, w = data
+    kw = {"sample_weight": w}
+    assert m.debiased_mse(r, f, **kw) == pytest.approx(sk.mean_squared_error(r, f, **kw))
+    assert m.debiased_brier_score(r, f, **kw) == pytest.approx(sk.brier_score_loss(r, f, **kw))
+    assert m.debiased_log_loss(r, f, **kw) == pytest.approx(sk.log_loss(r, f, labels=[0, 1], **kw))
+    assert m.debiased_roc_auc_score(r, f, **kw) == pytest.approx(sk.roc_auc_score(r, f, **kw))
+    assert m.debiased_r2_score(r, f, **kw) == pytest.approx(sk.r2_score(r, f, **kw), abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_loss_of_sure_and_wrong_predictions_equals_scikit_learn(dtype):
+    r, f = np.array([0, 1, 1]), np.array([1, 0, 1], dtype)
+    assert m.debiased_log_loss(r, f) == pytest.approx(sk.log_loss(r, f), rel=1e-3)
+
+
+def pseudo_outcomes_of(rng, r):
+    """DR-like pseudo-outcomes: unbiased for r, far outside [0, 1] on rated rows."""
+    e = rng.uniform(0.2, 0.8, len(r))
+    s = np.where(rng.random(len(r)) < np.where(r == 1, 0.2, 0.1), 1 - r, r)
+    return 0.4 + (rng.random(len(r)) < e) * ((s - 0.1) / 0.7 - 0.4) / e
+
+
+def test_roc_auc_and_its_error_are_the_sums_over_pairs():
+    rng = np.random.default_rng(0)
+    n = 60
+    f = rng.integers(0, 8, n) / 8
+    r = (rng.random(n) < f).astype(float)
+    z, w, g = pseudo_outcomes_of(rng, r), rng.uniform(0.5, 2, n), rng.integers(0, 20, n)
+    kernel = np.where(f[:, None] > f, 1.0, np.where(f[:, None] == f, 0.5, 0.0))
+    pairs = np.outer(w * z, w * (1 - z))
+    np.fill_diagonal(pairs, 0)
+    auc = (pairs * kernel).sum() / pairs.sum()
+    centred = pairs * (kernel - auc) / pairs.sum()
+    influence = centred.sum(axis=0) + centred.sum(axis=1)
+    by_group = np.array([influence[g == k].sum() for k in np.unique(g)])
+    std = np.sqrt((by_group**2).sum() * len(by_group) / (len(by_group) - 1))
+    assert m.debiased_roc_auc_score(
+        z, f, sample_weight=w, groups=g, return_std=True
+    ) == pytest.approx((auc, std))
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_standard_error_is_the_jackknife_over_groups(score):
+    rng = np.random.default_rng(1)
+    n, n_groups = 3000, 300
+    g = rng.integers(0, n_groups, n)
+    f = rng.uniform(0.05, 0.95, n).round(2)
+    z = pseudo_outcomes_of(rng, (rng.random(n) < f).astype(float))
+    w = rng.uniform(0.5, 2, n)
+    value, std = score(z, f, groups=g, sample_weight=w, return_std=True)
+    left_out = np.array(
+        [score(z[g != k], f[g != k], sample_weight=w[g != k]) for k in range(n_groups)]
+    )
+    jackknife = np.sqrt((n_groups - 1) * ((left_out - left_out.mean()) ** 2).mean())
+    assert std == pytest.approx(jackknife, rel=0.03)
+    assert value == pytest.approx(left_out.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_weights(score):
+    rng = np.random.default_rng(2)
+    f = rng.uniform(0.1, 0.9, 500).round(2)
+    r = (rng.random(500) < f).astype(float)
+    z, g = pseudo_outcomes_of(rng, r), np.arange(500) // 2
+    plain = score(z, f, groups=g, return_std=True)
+    assert score(z, f, groups=g, sample_weight=np.full(500, 3.0), return_std=True) == pytest.approx(
+        plain
+    )
+    twice = np.where(np.arange(500) < 100, 2.0, 1.0)
+    repeated = np.r_[np.arange(500), np.arange(100)]
+    assert score(r, f, groups=g, sample_weight=twice, return_std=True) == pytest.approx(
+        score(r[repeated], f[repeated], groups=g[repeated], return_std=True)
+    )
+    half = np.arange(500) < 250
+    assert score(
+        z, f, groups=g, sample_weight=half.astype(float), return_std=True
+    ) == pytest.approx(score(z[half], f[half], groups=g[half], return_std=True))
+
+
+def test_groups_of_any_kind_give_the_same_error():
+    rng = np.random.default_rng(3)
+    g = rng.integers(0, 40, 400)
+    z, f = rng.normal(0.5, 1, 400), rng.random(400)
+    expected = m.debiased_mse(z, f, groups=g, return_std=True)
+    names = np.array([f"prompt {k}" for k in g])
+    for groups in (names, names.astype(object), list(names), g[:, None]):
+        assert m.debiased_mse(z, f, groups=groups, return_std=True) == pytest.approx(expected)
+    users = np.arange(400) + 1000 * (np.arange(400) > 0)  # a user of its own for every row
+    assert m.debiased_mse(
+        z, f, groups=np.column_stack([g, users]), return_std=True
+    ) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_bad_values_are_named_by_count(score):
+    z, f = np.array([0.0, 1.2, np.nan, np.nan]), np.array([0.1, 0.9, 0.5, 0.5])
+    with pytest.raises(PseudoOutcomesError, match=r"z is NaN or infinite in 2 of 4 rows"):
+        score(z, f)
+    with pytest.raises(PredictionError, match="prediction is NaN or infinite in 1 of 4 rows"):
+        score(np.array([0, 1, 1, 0]), [0.1, np.inf, 0.2, 0.3])
+    with pytest.raises(PseudoOutcomesError, match="z has 3 rows and prediction has 4"):
+        score(np.array([0, 1, 1]), f)
+    with pytest.raises(PseudoOutcomesError, match="no rows"):
+        score([], [])
+    with pytest.raises(GroupsError, match="All 4 rows are of one group"):
+        score([0, 1, 1, 0], f, groups=["a"] * 4, return_std=True)
+    with pytest.raises(GroupsError, match="missing in 1 of 4 rows"):
+        score([0, 1, 1, 0], f, groups=["a", None, "b", "c"], return_std=True)
+
+
+def test_probabilities_are_demanded_where_the_score_needs_them():
+    z, f = [0, 1, 1, 0], [-0.1, 0.9, 1.5, 0.5]
+    for score in (m.debiased_log_loss, m.debiased_brier_score):
+        with pytest.raises(PredictionError, match=r"outside \[0, 1\] in 2 of 4 rows"):
+            score(z, f)
+    assert m.debiased_mse(z, f) == pytest.approx(sk.mean_squared_error(z, f))
+
+
+@pytest.mark.parametrize("z", [np.ones(50), np.r_[np.full(49, 1.02), 0.0], np.zeros(50)])
+def test_r2_and_auc_need_both_classes(z):
+    f = np.linspace(0, 1, 50)
+    with pytest.raises(SingleClassError, match=r"mean of z over 50 rows"):
+        m.debiased_r2_score(z, f)
+    if z.mean() in (0, 1):
+        with pytest.raises(SingleClassError, match="no pair"):
+            m.debiased_roc_auc_score(z, f)
+
+
+def test_effective_sample_size():
+    assert m.effective_sample_size(np.ones(7)) == pytest.approx(7)
+    assert m.effective_sample_size([3, 1, 0]) == pytest.approx(16 / 10)
+    with pytest.raises(ValueError):
+        m.effective_sample_size([0, 0])
+
+
+@pytest.mark.parametrize("metric", list(METRICS))
+def test_asked_score_reads_asked_answers_alone(metric):
+    rng = np.random.default_rng(4)
+    n = 400
+    f = rng.uniform(0.05, 0.95, n)
+    y = (rng.random(n) < f).astype(float)
+    asked = np.arange(n) < 100
+    y[5] = np.nan
+    y[300:] = np.nan
+    rows = np.flatnonzero(asked & ~np.isnan(y))
+    g, w = np.arange(n) // 2, rng.uniform(1, 2, n)
+    got = m.asked_score(
+        metric,
+        y,
+        f,
+        asked,
+        false_positive_rate=0.1,
+        false_negative_rate=0.2,
+        groups=g,
+        sample_weight=w,
+        return_std=True,
+    )
+    expected = METRICS[metric].function(
+        (y[rows] - 0.1) / 0.7, f[rows], groups=g[rows], sample_weight=w[rows], return_std=True
+    )
+    assert got == pytest.approx(expected)
+
+
+def test_asked_score_says_what_is_wrong():
+    rates = {"false_positive_rate": 0.1, "false_negative_rate": 0.2}
+    y, f = np.array([1, 0, 1, 0, np.nan]), np.full(5, 0.5)
+    with pytest.raises(NoFeedbackError, match="0 asked rows"):
+        m.asked_score("mse", y, f, np.zeros(5, bool), **rates)
+    with pytest.raises(NoFeedbackError, match="None of the 1 asked rows"):
+        m.asked_score("mse", y, f, np.arange(5) == 4, **rates)
+    with pytest.raises(FeedbackValueError, match="neither 0 nor 1 in 1 of 4"):
+        m.asked_score("mse", [1, 0, 0.5, 0, np.nan], f, np.arange(5) < 4, **rates)
+    with pytest.raises(NoiseRateError):
+        m.asked_score(
+            "mse", y, f, np.ones(5, bool), false_positive_rate=0.5, false_negative_rate=0.5
+        )
+    with pytest.raises(ValueError, match="must be one of r2, mse"):
+        m.asked_score("accuracy", y, f, np.ones(5, bool), **rates)
+    with pytest.warns(AskedNonresponseWarning, match="2 of 4 asked rows"):
+        m.asked_score("mse", [1, np.nan, np.nan, 0, np.nan], f, np.arange(5) < 4, **rates)
+
+
+def simulate(rng, n_groups=250):
+    """Clustered rows with clean labels and pseudo-outcomes; predictions are off on purpose."""
+    size = rng.integers(1, 8, n_groups)
+    g = np.repeat(np.arange(n_groups), size)
+    u = rng.normal(0, 1.2, n_groups)[g] + rng.normal(0, 0.8, len(g))
+    p = 1 / (1 + np.exp(-u - 0.5))
+    r = (rng.random(len(g)) < p).astype(float)
+    f = (1 / (1 + np.exp(-0.7 * u - rng.normal(0, 0.5, n_groups)[g]))).round(2).clip(0.01, 0.99)
+    return r, f, pseudo_outcomes_of(rng, r), g
+
+
+@pytest.mark.parametrize("metric", list(METRICS))
+def test_unbiased_and_standard_errors_calibrated(metric):
+    rng = np.random.default_rng(5)
+    score = METRICS[metric].function
+    r, f, _, _ = simulate(rng, 200_000)
+    truth = score(r, f)
+    values, stds = [], []
+    for _ in range(500):
+        r, f, z, g = simulate(rng)
+        value, std = score(z, f, groups=g, return_std=True)
+        values.append(value)
+        stds.append(std)
+    deviations = np.array(values) - truth
+    assert abs(deviations.mean()) < 4 * deviations.std() / np.sqrt(500)
+    assert np.mean(stds) == pytest.approx(deviations.std(), rel=0.12)
+    assert 0.92 < np.mean(np.abs(deviations) < 2 * np.array(stds)) < 0.98
+
+
+def test_ignoring_groups_understates_the_error():
+    r, f, _, g = simulate(np.random.default_rng(6), 5000)
+    assert (
+        m.debiased_mse(r, f, groups=g, return_std=True)[1]
+        > 1.15 * m.debiased_mse(r, f, return_std=True)[1]
+    )
