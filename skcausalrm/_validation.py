@@ -23,6 +23,10 @@ from .exceptions import (
 FLOATS = (np.float32, np.float64)
 
 
+# scikit-learn's own words, which its checks look for.
+ONLY_BINARY = "Only binary classification is supported."
+
+
 class Feedback(NamedTuple):
     """Feedback of n rows: values with NaN where there is none, and what kind they are."""
 
@@ -108,34 +112,40 @@ def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
             f"two are needed to tell good from bad."
         )
     if len(classes) > 2:
-        shown = ", ".join(repr(value) for value in classes[:4].tolist())
+        graded = y.dtype.kind == "f" and bool((classes != np.round(classes)).any())
         raise FeedbackValueError(
-            f"Only binary classification is supported. The feedback must be 0, 1 or NaN, but "
-            f"{len(classes)} values were found ({shown}, ...): binarise it."
+            f"{'Unknown label type: continuous.' if graded else ONLY_BINARY} The feedback must be "
+            f"of two classes, such as 0 and 1, and NaN where there is none, but {len(classes)} "
+            f"values were found in {len(y)} rows: binarise it."
         )
     values = np.full(len(y), np.nan)
     values[observed] = codes
     return classes, values
 
 
-def check_two_classes(values: NDArray[np.float64], where: str = "rated rows") -> None:
-    """Raise if 0/1 feedback is of one class; warn under 50 rows of a class."""
-    rated = values[~np.isnan(values)]
-    positives = int(np.count_nonzero(rated == 1))
-    counts = {"0": len(rated) - positives, "1": positives}
-    for label, count in counts.items():
-        if count == 0:
-            raise SingleClassError(
-                f"All {len(rated)} {where} are of one class, none is {label}: "
-                f"two classes are needed to tell good from bad."
-            )
+def check_two_classes(values: NDArray[np.float64], sample_weight=None) -> None:
+    """Raise if 0/1 labels, NaN aside, are of one class where the weight is positive."""
+    labelled = ~np.isnan(values)
+    if sample_weight is not None:
+        labelled &= sample_weight > 0
+    positives = int(np.count_nonzero(values[labelled] == 1))
+    if positives in (0, int(labelled.sum())):
+        raise SingleClassError(
+            f"All {labelled.sum()} labelled rows of positive weight are of one class: two classes "
+            f"are needed."
+        )
+
+
+def warn_of_rare_class(values: NDArray[np.float64]) -> None:
+    """Warn if fewer than 50 rated rows are of a class."""
+    counts = {"0": int((values == 0).sum()), "1": int((values == 1).sum())}
     label, count = min(counts.items(), key=lambda item: item[1])
     if count < 50:
         warnings.warn(
-            f"Only {count} of the {len(rated)} {where} are {label}: with fewer than 50 rows of a "
-            f"class the reward is little more than a guess.",
+            f"Only {count} of {sum(counts.values())} rated rows are {label}: with fewer than 50 "
+            f"rows of a class the reward is little more than a guess.",
             FewFeedbackWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
-from .exceptions import GroupsError
+from .exceptions import FewerFoldsWarning, GroupsError
 from .model_selection import balanced_folds, feedback_strata
 
 __all__ = ["Folds", "check_groups", "cross_fit", "make_folds"]
@@ -138,7 +139,15 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
     if isinstance(cv, (int, np.integer)):
         if cv < 2:
             raise GroupsError(f"cv is {cv}, but cross-fitting needs at least 2 folds.")
-        rng = check_random_state(random_state)
+        rng, n_groups = check_random_state(random_state), int(codes.max()) + 1
+        if 2 <= n_groups < cv:
+            warnings.warn(
+                f"cv={cv} folds were asked for, but the rows form {n_groups} groups (rows of one "
+                f"prompt, and rows with equal X, count as one): each group is a fold.",
+                FewerFoldsWarning,
+                stacklevel=3,
+            )
+            cv = n_groups
         return Folds(balanced_folds(feedback_strata(y), codes, int(cv), rng), int(cv), codes)
     splits = list(cv.split(X, y, codes) if hasattr(cv, "split") else cv)
     fold, times = np.zeros(len(X), dtype=np.intp), np.zeros(len(X), dtype=np.intp)

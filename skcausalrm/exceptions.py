@@ -9,7 +9,6 @@ from __future__ import annotations
 __all__ = [
     "AbsentAnchorsWarning",
     "AskedNonresponseWarning",
-    "ConstantEmbeddingWarning",
     "ContinuousFeedbackWarning",
     "ConversationError",
     "EmbeddingCacheError",
@@ -18,6 +17,7 @@ __all__ = [
     "FeedbackImportWarning",
     "FeedbackValueError",
     "FewFeedbackWarning",
+    "FewerFoldsWarning",
     "GroupsError",
     "LowEffectiveSampleSizeWarning",
     "MissingExtraError",
@@ -157,8 +157,8 @@ class TruncatedTextWarning(SkcausalrmWarning):
     """Texts were longer than the encoder reads."""
 
 
-class ConstantEmbeddingWarning(SkcausalrmWarning):
-    """All rows of X are equal."""
+class FewerFoldsWarning(SkcausalrmWarning):
+    """There are fewer groups than folds were asked for, so each group is a fold."""
 
 
 class ProviderFallbackWarning(SkcausalrmWarning):

@@ -27,6 +27,8 @@ _BOOTSTRAP_DRAWS = 200
 # falling beyond it.
 _WIDE_INTERVAL = 0.1
 _LEVEL_GAP = 0.05
+# Under this distance of the extreme quantiles, labels would be magnified more than fivefold.
+_LEAST_CONTRAST = 0.2
 
 
 class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
@@ -40,11 +42,13 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         Any binary classifier with `decision_function` or `predict_proba`; its out-of-fold scores
         are calibrated by a sigmoid that may level off short of 0 and 1, as flips make it. None
         is ridge-penalised logistic regression, its penalty chosen out of fold.
-    method : {"anchor", "confident"}, default="anchor"
+    method : {"anchor", "sigmoid", "confident"}, default="anchor"
         "anchor": somewhere there are surely bad and surely good rows, so the false positive rate
         is a low quantile of s(x) over all rows and the false negative rate one minus a high one
-        (median over folds; CausalRM, arXiv 2603.18736). "confident": counts among the rated rows
-        that are confidently of a class (confident learning, Northcutt et al. 2021).
+        (median over folds; CausalRM, arXiv 2603.18736). "sigmoid": where the curve from score to
+        s(x) levels off, by maximum a posteriori with a prior about .13; milder than anchors where
+        those are absent. "confident": counts among the rated rows that are confidently of a class
+        (confident learning, Northcutt et al. 2021).
     false_positive_rate, false_negative_rate : float or None, default=None
         Known rates; they are used as they are.
     quantile : float, default=0.03
@@ -95,7 +99,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"]), None],
-        "method": [StrOptions({"anchor", "confident"})],
+        "method": [StrOptions({"anchor", "sigmoid", "confident"})],
         "false_positive_rate": [Real, None],
         "false_negative_rate": [Real, None],
         "quantile": [Interval(Real, 0, 0.5, closed="neither")],
@@ -158,7 +162,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
 
     def _fit_folds(self, X, s, folds: Folds, weight, moments: FoldMoments | None = None):
         """Fit on folds, and moments of the rated rows, that the caller shares."""
-        check_two_classes(s)
+        check_two_classes(s, weight)
         self._model, scores = fit_probability(
             self.estimator,
             X,
@@ -171,7 +175,11 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         )
         self.oof_probability_ = self._model.calibrate(scores)
         rng = check_random_state(self.random_state)
-        estimate = self._anchor_rates if self.method == "anchor" else self._confident_rates
+        estimate = {
+            "anchor": self._anchor_rates,
+            "sigmoid": self._sigmoid_rates,
+            "confident": self._confident_rates,
+        }[self.method]
         rates, stds = estimate(scores, s, folds, weight, rng)
         for i, known in enumerate((self.false_positive_rate, self.false_negative_rate)):
             if known is not None:
@@ -212,12 +220,22 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         chosen = rng.randint(K, size=(B, K))
         resampled = np.median(draws[:, chosen, np.arange(B)[:, None]], axis=2)
         stds = resampled.std(axis=1)
-        rates = np.median(found, axis=1)
-        levels = (self._model.calibrate.low, 1 - self._model.calibrate.high)
+        rates, known = np.median(found, axis=1), (self.false_positive_rate, self.false_negative_rate)
+        if rates.sum() > 1 - _LEAST_CONTRAST and None in known:
+            levels, level_stds = self._sigmoid_rates(scores, s, folds, weight, rng)
+            warnings.warn(
+                f"The extreme quantiles of s(x), {rates[0]:.2f} and {1 - rates[1]:.2f}, hardly "
+                f"differ, so x says too little of the feedback for anchors: the levels of the "
+                f"fitted curve, {levels[0]:.2f} and {levels[1]:.2f}, are used as flip rates, and "
+                f"they are little more than a prior; pass known rates.",
+                AbsentAnchorsWarning,
+                stacklevel=4,
+            )
+            return levels, level_stds
         for end, name in enumerate(("false_positive_rate", "false_negative_rate")):
             bottom, top = np.quantile(resampled[end], (0.05, 0.95))
-            rising = rates[end] - levels[end] > _LEVEL_GAP
-            if (top - bottom > _WIDE_INTERVAL or rising) and getattr(self, name) is None:
+            rising = rates[end] - (curve.low, 1 - curve.high)[end] > _LEVEL_GAP
+            if (top - bottom > _WIDE_INTERVAL or rising) and known[end] is None:
                 warnings.warn(
                     f"The {name} read off the {'lowest' if end == 0 else 'highest'} "
                     f"{100 * self.quantile:.3g}% of s(x) is {rates[end]:.2f} (90% interval "
@@ -225,9 +243,16 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
                     f"{'not yet levelled off' if rising else 'few rows'}: there may be no surely "
                     f"{'bad' if end == 0 else 'good'} rows, so pass {name}= if you know it.",
                     AbsentAnchorsWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         return rates, stds
+
+    def _sigmoid_rates(self, scores, s, folds: Folds, weight, rng):
+        """Levels of the calibration curve, with its standard errors by the delta method."""
+        curve = self._model.calibrate
+        rates = np.array([curve.low, 1 - curve.high])
+        slopes = rates * (1 - 2 * rates)
+        return rates, slopes * np.sqrt(np.diag(curve.covariance)[2:])
 
     def _confident_rates(self, scores, s, folds: Folds, weight, rng):
         """Confident joint of logged and confident class; bootstrap over groups."""
@@ -289,6 +314,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """Return the likelier feedback of each row, shape (n,)."""
+        check_is_fitted(self)
         return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def __sklearn_tags__(self):

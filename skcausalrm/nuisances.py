@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from ._validation import Feedback, check_two_classes
+from ._validation import Feedback, check_two_classes, warn_of_rare_class
 from .crossfit import Folds, cross_fit, make_folds
 from .exceptions import (
     ContinuousFeedbackWarning,
@@ -115,7 +115,8 @@ def fit_nuisances(
     needs, observed = NEEDS[settings.method], feedback.observed
     rates, noise = (0.0, 0.0), None
     if feedback.binary:
-        check_two_classes(feedback.values)
+        check_two_classes(feedback.values, columns.sample_weight)
+        warn_of_rare_class(feedback.values)
     elif "rates" in needs:
         if settings.method == "noise":
             raise FeedbackValueError(

@@ -136,8 +136,11 @@ def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
         gradient[2:] += theta[2:] + 1
         return value + ((theta[2:] + 1) ** 2).sum() / 2, gradient
 
-    start = np.array([slope * spread, intercept + slope * center, -1.0, -1.0])
-    theta = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    # A falling curve would say that rows scored higher are worse: then nothing was learned.
+    bounds = [(0, None), (None, None), (None, None), (None, None)]
+    start = np.array([max(slope, 0) * spread, intercept + slope * center, -1.0, -1.0])
+    options = {"ftol": 1e-15, "gtol": 1e-9}
+    theta = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     q, d_q = gradients(theta)
     information = (d_q * (weight / (q * (1 - q)))[:, None]).T @ d_q + np.diag([1e-6, 1e-6, 1, 1])
     row_scores = d_q * (weight * np.where(labels == 1, 1 / q, -1 / (1 - q)))[:, None]

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
-from ._validation import FLOATS, binary_only, check_weights, encode_labels
+from ._validation import FLOATS, binary_only, check_two_classes, check_weights, encode_labels
 from .crossfit import Folds, make_folds
 from .exceptions import PropensityClippedWarning
 from .heads.moments import FoldMoments
@@ -143,6 +143,7 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
 
         `observed` is 0.0 or 1.0, and NaN in rows that must not be fitted on.
         """
+        check_two_classes(observed, weight)
         self._model, scores = fit_probability(
             self.estimator,
             X,
@@ -189,6 +190,7 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """Return the likelier class of each row, shape (n,)."""
+        check_is_fitted(self)
         return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def __sklearn_tags__(self):

@@ -166,7 +166,7 @@ class _CausalReward(BaseEstimator):
         folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
         self._say(f"nuisances of {self.method!r} on {n_rows} rows, {folds.n_splits} folds")
         found = fit_nuisances(settings, X, feedback, columns, folds)
-        weight = found.weight if columns.sample_weight is None else found.weight * sample_weight
+        weight = found.weight if columns.sample_weight is None else found.weight * columns.sample_weight
         self._say("head")
         self.estimator_ = fit_head(
             self.estimator,
@@ -424,6 +424,7 @@ verified_error_rate, cv, random_state, n_jobs, verbose
 
     def predict(self, X) -> NDArray:
         """Return the likelier class of each row, shape (n,)."""
+        check_is_fitted(self)
         return self.classes_[(self._predict_reward(X) > 0.5).astype(int)]
 
     def score(self, X, y, sample_weight=None, *, groups=None, propensity=None) -> float:

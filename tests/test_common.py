@@ -13,11 +13,13 @@ from skcausalrm.heads import RidgeHead
 
 pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
-FOLDS = (
-    "folds are drawn over the rows given, so a row of weight 2 and a row given twice lead to "
-    "other folds; test_weights.py holds the equivalence on fixed folds"
-)
-EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+EXPECTED_FAILURES = {
+    "CausalRewardRegressor": {
+        "check_regressors_no_decision_function": (
+            "decision_function is the unbounded score that ranks; predict is cut to [0, 1]"
+        )
+    }
+}
 
 
 def expected_failures(estimator):
@@ -35,6 +37,13 @@ def expected_failures(estimator):
         RidgeHead(),
     ],
     expected_failed_checks=expected_failures,
+    xfail_strict=True,
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+def test_expected_failures_are_listed_with_reasons():
+    reasons = [r for checks in EXPECTED_FAILURES.values() for r in checks.values()]
+    assert reasons
+    assert all(len(reason) > 20 for reason in reasons)
