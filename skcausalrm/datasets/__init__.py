@@ -1,6 +1,7 @@
 """Feedback logs: simulated ones with known truth, and loaders for those that tools export."""
 
 from ._embeddings import make_observational_feedback
+from ._loader import load_feedback
 from ._mechanism import simulate_feedback
 
-__all__ = ["make_observational_feedback", "simulate_feedback"]
+__all__ = ["load_feedback", "make_observational_feedback", "simulate_feedback"]

@@ -1,0 +1,260 @@
+"""What an export of a tracing tool comes to: answers, and the scores that refer to them.
+
+In every tool an answer is a topmost span of the export: a score on anything below it is a score
+of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import FeedbackFormatError
+from ._values import (
+    input_prompt,
+    is_sequence,
+    output_text,
+    parse_json,
+    parse_labels,
+    parse_times,
+    parse_unit_interval,
+)
+
+USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
+SCORE_COLUMNS = ["id", "name", "value", "kind", "timestamp", "comment"]
+
+
+@dataclass
+class Export:
+    """Answers (id, prompt, completion, ...) and scores (SCORE_COLUMNS) of one export."""
+
+    answers: pd.DataFrame
+    scores: pd.DataFrame
+    n_unanswered: int = 0  # topmost spans whose output is missing
+    n_unmatched: int = 0  # scores that refer to no answer
+
+
+def pick(frame: pd.DataFrame, *names: str) -> pd.Series:
+    """The first of the named columns that exists and is not empty, else missing values."""
+    for name in names:
+        if name in frame.columns and frame[name].notna().any():
+            return frame[name]
+    return pd.Series(None, index=frame.index, dtype=object)
+
+
+def get(values: pd.Series, *path: str) -> pd.Series:
+    """A field of JSON objects: nested, or under its dotted name."""
+
+    def one(value: Any) -> Any:
+        value = parse_json(value)
+        if isinstance(value, Mapping) and ".".join(path) in value:
+            return value[".".join(path)]
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    return values.map(one)
+
+
+def topmost(ids: pd.Series, parents: pd.Series, candidate: np.ndarray) -> np.ndarray:
+    """Position of each row's highest ancestor, itself included, that is a candidate; or -1."""
+    index = pd.Index(ids.astype(str))
+    first = ~index.duplicated()
+    positions = pd.Series(np.arange(len(index))[first], index=index[first])
+    up = positions.reindex(parents.astype(str)).fillna(-1).to_numpy(dtype=np.int64)
+    current, top = np.arange(len(ids)), np.full(len(ids), -1)
+    for _ in range(len(ids)):  # a cycle of parents cannot loop for ever
+        alive = current >= 0
+        if not alive.any():
+            break
+        top = np.where(alive & candidate[current], current, top)
+        current = np.where(alive, up[current], -1)
+    return top
+
+
+def build(
+    *,
+    ids: pd.Series,
+    parents: pd.Series,
+    traces: pd.Series,
+    candidate: np.ndarray,
+    inputs: pd.Series,
+    outputs: pd.Series,
+    columns: Mapping[str, pd.Series],
+    scores: pd.DataFrame,
+) -> Export:
+    """Choose the answers among spans, and move each score to the answer that it is of.
+
+    `scores` has SCORE_COLUMNS with the span's id, or missing, in ``id`` and the trace's id, or
+    missing, in ``trace``.
+    """
+    top = topmost(ids, parents, candidate)
+    rows = np.unique(top[top >= 0])
+    answered = outputs.notna().to_numpy()[rows]
+    n_unanswered = int((~answered).sum())
+    rows = rows[answered]
+
+    answers = pd.DataFrame({"id": ids.iloc[rows].astype(str).to_numpy()})
+    answers["prompt"] = pd.Series(
+        [input_prompt(inputs.iloc[row], f"row {row}: the input") for row in rows], dtype=object
+    )
+    answers["completion"] = [
+        output_text(outputs.iloc[row], f"row {row}: the output") for row in rows
+    ]
+    for name, values in columns.items():
+        if values.notna().any():
+            # A root span often leaves the model to the call below it.
+            of_top = values[top >= 0].groupby(top[top >= 0]).first()
+            answers[name] = of_top.reindex(rows).to_numpy()
+
+    own = pd.Series(ids.astype(str).to_numpy()[np.maximum(top, 0)], index=ids.astype(str))
+    own = own[top >= 0]
+    by_span = own[~own.index.duplicated()]
+    by_trace = pd.Series(answers["id"].to_numpy(), index=traces.iloc[rows].astype(str))
+    by_trace = by_trace[~by_trace.index.duplicated()]
+    answer = scores["id"].astype(str).map(by_span)
+    answer = answer.where(answer.isin(answers["id"]), None)
+    answer = answer.where(answer.notna(), scores["trace"].astype(str).map(by_trace))
+    scores = scores.assign(id=answer)[SCORE_COLUMNS]
+    matched = scores["id"].notna()
+    return Export(
+        answers, scores[matched].reset_index(drop=True), n_unanswered, int((~matched).sum())
+    )
+
+
+def make_scores(
+    frame: pd.DataFrame,
+    *,
+    span: pd.Series,
+    trace: pd.Series,
+    name: pd.Series,
+    value: pd.Series,
+    kind: pd.Series,
+    timestamp: pd.Series,
+    comment: pd.Series,
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": span,
+            "trace": trace,
+            "name": name.astype(str),
+            "value": value,
+            "kind": kind,
+            "timestamp": parse_times(timestamp, "timestamp of the scores"),
+            "comment": comment,
+        },
+        index=frame.index,
+    )
+
+
+def no_scores() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in [*SCORE_COLUMNS, "trace"]})
+
+
+def embedded(records: pd.DataFrame, column: str) -> pd.DataFrame | None:
+    """The score objects that lie inside the records themselves, as one table."""
+    if column not in records.columns:
+        return None
+    lists = records[column].map(parse_json)
+    objects = [item for items in lists if is_sequence(items) for item in items]
+    objects = [item for item in objects if isinstance(item, Mapping)]
+    return pd.DataFrame(objects) if objects else None
+
+
+def assign_roles(
+    scores: pd.DataFrame,
+    feedback_name: str | None,
+    verified_name: str | None,
+    imputation_name: str | None,
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Which score, by name and by who made it, becomes which column."""
+
+    def names(*kinds: str) -> list[str]:
+        return sorted(set(scores.loc[scores["kind"].isin(kinds), "name"]))
+
+    def check(role: str, name: str, *kinds: str) -> None:
+        if name not in names(*kinds):
+            raise FeedbackFormatError(
+                f"{role}={name!r} is not among the scores: those by users are {names(USER)}, by "
+                f"annotators {names(HUMAN)}, by models {names(MODEL)}, by unknown raters "
+                f"{names(UNKNOWN)}."
+            )
+
+    roles: dict[str, tuple[str, tuple[str, ...]]] = {}
+    if verified_name is not None:
+        check("verified_name", verified_name, USER, HUMAN, UNKNOWN)
+        roles["verified"] = (verified_name, (USER, HUMAN, UNKNOWN))
+    if feedback_name is None:
+        of_users = [name for name in names(USER) if name != verified_name]
+        unknown = [name for name in names(UNKNOWN) if name not in (verified_name, imputation_name)]
+        if len(of_users) > 1 or (unknown and not of_users):
+            raise FeedbackFormatError(
+                f"The scores are named {of_users + unknown}, and which of them is the user's "
+                "feedback cannot be told: pass feedback_name."
+            )
+        feedback_name = of_users[0] if of_users else None
+    else:
+        check("feedback_name", feedback_name, USER, UNKNOWN)
+    if feedback_name is not None:
+        roles["feedback"] = (feedback_name, (USER, UNKNOWN))
+    if imputation_name is None:
+        of_models = names(MODEL)
+        imputation_name = of_models[0] if len(of_models) == 1 else None
+    else:
+        check("imputation_name", imputation_name, MODEL, UNKNOWN)
+    if imputation_name is not None:
+        roles["imputation"] = (imputation_name, (MODEL, UNKNOWN))
+    return roles
+
+
+def join(
+    export: Export,
+    roles: Mapping[str, tuple[str, tuple[str, ...]]],
+    labels: Mapping[Any, float | None] | None,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Left-join the scores in their roles to the answers; the last score of an answer counts."""
+    frame = export.answers.set_index("id", drop=False)
+    repeated = frame.index.duplicated(keep="last")
+    frame = frame[~repeated].assign(feedback=np.nan)
+    scores = export.scores.sort_values("timestamp", kind="stable", na_position="first")
+
+    n_used = n_superseded = 0
+    for column, (name, kinds) in roles.items():
+        of_role = scores[(scores["name"] == name) & scores["kind"].isin(kinds)]
+        last = of_role[~of_role["id"].duplicated(keep="last")].set_index("id")
+        n_used += len(of_role)
+        n_superseded += len(of_role) - len(last)
+        where = f"{name} of the scores"
+        values = (
+            parse_unit_interval(last["value"], where)
+            if column == "imputation"
+            else parse_labels(last["value"], where, labels)
+        )
+        frame[column] = values.reindex(frame.index)
+        if column == "feedback" and last["comment"].notna().any():
+            frame["comment"] = last["comment"].reindex(frame.index)
+    return frame.reset_index(drop=True), {
+        "n_repeated": int(repeated.sum()),
+        "n_unanswered": export.n_unanswered,
+        "n_unmatched": export.n_unmatched,
+        "n_superseded": n_superseded,
+        "n_other_scores": len(scores) - n_used,
+    }
+
+
+def index_to_column(frame: pd.DataFrame) -> pd.DataFrame:
+    name = frame.index.name
+    return frame.reset_index(drop=name is None or name in frame.columns)
+
+
+def require(frame: pd.DataFrame, what: str, *alternatives: tuple[str, ...]) -> None:
+    missing = [names for names in alternatives if not set(names) & set(frame.columns)]
+    if missing:
+        wanted = ", ".join(" or ".join(map(repr, names)) for names in missing)
+        raise FeedbackFormatError(
+            f"{what} need the column {wanted}; the columns are {sorted(map(str, frame.columns))}."
+        )

@@ -1,0 +1,339 @@
+"""Feedback logs from files, tables and the exports of tracing tools: `load_feedback`."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import (
+    ConversationError,
+    FeedbackFormatError,
+    FeedbackImportWarning,
+    NoUnratedRowsWarning,
+    UnusedParameterError,
+)
+from ._exports import assign_roles, join
+from ._sources import read_records
+from ._tools import READERS
+from ._values import (
+    as_messages,
+    is_sequence,
+    parse_json,
+    parse_labels,
+    parse_times,
+    parse_unit_interval,
+    simplify_prompt,
+    split_messages,
+)
+
+PLAIN_FORMATS = ("plain", "trl", "chat")
+FORMATS = (*PLAIN_FORMATS, *READERS)
+_COLUMNS = (
+    "prompt", "completion", "feedback", "verified", "asked", "imputation",
+    "group", "user", "model", "timestamp", "comment", "id",
+)  # fmt: skip
+
+
+def load_feedback(
+    source: Any,
+    *,
+    scores: Any = None,
+    format: str = "auto",
+    feedback_name: str | None = None,
+    verified_name: str | None = None,
+    imputation_name: str | None = None,
+    labels: Mapping[Any, float | None] | None = None,
+) -> pd.DataFrame:
+    """Load feedback logs, rated and unrated rows alike, from what tools export.
+
+    Parameters
+    ----------
+    source : path, list of paths, DataFrame, datasets.Dataset or list of dict
+        The answers: a JSONL, JSON, CSV or Parquet file, or records in memory. For a tracing tool
+        the traces, runs, spans or chats.
+    scores : like `source`, default=None
+        What was said about them, where the tool exports it apart: Langfuse scores, LangSmith
+        feedback, Phoenix annotations, OpenTelemetry logs, Open WebUI feedback. Left-joined, so
+        that answers nobody rated stay.
+    format : str, default="auto"
+        "plain", "trl", "chat", "langfuse", "langsmith", "phoenix", "otel" or "open-webui";
+        "auto" tells by the columns.
+    feedback_name : str or None, default=None
+        Name (key) of the score that is the user's feedback; None takes the only one by users.
+    verified_name : str or None, default=None
+        Name of the score by which a careful person judged the answer; becomes ``verified``.
+    imputation_name : str or None, default=None
+        Name of the score made by a model that becomes ``imputation``; None takes the only one.
+    labels : dict or None, default=None
+        Meaning of further spellings of labels, such as ``{"thumbs_up": 1, "skip": None}``.
+
+    Returns
+    -------
+    DataFrame
+        One row per answer, with the columns
+
+        - ``prompt`` : str, or list of messages where there are several;
+        - ``completion`` : str;
+        - ``feedback`` : 1.0, 0.0, or NaN for none;
+        - ``group`` : the source's ``group`` or ``prompt_id``, else an integer that is equal
+          where the first user message is equal;
+
+        and, where the source has them, ``verified`` (1.0, 0.0, NaN), ``asked`` (bool),
+        ``imputation`` (in [0, 1]), ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``id``.
+        Other columns of plain sources are kept. ``attrs["load_feedback"]`` counts what the
+        import superseded or left out.
+
+    Raises
+    ------
+    FeedbackFormatError
+        If the format cannot be told, a column is missing, score names are ambiguous, or scores
+        are given alone, without the answers that nobody rated.
+    FeedbackValueError
+        If a label is neither true, false, 1, 0, -1 nor empty.
+    ConversationError
+        If a completion is empty or a chat does not end with the assistant.
+    UnusedParameterError
+        If a parameter is given that the format cannot use.
+
+    Warns
+    -----
+    NoUnratedRowsWarning
+        If every row is rated.
+    FeedbackImportWarning
+        If scores were superseded by later ones, match no answer, or were left out.
+
+    Notes
+    -----
+    ``-1`` is a negative label. Of several scores of one answer the last by timestamp counts.
+    Scores by a model are never feedback. docs/feedback_formats.md has a row per format.
+
+    Examples
+    --------
+    >>> from skcausalrm.datasets import load_feedback
+    >>> logs = load_feedback([
+    ...     {"prompt": "2+2?", "completion": "4", "feedback": True},
+    ...     {"prompt": "2+2?", "completion": "5", "feedback": -1},
+    ...     {"prompt": "3+3?", "completion": "6", "feedback": None},
+    ... ])
+    >>> logs[["completion", "feedback", "group"]]
+      completion  feedback  group
+    0          4       1.0      0
+    1          5       0.0      0
+    2          6       NaN      1
+
+    Traces and scores of a tracing tool, here Langfuse:
+
+    >>> logs = load_feedback(
+    ...     [{"id": "a", "input": "2+2?", "output": "4"}, {"id": "b", "input": "?", "output": "5"}],
+    ...     scores=[{"traceId": "b", "name": "thumbs", "value": 0, "source": "API"}],
+    ... )
+    >>> logs["feedback"].tolist()
+    [nan, 0.0]
+    """
+    records = read_records(source)
+    chosen = _detect(records) if format == "auto" else format
+    if chosen not in FORMATS:
+        raise ValueError(f"format={format!r} is unknown; choose one of {('auto', *FORMATS)}.")
+    tables = None if scores is None else read_records(scores, "scores")
+    if chosen in PLAIN_FORMATS:
+        for name, value in (
+            ("scores", scores),
+            ("feedback_name", feedback_name),
+            ("verified_name", verified_name),
+            ("imputation_name", imputation_name),
+        ):
+            if value is not None:
+                raise UnusedParameterError(
+                    f"{name} was given, but the format {chosen!r} has its feedback in the rows "
+                    "themselves: leave it out or name another format."
+                )
+        frame = _read_plain(records, chosen, labels)
+        counts: dict[str, int] = {}
+    else:
+        _refuse_scores_alone(records, chosen)
+        export = READERS[chosen](records, tables)
+        roles = assign_roles(export.scores, feedback_name, verified_name, imputation_name)
+        frame, counts = join(export, roles, labels)
+    return _finish(frame, chosen, counts)
+
+
+def _detect(records: pd.DataFrame) -> str:
+    columns = {*map(str, records.columns), str(records.index.name)}
+    signs: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("otel", ("resourceSpans",)),
+        ("otel", ("resourceLogs",)),
+        ("open-webui", ("snapshot", "meta")),
+        ("open-webui", ("chat", "user_id")),
+        ("phoenix", ("annotator_kind",)),
+        ("phoenix", ("context.span_id",)),
+        ("phoenix", ("context", "span_kind")),
+        ("langsmith", ("run_id", "key")),
+        ("langsmith", ("inputs", "outputs")),
+        ("langfuse", ("traceId", "name", "value")),
+        ("langfuse", ("trace_id", "name", "value")),
+        ("langfuse", ("id", "input", "output")),
+        ("plain", ("prompt", "completion", "feedback")),
+        ("trl", ("prompt", "completion", "label")),
+        ("chat", ("messages",)),
+        ("plain", ("prompt", "completion")),
+    )
+    for name, needed in signs:
+        if columns.issuperset(needed):
+            return name
+    raise FeedbackFormatError(
+        f"The format cannot be told from the columns {sorted(map(str, records.columns))}: rename "
+        "them to prompt, completion and feedback, or name one of the formats "
+        f"{', '.join(FORMATS)}."
+    )
+
+
+def _refuse_scores_alone(records: pd.DataFrame, format: str) -> None:
+    columns = set(records.columns)
+    alone = {
+        "otel": "resourceSpans" not in columns,
+        "phoenix": "annotator_kind" in columns,
+        "langsmith": "run_id" in columns and "inputs" not in columns,
+        "langfuse": "value" in columns and "input" not in columns,
+        "open-webui": False,  # its feedback holds the chats; it loads, with a warning
+    }[format]
+    if alone:
+        raise FeedbackFormatError(
+            f"source holds {format} scores alone ({len(records)} records) and so only rated "
+            "answers, with nothing to correct their selection with: pass the traces as source "
+            "and these as scores."
+        )
+
+
+def _read_plain(
+    records: pd.DataFrame, format: str, labels: Mapping[Any, float | None] | None
+) -> pd.DataFrame:
+    frame = records.reset_index(drop=True)
+    text = ("messages",) if format == "chat" else ("prompt", "completion")
+    label = next((name for name in ("feedback", "label") if name in frame.columns), "feedback")
+    if format == "trl":
+        label = "label"
+    missing = [name for name in (*text, label) if name not in frame.columns]
+    if missing:
+        raise FeedbackFormatError(
+            f"The format {format!r} needs the column(s) {', '.join(missing)}, which are missing "
+            f"among {sorted(map(str, frame.columns))}."
+        )
+    if format == "chat":
+        turns = [
+            split_messages(chat, f"messages of row {row}")
+            for row, chat in enumerate(frame["messages"])
+        ]
+        frame = frame.drop(columns="messages")
+        frame["prompt"], frame["completion"] = (
+            pd.Series(list(side), dtype=object) for side in zip(*turns, strict=True)
+        )
+    else:
+        frame = frame.assign(
+            prompt=_plain_turns(frame["prompt"]), completion=_plain_turns(frame["completion"])
+        )
+    frame["feedback"] = parse_labels(frame[label], label, labels)
+    if label != "feedback":
+        frame = frame.drop(columns=label)
+    if "verified" in frame.columns:
+        frame["verified"] = parse_labels(frame["verified"], "verified", labels)
+    if "asked" in frame.columns:
+        frame["asked"] = parse_labels(frame["asked"], "asked") == 1
+    if "imputation" in frame.columns:
+        frame["imputation"] = parse_unit_interval(frame["imputation"], "imputation")
+    if "group" not in frame.columns and "prompt_id" in frame.columns:
+        frame = frame.rename(columns={"prompt_id": "group"})
+    return frame
+
+
+def _plain_turns(turns: pd.Series) -> pd.Series:
+    """Texts as they are; chats as messages, a lone one as its text."""
+    if isinstance(turns.dtype, pd.StringDtype):
+        return turns
+
+    def one(turn: Any) -> Any:
+        if isinstance(turn, str) or not is_sequence(turn):
+            return turn
+        chat = as_messages(turn)
+        if chat is None:
+            return turn
+        lone = len(chat) == 1 and chat[0]["role"] in ("user", "assistant")
+        return chat[0]["content"] if lone else simplify_prompt(chat)
+
+    return turns.map(one)
+
+
+def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.DataFrame:
+    frame = frame.reset_index(drop=True)
+    for column, may_be_empty in (("completion", False), ("prompt", True)):
+        bad = _without_text(frame[column], may_be_empty)
+        if bad.any():
+            raise ConversationError(
+                f"{int(bad.sum())} of {len(frame)} {column}s are "
+                f"{'missing' if may_be_empty else 'empty'} or hold no text (first at row "
+                f"{int(np.argmax(bad))}): drop these rows before loading."
+            )
+    if "timestamp" in frame.columns:
+        frame["timestamp"] = parse_times(frame["timestamp"])
+    if "group" not in frame.columns:
+        frame["group"] = pd.factorize(_opening(frame["prompt"]))[0]
+    first = [name for name in _COLUMNS if name in frame.columns]
+    frame = frame[[*first, *(name for name in frame.columns if name not in first)]]
+    frame.attrs["load_feedback"] = {"format": format, **counts}
+
+    told = {
+        "n_repeated": "repeated answers of which the last was kept",
+        "n_unanswered": "traces without an output, which were left out",
+        "n_unmatched": "scores of answers that are not in the source, which were left out",
+        "n_superseded": "scores superseded by a later one of the same answer",
+        "n_other_scores": "scores that are neither feedback nor named for another column",
+    }
+    found = [f"{counts[name]} {text}" for name, text in told.items() if counts.get(name)]
+    if found:
+        warnings.warn(
+            f"The import of {len(frame)} answers met {'; '.join(found)}.",
+            FeedbackImportWarning,
+            stacklevel=3,
+        )
+    if frame["feedback"].notna().all():
+        warnings.warn(
+            f"All {len(frame)} rows are rated, so there is nothing to correct selection with: "
+            "load the answers without feedback too (traces, runs, chats) and pass the feedback "
+            "as scores.",
+            NoUnratedRowsWarning,
+            stacklevel=3,
+        )
+    return frame
+
+
+def _without_text(turns: pd.Series, may_be_empty: bool) -> np.ndarray:
+    if isinstance(turns.dtype, pd.StringDtype):
+        empty = turns.str.strip() == ""
+        return (turns.isna() | (empty & (not may_be_empty))).to_numpy(dtype=bool)
+
+    def one(turn: Any) -> bool:
+        if isinstance(turn, str):
+            return not may_be_empty and not turn.strip()
+        return not is_sequence(turn) or (not may_be_empty and len(turn) == 0)
+
+    return np.fromiter(map(one, turns), dtype=bool, count=len(turns))
+
+
+def _opening(prompts: pd.Series) -> np.ndarray:
+    """The first user message: equal in all turns of a conversation."""
+    if isinstance(prompts.dtype, pd.StringDtype):
+        return prompts.to_numpy(dtype=object)
+
+    def one(prompt: Any) -> str:
+        if isinstance(prompt, str):
+            return prompt
+        chat = as_messages(parse_json(prompt))
+        if chat is None:
+            return json.dumps(prompt, default=str)
+        return next((turn["content"] for turn in chat if turn["role"] == "user"), "")
+
+    return np.array([one(prompt) for prompt in prompts], dtype=object)

@@ -1,0 +1,253 @@
+"""What single fields of an export mean: labels, times, and the text inside JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import ConversationError, FeedbackFormatError, FeedbackValueError
+
+_LABELS = {
+    "true": 1.0, "1": 1.0, "1.0": 1.0, "+1": 1.0,
+    "false": 0.0, "0": 0.0, "0.0": 0.0, "-1": 0.0, "-1.0": 0.0,
+    "": np.nan, "none": np.nan, "null": np.nan, "nan": np.nan, "<na>": np.nan,
+}  # fmt: skip
+_ROLES = {"human": "user", "ai": "assistant", "model": "assistant"}
+_INPUT_KEYS = ("input", "prompt", "question", "query", "text", "content", "message")
+_OUTPUT_KEYS = ("output", "completion", "answer", "response", "text", "content", "message")
+
+
+def parse_labels(
+    values: pd.Series, column: str, labels: Mapping[Any, float | None] | None = None
+) -> pd.Series:
+    """Labels as 1.0, 0.0 and NaN: true, false, 1, 0, -1 (which is 0) and empty, or `labels`.
+
+    Raises
+    ------
+    FeedbackValueError
+        If a value is none of these.
+    """
+    if labels:
+        given = {str(key).strip().lower(): value for key, value in labels.items()}
+        if bad := [value for value in given.values() if value not in (0, 1, None)]:
+            raise FeedbackValueError(
+                f"labels maps a spelling to {bad[0]!r}; it must be 1, 0 or None."
+            )
+        known = _LABELS | {
+            key: np.nan if value is None else float(value) for key, value in given.items()
+        }
+    elif pd.api.types.is_bool_dtype(values.dtype):
+        return values.astype(np.float64)
+    else:
+        known = _LABELS
+    try:
+        codes, spellings = pd.factorize(values.to_numpy(dtype=object))
+    except TypeError as error:
+        raise FeedbackValueError(
+            f"column {column!r} holds lists or objects, and a label must be true, false, 1, 0, "
+            "-1 or empty."
+        ) from error
+    parsed = np.array([known.get(_spelling(value), np.inf) for value in spellings] + [np.nan])
+    result = parsed[codes]
+    if (unknown := np.isinf(result)).any():
+        first = int(np.argmax(unknown))
+        raise FeedbackValueError(
+            f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like "
+            f"in {int(unknown.sum())} of {len(values)} rows, and a label must be true, false, 1, "
+            "0, -1 or empty: name what other spellings mean with labels={...}."
+        )
+    return pd.Series(result, index=values.index, dtype=np.float64)
+
+
+def _spelling(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip().lower()
+
+
+def parse_unit_interval(values: pd.Series, column: str) -> pd.Series:
+    """Numbers in [0, 1], NaN where empty.
+
+    Raises
+    ------
+    FeedbackValueError
+        If a value is not a number in [0, 1].
+    """
+    text = _blank_to_missing(values)
+    booleans = text.map(lambda value: float(value) if isinstance(value, bool) else value)
+    numbers = pd.to_numeric(booleans, errors="coerce").astype(np.float64)
+    bad = (numbers.isna() & text.notna()) | (numbers < 0) | (numbers > 1)
+    if bad.any():
+        first = int(np.argmax(bad.to_numpy()))
+        raise FeedbackValueError(
+            f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like in "
+            f"{int(bad.sum())} of {len(values)} rows, and must hold numbers in [0, 1]: rescale "
+            "it before loading."
+        )
+    return numbers
+
+
+def _blank_to_missing(values: pd.Series) -> pd.Series:
+    filled = values.astype(object)
+    return filled.mask(filled.isna() | (filled.astype(str).str.strip() == ""), None)
+
+
+def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
+    """UTC times from ISO texts or from seconds, milliseconds, micro- or nanoseconds since 1970.
+
+    Raises
+    ------
+    FeedbackFormatError
+        If a value cannot be read as a time.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return pd.to_datetime(values, utc=True)
+    text = _blank_to_missing(values)
+    first = next((value for value in text if value is not None), "")
+    try:
+        if _is_number(first):
+            numbers = pd.to_numeric(text).astype(np.float64)
+            # Seconds, milli-, micro- or nanoseconds: each a thousand times the one before.
+            largest = np.maximum(numbers.abs().max(), 1)
+            thousands = np.clip(np.floor((np.log10(largest) - 8) / 3), 0, 3)
+            return pd.to_datetime(numbers / 1000.0**thousands, unit="s", utc=True)
+        return pd.to_datetime(text, utc=True, format="ISO8601")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FeedbackFormatError(
+            f"column {column!r} cannot be read as times ({error}): use ISO 8601 or seconds since "
+            "1970."
+        ) from error
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        float(text)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def parse_json(value: Any) -> Any:
+    """The value of a text that holds a JSON object or array; anything else as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def is_sequence(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)
+
+
+def content_text(content: Any) -> str:
+    """The text of a message's content: a string, or a list of parts."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Mapping):
+        return content_text(content.get("text", content.get("content")))
+    if is_sequence(content):
+        return "\n".join(filter(None, map(content_text, content)))
+    return str(content)
+
+
+def as_message(value: Any) -> dict[str, str] | None:
+    """A chat message in OpenAI, OpenTelemetry, OpenInference or LangChain form, or None."""
+    if not isinstance(value, Mapping):
+        return None
+    if "message.role" in value:
+        return {
+            "role": value["message.role"],
+            "content": content_text(value.get("message.content")),
+        }
+    if isinstance(value.get("kwargs"), Mapping):  # LangChain's serialised constructor
+        kind = str((value.get("id") or [""])[-1]).removesuffix("Chunk").removesuffix("Message")
+        value = {"type": kind.lower()} | dict(value["kwargs"])
+    elif isinstance(value.get("data"), Mapping) and "content" in value["data"]:
+        value = {"type": value.get("type")} | dict(value["data"])
+    role = value.get("role") or value.get("type")
+    if not isinstance(role, str) or not ("content" in value or "parts" in value):
+        return None
+    role = role.lower()
+    content = value.get("content") if value.get("parts") is None else value["parts"]
+    return {"role": _ROLES.get(role, role), "content": content_text(content)}
+
+
+def as_messages(value: Any) -> list[dict[str, str]] | None:
+    """A list of chat messages, however nested, or None."""
+    if (message := as_message(value)) is not None:
+        return [message]
+    if isinstance(value, Mapping) and "messages" in value:
+        return as_messages(value["messages"])
+    if not is_sequence(value) or len(value) == 0:
+        return None
+    if len(value) == 1 and is_sequence(value[0]):  # LangChain batches of one
+        return as_messages(value[0])
+    messages = [as_message(item) for item in value]
+    return None if None in messages else messages  # type: ignore[return-value]
+
+
+def split_messages(messages: Any, where: str) -> tuple[str | list[dict[str, str]], str]:
+    """A chat as (what was asked, the last answer)."""
+    chat = as_messages(parse_json(messages))
+    if chat is None or len(chat) < 2 or chat[-1]["role"] != "assistant":
+        raise ConversationError(
+            f"{where} must be a list of at least two messages with role and content, the last "
+            "one by the assistant."
+        )
+    return simplify_prompt(chat[:-1]), chat[-1]["content"]
+
+
+def simplify_prompt(chat: list[dict[str, str]]) -> str | list[dict[str, str]]:
+    """A lone user message as its text; a longer chat as it is."""
+    return chat[0]["content"] if len(chat) == 1 and chat[0]["role"] == "user" else chat
+
+
+def input_prompt(value: Any, where: str) -> str | list[dict[str, str]]:
+    """The prompt in a trace's input: text, a chat, or an object that holds one of them."""
+    value = parse_json(value)
+    if (chat := as_messages(value)) is not None:
+        return simplify_prompt(chat)
+    return _text_of(value, _INPUT_KEYS, where)
+
+
+def output_text(value: Any, where: str) -> str:
+    """The answer in a trace's output: text, a message, or an object that holds one of them."""
+    value = parse_json(value)
+    if isinstance(value, Mapping):
+        for nested in ("choices", "generations"):  # OpenAI and LangChain responses
+            while is_sequence(value.get(nested)) and len(value[nested]):
+                inner = value[nested][0]
+                inner = inner[0] if is_sequence(inner) and len(inner) else inner
+                value = inner if isinstance(inner, Mapping) else {"text": inner}
+    if (chat := as_messages(value)) is not None:
+        return chat[-1]["content"]
+    return _text_of(value, _OUTPUT_KEYS, where)
+
+
+def _text_of(value: Any, keys: tuple[str, ...], where: str) -> str:
+    if value is None or isinstance(value, float):  # NaN stands for a missing value in a table
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        present = {key: item for key, item in value.items() if item is not None}
+        chosen = next((key for key in keys if key in present), None)
+        if chosen is None and len(present) == 1:
+            chosen = next(iter(present))
+        if chosen is not None:
+            chat = as_messages(present[chosen])
+            return chat[-1]["content"] if chat else content_text(present[chosen])
+        raise FeedbackFormatError(
+            f"{where} holds an object with the keys {sorted(map(str, value))}, none of which is "
+            f"known to hold the text ({', '.join(keys)}): pass a DataFrame with the columns "
+            "prompt and completion instead."
+        )
+    return content_text(value)
