@@ -9,6 +9,7 @@ from ._debiased import (
     debiased_r2_score,
     debiased_roc_auc_score,
 )
+from ._scorer import make_debiased_scorer
 
 __all__ = [
     "asked_score",
@@ -18,4 +19,5 @@ __all__ = [
     "debiased_r2_score",
     "debiased_roc_auc_score",
     "effective_sample_size",
+    "make_debiased_scorer",
 ]

@@ -1,0 +1,120 @@
+"""Out-of-fold pseudo-outcomes: the one target that all candidates of a study are scored on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from .._validation import (
+    FLOATS,
+    check_asked,
+    check_column,
+    check_feedback,
+    check_propensity,
+    check_weights,
+)
+from ..crossfit import make_folds
+from ..exceptions import FeedbackValueError
+from ..nuisances import NuisanceSettings, RowColumns, fit_nuisances
+
+__all__ = ["pseudo_outcomes"]
+
+_METHODS = ("dr", "ips", "snips")
+
+
+def pseudo_outcomes(
+    X,
+    y,
+    *,
+    method="dr",
+    groups=None,
+    sample_weight=None,
+    asked=None,
+    propensity=None,
+    imputation=None,
+    propensity_estimator=None,
+    noise_estimator=None,
+    imputation_estimator=None,
+    cv=5,
+    random_state=None,
+    n_jobs=None,
+) -> NDArray[np.float64]:
+    """Return z with E[z given x] = P(r=1 given x) for every row, rated or not.
+
+    Each row's z comes from nuisances that have not seen the row's group. Compute it once and
+    give it to every candidate of a study: a candidate graded by its own nuisances sets its own
+    exam.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Embeddings.
+    y : array-like of shape (n,)
+        Feedback 0 or 1, NaN where there is none.
+    method : {"dr", "ips", "snips"}, default="dr"
+        "dr": m + o (t - m)/e; "ips": o t/e; "snips": the same, the weights' mean brought to 1.
+    groups, sample_weight, asked, propensity, imputation
+        Per-row columns, as in `CausalRewardRegressor.fit`.
+    propensity_estimator, noise_estimator, imputation_estimator, cv, random_state, n_jobs
+        As in `CausalRewardRegressor`.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        Values may lie outside [0, 1].
+
+    Raises
+    ------
+    FeedbackValueError
+        If the feedback is not 0/1, or the method is not one of the three.
+    NoFeedbackError, SingleClassError, UnusedParameterError, NoiseRateError, GroupsError
+        As in `CausalRewardRegressor.fit`.
+
+    Notes
+    -----
+    Unbiased if flip rates are right, selection does not depend on the reward given x, and e (for
+    "dr": e or m) is right.
+
+    Examples
+    --------
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.metrics import pseudo_outcomes
+    >>> log = make_observational_feedback(4000, 8, signal="strong", random_state=0)
+    >>> pseudo_outcomes(log.X, log.y, random_state=0).shape
+    (4000,)
+    """
+    if method not in _METHODS:
+        raise FeedbackValueError(
+            f"method={method!r} gives no pseudo-outcome for unrated rows: choose one of "
+            f"{', '.join(map(repr, _METHODS))}."
+        )
+    X = check_array(X, dtype=FLOATS, ensure_min_samples=2, input_name="X")
+    feedback = check_feedback(X, y)
+    if not feedback.binary:
+        raise FeedbackValueError(
+            f"Pseudo-outcomes are of 0/1 feedback, but {feedback.observed.sum()} rated rows hold "
+            f"other values: binarise them."
+        )
+    columns = RowColumns(
+        groups,
+        check_weights(sample_weight, X),
+        check_asked(asked, len(X)),
+        None if propensity is None else check_propensity(propensity, len(X)),
+        None if imputation is None else check_column(imputation, "imputation", len(X)),
+    )
+    folds = make_folds(X, feedback.values, groups, cv, random_state)
+    settings = NuisanceSettings(
+        method,
+        propensity_estimator,
+        noise_estimator,
+        imputation_estimator,
+        cv,
+        random_state,
+        n_jobs,
+    )
+    found = fit_nuisances(settings, X, feedback, columns, folds)
+    if method == "dr":
+        return found.target
+    z = np.where(feedback.observed, found.target * found.weight, 0.0)
+    return z * (len(z) / feedback.observed.sum()) if method == "snips" else z
