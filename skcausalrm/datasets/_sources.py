@@ -71,6 +71,8 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
             return pd.read_csv(path, dtype=str, keep_default_na=False)
         if suffix == ".parquet":
             return pd.read_parquet(path)
+    except FeedbackFormatError:
+        raise
     except (ValueError, OSError) as error:
         raise FeedbackFormatError(
             f"{name}: the file {str(path)!r} cannot be read as {suffix[1:]} ({error})."
@@ -84,7 +86,10 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
 def _read_lines(path: Path) -> pd.DataFrame:
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         first = next((line for line in file if line.strip()), b"{}")
-        example = json.loads(first)
+        try:
+            example = json.loads(first)
+        except ValueError:
+            example = None
         if isinstance(example, dict) and not any(
             isinstance(value, dict | list) for value in example.values()
         ):
@@ -98,10 +103,16 @@ def _read_lines(path: Path) -> pd.DataFrame:
                 ).to_pandas()
             except pa.ArrowInvalid:
                 pass
-        records = [example]
-        for line in file:
+        file.seek(0)
+        records = []
+        for number, line in enumerate(file, start=1):
             if line.strip():
-                records.append(json.loads(line))
+                try:
+                    records.append(json.loads(line))
+                except ValueError as error:
+                    raise FeedbackFormatError(
+                        f"line {number} of {str(path)!r} cannot be read as JSON ({error})."
+                    ) from error
     return _from_json(records, str(path))
 
 

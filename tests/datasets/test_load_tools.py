@@ -247,7 +247,7 @@ def test_scores_without_their_columns(source, scores, column):
 
 def test_empty_output_is_refused_and_counted():
     traces = [{"id": "a", "input": "q", "output": " "}, {"id": "b", "input": "q", "output": "c"}]
-    with pytest.raises(ConversationError, match="1 of 2 completions are empty \\(first at row 0"):
+    with pytest.raises(ConversationError, match=r"1 of 2 completions are empty .*first at row 0"):
         load_feedback(traces)
 
 

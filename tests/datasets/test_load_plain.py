@@ -1,0 +1,296 @@
+import gzip
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skcausalrm.datasets import load_feedback
+from skcausalrm.exceptions import (
+    ConversationError,
+    FeedbackFormatError,
+    FeedbackValueError,
+    NoUnratedRowsWarning,
+    UnusedParameterError,
+)
+
+ROWS = [
+    {"prompt": "2+2?", "completion": "4", "feedback": True, "timestamp": "2026-05-04T09:00:00Z"},
+    {"prompt": "2+2?", "completion": "5", "feedback": False, "timestamp": "2026-05-05T09:00:00Z"},
+    {"prompt": "3+3?", "completion": "6", "feedback": None, "timestamp": "2026-05-06T09:00:00Z"},
+]
+EXPECTED = [1.0, 0.0, np.nan]
+
+
+def nan_equal(values, expected):
+    return np.array_equal(np.asarray(values, dtype=float), expected, equal_nan=True)
+
+
+def check(logs):
+    assert list(logs.columns) == ["prompt", "completion", "feedback", "group", "timestamp"]
+    assert logs["completion"].tolist() == ["4", "5", "6"]
+    assert nan_equal(logs["feedback"], EXPECTED)
+    assert logs["group"].tolist() == [0, 0, 1]
+    assert logs["timestamp"][1] == pd.Timestamp("2026-05-05T09:00:00Z")
+    assert logs.attrs["load_feedback"]["format"] == "plain"
+
+
+@pytest.mark.parametrize(
+    "suffix", ["jsonl", "jsonl.gz", "ndjson", "json", "json.gz", "csv", "parquet"]
+)
+def test_files(tmp_path, suffix):
+    path = tmp_path / f"logs.{suffix}"
+    text = "\n".join(map(json.dumps, ROWS)) if "l" in suffix[:5] or "nd" in suffix else ""
+    if suffix in ("jsonl", "ndjson"):
+        path.write_text(text + "\n")
+    elif suffix == "jsonl.gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    elif suffix == "json":
+        path.write_text(json.dumps(ROWS))
+    elif suffix == "json.gz":
+        path.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
+    elif suffix == "csv":
+        pd.DataFrame(ROWS).to_csv(path, index=False)
+    else:
+        pd.DataFrame(ROWS).to_parquet(path)
+    check(load_feedback(path))
+    check(load_feedback(str(path), format="plain"))
+
+
+def test_memory_and_several_files(tmp_path):
+    check(load_feedback(ROWS))
+    frame = pd.DataFrame(ROWS, index=[7, 8, 9])
+    copy = frame.copy()
+    check(load_feedback(frame))
+    pd.testing.assert_frame_equal(frame, copy)  # the caller's table is left alone
+    for number, rows in enumerate((ROWS[:2], ROWS[2:])):
+        (tmp_path / f"{number}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    check(load_feedback([tmp_path / "0.jsonl", tmp_path / "1.jsonl"]))
+
+
+def test_hugging_face_datasets():
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_list(ROWS)
+    check(load_feedback(data))
+    with pytest.raises(FeedbackFormatError, match=r"splits \['test', 'train'\]"):
+        load_feedback(datasets.DatasetDict({"train": data, "test": data}))
+    chats = datasets.Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": "Sky?"}],
+                "completion": [{"role": "assistant", "content": "Blue."}],
+                "label": label,
+            }
+            for label in (True, None)
+        ]
+    )
+    logs = load_feedback(chats)
+    assert logs["completion"].tolist() == ["Blue.", "Blue."]
+    assert logs.attrs["load_feedback"]["format"] == "trl"
+
+
+def test_trl_unpaired_preference():
+    with pytest.warns(NoUnratedRowsWarning, match="All 2 rows are rated"):
+        logs = load_feedback(
+            [
+                {"prompt": "The sky is", "completion": " blue.", "label": True},
+                {"prompt": "The sky is", "completion": " green.", "label": False},
+            ]
+        )
+    assert logs["completion"].tolist() == [" blue.", " green."]
+    assert nan_equal(logs["feedback"], [1, 0])
+    assert "label" not in logs.columns
+
+
+def test_trl_conversations():
+    system = {"role": "system", "content": "Be brief."}
+    user = {"role": "user", "content": "What color is the sky?"}
+    answer = [{"role": "assistant", "content": "Blue."}]
+    logs = load_feedback(
+        [
+            {"prompt": [user], "completion": answer, "label": True},
+            {"prompt": [system, user], "completion": answer, "label": None},
+        ]
+    )
+    assert logs["prompt"].tolist() == [user["content"], [system, user]]
+    assert logs["completion"].tolist() == ["Blue.", "Blue."]
+    assert logs["group"].tolist() == [0, 0]
+
+
+def test_chat_messages():
+    chat = [
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "Bye"},
+        {"role": "assistant", "content": "Ciao"},
+    ]
+    logs = load_feedback(
+        [{"messages": chat[:2], "feedback": 1}, {"messages": json.dumps(chat), "feedback": None}]
+    )
+    assert logs["prompt"][0] == "Hi"
+    assert logs["prompt"][1][1] == {"role": "assistant", "content": "Hello"}
+    assert logs["completion"].tolist() == ["Hello", "Ciao"]
+    assert logs["group"].tolist() == [0, 0]
+    assert "messages" not in logs.columns
+    with pytest.raises(ConversationError, match="messages of row 0"):
+        load_feedback([{"messages": chat[:3], "feedback": 1}])
+
+
+def test_further_columns():
+    logs = load_feedback(
+        [
+            {
+                "prompt": "q",
+                "completion": "a",
+                "feedback": "",
+                "verified": "1",
+                "asked": "true",
+                "imputation": "0.25",
+                "prompt_id": "p-1",
+                "timestamp": 1_777_885_200_000,
+                "team": "x",
+            },
+            {
+                "prompt": "r",
+                "completion": "b",
+                "feedback": "-1",
+                "verified": "",
+                "asked": "",
+                "imputation": "",
+                "prompt_id": "p-1",
+                "timestamp": 1_777_885_300_000,
+                "team": "y",
+            },
+        ]
+    )
+    assert nan_equal(logs["feedback"], [np.nan, 0])
+    assert nan_equal(logs["verified"], [1, np.nan])
+    assert logs["asked"].tolist() == [True, False]
+    assert nan_equal(logs["imputation"], [0.25, np.nan])
+    assert logs["group"].tolist() == ["p-1", "p-1"]
+    assert logs["timestamp"][0] == pd.Timestamp("2026-05-04T09:00:00Z")
+    assert logs["team"].tolist() == ["x", "y"]
+
+
+KNOWN = [
+    (True, 1), (1, 1), (1.0, 1), ("true", 1), (" 1 ", 1), ("1.0", 1), (np.int64(1), 1),
+    (False, 0), (0, 0), (0.0, 0), (-1, 0), (-1.0, 0), ("False", 0), ("0", 0), ("-1", 0),
+    (None, np.nan), (np.nan, np.nan), ("", np.nan), ("null", np.nan), (pd.NA, np.nan),
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(KNOWN), min_size=1, max_size=30))
+def test_every_known_label(pairs):
+    values, expected = zip(*pairs, (None, np.nan), strict=True)
+    rows = pd.DataFrame({"prompt": "q", "completion": "a"}, index=range(len(values)))
+    rows["feedback"] = pd.Series(values, dtype=object)
+    assert nan_equal(load_feedback(rows)["feedback"], expected)
+
+
+@pytest.mark.parametrize("bad", ["yes", 2, 0.5, "thumbs_up", np.inf])
+def test_unknown_label_is_named_and_counted(bad):
+    rows = [{"prompt": "q", "completion": "a", "feedback": value} for value in (1, bad, bad, None)]
+    with pytest.raises(FeedbackValueError, match=r"'feedback'.*first at row 1.* in 2 of 4 rows"):
+        load_feedback(rows)
+
+
+def test_labels_names_other_spellings():
+    rows = [
+        {"prompt": "q", "completion": "a", "feedback": value} for value in ("Up", "down", "skip")
+    ]
+    logs = load_feedback(rows, labels={"up": 1, "down": 0, "skip": None})
+    assert nan_equal(logs["feedback"], EXPECTED)
+    with pytest.raises(FeedbackValueError, match="must be 1, 0 or None"):
+        load_feedback(rows, labels={"up": 3})
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        ({"prompt": "q", "answer": "a"}, FeedbackFormatError, r"\['answer', 'prompt'\]"),
+        ({"prompt": "q", "completion": "a"}, FeedbackFormatError, "feedback"),
+        ({"prompt": "q", "completion": "", "feedback": 1}, ConversationError, "1 of 1 completions"),
+        ({"prompt": "q", "completion": None, "feedback": 1}, ConversationError, "completions"),
+        ({"prompt": "q", "completion": [], "feedback": 1}, ConversationError, "completions"),
+        ({"prompt": "q", "completion": 3, "feedback": 1}, ConversationError, "completions"),
+        ({"prompt": None, "completion": "a", "feedback": 1}, ConversationError, "prompts"),
+        ({"prompt": "q", "completion": "a", "feedback": [1]}, FeedbackValueError, "lists"),
+        (
+            {"prompt": "q", "completion": "a", "feedback": 1, "imputation": 3},
+            FeedbackValueError,
+            "'imputation'",
+        ),
+        (
+            {"prompt": "q", "completion": "a", "feedback": 1, "timestamp": "yesterday"},
+            FeedbackFormatError,
+            "'timestamp'",
+        ),
+    ],
+)
+def test_bad_rows(row, error, message):
+    with pytest.raises(error, match=message):
+        load_feedback([row])
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"scores": [{"a": 1}]},
+        {"feedback_name": "a"},
+        {"verified_name": "a"},
+        {"imputation_name": "a"},
+    ],
+)
+def test_plain_formats_refuse_what_they_cannot_use(kwargs):
+    with pytest.raises(UnusedParameterError, match=next(iter(kwargs))):
+        load_feedback(ROWS, **kwargs)
+
+
+def test_bad_sources(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jsonl"):
+        load_feedback(tmp_path / "nowhere.jsonl")
+    (tmp_path / "logs.txt").write_text("x")
+    with pytest.raises(FeedbackFormatError, match=r"ends in '\.txt'"):
+        load_feedback(tmp_path / "logs.txt")
+    for name in ("bad.json", "bad.jsonl", "bad.parquet"):
+        (tmp_path / name).write_text('{"prompt": ')
+        with pytest.raises(FeedbackFormatError, match="cannot be read"):
+            load_feedback(tmp_path / name)
+    (tmp_path / "list.json").write_text("[1, 2]")
+    with pytest.raises(FeedbackFormatError, match="list of JSON objects"):
+        load_feedback(tmp_path / "list.json")
+    (tmp_path / "mixed.jsonl").write_text('{"prompt": "a"}\n{"prompt": [1]}\n{oops\n')
+    with pytest.raises(FeedbackFormatError, match=r"line 3.*cannot be read"):
+        load_feedback(tmp_path / "mixed.jsonl")
+    with pytest.raises(FeedbackFormatError, match="no rows"):
+        load_feedback([])
+    with pytest.raises(TypeError, match="int"):
+        load_feedback(3)
+    with pytest.raises(ValueError, match="format='x'"):
+        load_feedback(ROWS, format="x")
+    with pytest.raises(FeedbackFormatError, match="label"):
+        load_feedback(ROWS, format="trl")
+
+
+def test_jsonl_keeps_texts_that_look_like_times_or_numbers(tmp_path):
+    path = tmp_path / "logs.jsonl"
+    rows = [
+        {"prompt": "2026-05-04", "completion": "007", "feedback": None, "user": "0042"},
+        {"prompt": "2026-05-05T10:00:00", "completion": "1e5", "feedback": True, "user": "1"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        logs = load_feedback(path)
+    for name in ("prompt", "completion", "user"):
+        assert logs[name].tolist() == [row[name] for row in rows]
+
+
+def test_jsonl_of_mixed_types(tmp_path):
+    path = tmp_path / "logs.jsonl"
+    rows = [{**ROWS[0], "feedback": "true"}, {**ROWS[1], "feedback": -1}, ROWS[2]]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    check(load_feedback(path))
