@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
+from threadpoolctl import threadpool_limits
+
+from .systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
 
 __all__ = ["FoldMoments", "cross_products", "linear_scores"]
 
@@ -115,6 +118,8 @@ class FoldMoments:
                 self.grams[k] = syrk(
                     1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
                 )
+        self._work: NDArray | None = None
+        self._systems: list[EigenSystem] = []
         self.total = self.grams[0].copy(order="F")
         for gram in self.grams[1:]:
             self.total += gram
@@ -144,13 +149,29 @@ class FoldMoments:
         cross = cross_products(self.X, spread, self.rows).T
         return cross - np.outer(sums, self.center.astype(np.float64)), sums, squares
 
-    def training_gram(self, k: int | None, out: NDArray) -> NDArray:
-        """Write the uncentred Gram matrix of all folds but k (None: of all) into `out`."""
+    def training_gram(self, k: int | None) -> NDArray:
+        """Return the Gram matrix of all folds but k (None: of all), in a buffer that is reused."""
         if k is None:
-            out[...] = self.total
-        else:
-            np.subtract(self.total, self.grams[k], out=out)
-        return out
+            return self.total
+        if self._work is None:
+            self._work = np.empty_like(self.total)
+        return np.subtract(self.total, self.grams[k], out=self._work)
+
+    def training_system(self, k: int) -> EigenSystem | KrylovSystem:
+        """Return a solver for the centred Gram matrix of all folds but k.
+
+        A wide one reads a buffer: use it before asking for the next.
+        """
+        if len(self.center) > EIGEN_WIDTH:
+            return KrylovSystem(self.training_gram(k), *self.training_mean(k))
+        if not self._systems:
+            # Narrow matrices lose by a second BLAS thread: 3 to 6 times on a busy machine.
+            with threadpool_limits(1, user_api="blas"):
+                self._systems = [
+                    EigenSystem(self.training_gram(fold), *self.training_mean(fold))
+                    for fold in range(self.n_splits)
+                ]
+        return self._systems[k]
 
     def training_mean(self, k: int | None) -> tuple[float, NDArray]:
         """Return weight and mean (about the centre) of all folds but k (None: of all)."""

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._validation import FLOATS, check_weights
 from ..crossfit import make_folds
-from .krylov import centred_product, solve_shifted
 from .moments import FoldMoments, linear_scores
 
 __all__ = ["PENALTIES", "RidgeFit", "RidgeHead", "fit_ridge"]
@@ -61,8 +60,8 @@ def fit_ridge(
     K, d = moments.n_splits, len(moments.center)
     cross, target_sums, target_squares = moments.target_moments(target)
     unit = moments.mean_variance
-    work = np.empty_like(moments.total)
-    symm = blas.get_blas_funcs("symm", dtype=work.dtype)
+    dtype = moments.total.dtype
+    symm = blas.get_blas_funcs("symm", dtype=dtype)
     paths = np.empty((K, d, len(penalties)))
     intercepts = np.empty((K, len(penalties)))
     risks = np.zeros(len(penalties))
@@ -70,11 +69,10 @@ def fit_ridge(
         weight_sum, mean = moments.training_mean(k)
         target_sum = target_sums.sum() - target_sums[k]
         rhs = cross.sum(axis=0) - cross[k] - target_sum * mean
-        product = centred_product(moments.training_gram(k, work), weight_sum, mean)
         shifts = penalties * (unit * weight_sum)
-        b, residuals = solve_shifted(product, rhs, shifts, tol=1e-4)
+        b, residuals = moments.training_system(k).solve(rhs, shifts, tol=1e-4)
         a = target_sum / weight_sum - mean @ b
-        held_out = symm(1.0, moments.grams[k], b.astype(work.dtype), lower=1)
+        held_out = symm(1.0, moments.grams[k], b.astype(dtype), lower=1)
         risks += (
             target_squares[k]
             - 2 * (a * target_sums[k] + cross[k] @ b)
@@ -93,7 +91,7 @@ def fit_ridge(
         del paths
         weight_sum, mean = moments.training_mean(None)
         rhs = cross.sum(axis=0) - target_sums.sum() * mean
-        A = moments.training_gram(None, work).astype(np.float64)
+        A = moments.training_gram(None).astype(np.float64)
         syr = blas.get_blas_funcs("syr", dtype=A.dtype)
         A = syr(-weight_sum, mean, lower=1, a=A, overwrite_a=1)
         A[np.diag_indices(d)] += penalties[best] * unit * weight_sum
