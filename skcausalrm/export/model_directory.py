@@ -1,0 +1,344 @@
+"""The model directory: one fitted reward as JSON, ONNX and safetensors, and no pickle.
+
+::
+
+    config.json         what the model is, with the SHA-256 of itself and of every other file
+    head.onnx           what RewardScorer runs
+    head.safetensors    the head's weights
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import ModelDirectoryError
+from .files import sibling, sync_folder, write_synced
+from .network import RewardNetwork, describe, feature_names
+from .onnx_file import created_with, onnx_bytes
+from .scorer import RewardScorer
+
+__all__ = ["ModelDirectory", "load_model_directory", "save_model_directory"]
+
+FORMAT_VERSION = 1
+_CONFIG, _ONNX, _WEIGHTS = "config.json", "head.onnx", "head.safetensors"
+_FORMAT = "skcausalrm model directory"
+_UNSIGNED = "0" * 64
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """A model directory whose files have been checked; the scorer is started on first use.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    config : dict
+        Content of ``config.json``: method, head, settings, feature_names, versions, and so on.
+    scorer : RewardScorer
+        On the CPU; :meth:`load_scorer` makes others.
+    weights : dict of ndarray
+        ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on. With
+        ``config["head"]`` they determine every reward.
+    """
+
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def encoder_settings(self) -> dict[str, Any] | None:
+        """Settings of the encoder whose embeddings the model scores, as they were saved."""
+        return self.config["encoder_settings"]
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What was reported when the model was trained, as it was saved."""
+        return self.config["report"]
+
+    @cached_property
+    def scorer(self) -> RewardScorer:
+        """The reward on the CPU."""
+        return self.load_scorer()
+
+    @cached_property
+    def weights(self) -> dict[str, np.ndarray]:
+        """The head's weights."""
+        from safetensors.numpy import load
+
+        return load(self._read(_WEIGHTS))
+
+    def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
+        """Start a :class:`RewardScorer`; the parameters are its own."""
+        return RewardScorer(self._read(_ONNX), device=device, providers=providers)
+
+    def _read(self, name: str) -> bytes:
+        """Content of a file, checked now: it may have changed since the directory was loaded."""
+        content = _read_file(self.path, name)
+        if hashlib.sha256(content).hexdigest() != self.config["files"][name]:
+            raise ModelDirectoryError(
+                f"{name} in {self.path} fails its checksum ({len(content)} bytes), so it was cut "
+                "or altered; save the model again."
+            )
+        return content
+
+
+def save_model_directory(
+    fitted: Any,
+    path: str | os.PathLike,
+    *,
+    encoder_settings: dict[str, Any] | None = None,
+    report: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Save a fitted reward as a directory without pickle.
+
+    The directory is written beside its place and renamed into it, so that a crash leaves the
+    old one or the new one, never a mixture.
+
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor or CausalRewardClassifier
+        Fitted, with the ridge or the MLP head.
+    path : path-like
+        Where the directory shall stand: nothing, or an empty folder.
+    encoder_settings : dict, default=None
+        What makes embeddings from text, as JSON can hold it.
+    report : dict, default=None
+        Numbers to keep with the model, as JSON can hold them; no NaN.
+    overwrite : bool, default=False
+        Replace a model directory that stands there. Anything else is never replaced.
+
+    Returns
+    -------
+    path : pathlib.Path
+
+    Raises
+    ------
+    ModelDirectoryError
+        If something stands at `path` that may not be replaced.
+    ExportParityError
+        If the ONNX file does not reproduce `fitted`.
+    ValueError
+        If `encoder_settings` or `report` holds what JSON cannot.
+    TypeError
+        If `fitted` or its head is of another kind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcausalrm import CausalRewardRegressor
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.export import load_model_directory, save_model_directory
+    >>> data = make_observational_feedback(2000, 16, random_state=0)
+    >>> model = CausalRewardRegressor(random_state=0).fit(data.X, data.y, groups=data.groups)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_model_directory(model, Path(folder) / "model")
+    ...     loaded = load_model_directory(path)
+    ...     scores = loaded.scorer.predict(data.X)
+    >>> loaded.config["method"], scores.shape
+    ('dr', (2000,))
+    """
+    path = Path(path)
+    place = path.resolve()  # behind a link, what it points to is replaced
+    _check_place(place, overwrite)
+    network = describe(fitted)
+    files = {_ONNX: onnx_bytes(fitted, network), _WEIGHTS: _weights_bytes(network)}
+    config = {
+        "format": _FORMAT,
+        "format_version": FORMAT_VERSION,
+        "method": str(fitted.method_),
+        "estimator": type(fitted).__name__,
+        "settings": _settings(fitted),
+        "head": _head_config(network),
+        "n_features": network.n_features,
+        "feature_names": feature_names(fitted),
+        "effective_sample_size": float(fitted.effective_sample_size_),
+        "encoder_settings": encoder_settings,
+        "report": report,
+        "versions": created_with(),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    files[_CONFIG] = _signed(config)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = sibling(place)
+    temporary.mkdir()
+    try:
+        for name, content in files.items():
+            write_synced(temporary / name, content)
+        sync_folder(temporary)
+        _move_into_place(temporary, place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(place.parent)
+    return path
+
+
+def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
+    """Open a model directory after checking every byte of it.
+
+    Needs neither torch nor scikit-learn. Files that the model does not name are ignored.
+
+    Parameters
+    ----------
+    path : path-like
+        Directory written by :func:`save_model_directory`.
+
+    Returns
+    -------
+    ModelDirectory
+
+    Raises
+    ------
+    ModelDirectoryError
+        If a file is missing, cut or altered, or if a newer skcausalrm wrote the directory.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ModelDirectoryError(f"{path} is not a directory; pass a model directory.")
+    model = ModelDirectory(path, _read_config(path))
+    for name in model.config["files"]:
+        model._read(name)
+    return model
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    content = _read_file(path, _CONFIG)
+    try:
+        config = json.loads(content)
+        recognised = config["format"] == _FORMAT
+        version = int(config["format_version"])
+        checksum = str(config["checksum"])
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ModelDirectoryError(
+            f"{_CONFIG} in {path} is not that of a model directory, or is damaged; save the model "
+            "again."
+        ) from error
+    if recognised and version > FORMAT_VERSION:
+        raise ModelDirectoryError(
+            f"{path} has format version {version} and this skcausalrm reads up to "
+            f"{FORMAT_VERSION}; upgrade skcausalrm."
+        )
+    unsigned = content.replace(checksum.encode(), _UNSIGNED.encode(), 1)
+    if not recognised or hashlib.sha256(unsigned).hexdigest() != checksum:
+        raise ModelDirectoryError(
+            f"{_CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
+            "again."
+        )
+    return config
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelDirectoryError(
+            f"{path} has no {name}, so it is not a whole model directory; save the model again."
+        ) from error
+
+
+def _signed(config: dict[str, Any]) -> bytes:
+    """JSON of `config`, led by the SHA-256 of these very bytes with zeros in its place."""
+    for name in ("encoder_settings", "report"):
+        try:
+            json.dumps(config[name], allow_nan=False, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} cannot be kept as JSON ({error}); use numbers other than NaN and inf, "
+                "strings, lists and dicts."
+            ) from error
+    unsigned = json.dumps(
+        {"checksum": _UNSIGNED, **config}, indent=2, allow_nan=False, default=_plain
+    ).encode()
+    checksum = hashlib.sha256(unsigned).hexdigest()
+    return unsigned.replace(_UNSIGNED.encode(), checksum.encode(), 1)
+
+
+def _plain(value):
+    """Numpy numbers and arrays as Python's own."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _settings(fitted: Any) -> dict[str, Any]:
+    """Parameters for the record: those that JSON cannot hold as their repr."""
+    settings = fitted.get_params(deep=False)
+    for name, value in settings.items():
+        try:
+            json.dumps(value, allow_nan=False, default=_plain)
+        except (TypeError, ValueError):
+            settings[name] = repr(value)
+    return settings
+
+
+def _head_config(network: RewardNetwork) -> dict[str, Any]:
+    recalibration = network.recalibration
+    return {
+        "kind": network.head,
+        "n_layers": len(network.weights),
+        "negative_slope": network.negative_slope,
+        "link": network.link,
+        "binary": network.binary,
+        "recalibration": None if recalibration is None else asdict(recalibration),
+        "threshold": network.threshold,
+    }
+
+
+def _weights_bytes(network: RewardNetwork) -> bytes:
+    from safetensors.numpy import save
+
+    arrays = {}
+    for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        arrays[f"layers.{layer}.weight"] = np.ascontiguousarray(weight)
+        arrays[f"layers.{layer}.bias"] = np.ascontiguousarray(bias)
+    return save(arrays)
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    if _is_free(path):
+        return
+    try:
+        ours = json.loads((path / _CONFIG).read_bytes())["format"] == _FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise ModelDirectoryError(
+            f"{path} exists and is no model directory, so it is not replaced; choose another path."
+        )
+    if not overwrite:
+        raise ModelDirectoryError(
+            f"{path} already holds a model; pass overwrite=True or choose another path."
+        )
+    if strangers := sorted({p.name for p in path.iterdir()} - {_CONFIG, _ONNX, _WEIGHTS}):
+        raise ModelDirectoryError(
+            f"{path} also holds {strangers[0]!r}, which replacing the model would delete; move it "
+            "or choose another path."
+        )
+
+
+def _is_free(path: Path) -> bool:
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+def _move_into_place(temporary: Path, path: Path) -> None:
+    """Rename; an old directory steps aside first and comes back if the rename fails."""
+    if not path.exists():
+        os.rename(temporary, path)
+        return
+    old = sibling(path)
+    os.rename(path, old)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,244 @@
+"""RewardScorer: rewards from an exported file with numpy and onnxruntime alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._extras import import_extra
+from ..exceptions import ModelDirectoryError, ProviderFallbackWarning
+
+__all__ = ["RewardScorer"]
+
+FORMAT_VERSION = 1
+_BATCH_BYTES = 16 * 2**20
+_PROVIDERS: dict[str, list] = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+}
+
+
+class RewardScorer:
+    """Score embeddings with a file that :func:`to_onnx` wrote.
+
+    It imports numpy and onnxruntime and nothing else: no torch, no scikit-learn. It pickles
+    (as the bytes of the file), so that workers can have one each.
+
+    Parameters
+    ----------
+    model : bytes
+        Content of the file; :meth:`load` reads it from a path.
+    device : {"cpu", "cuda"}, default="cpu"
+        Where to run; "cuda" needs the `gpu` extra.
+    providers : sequence, default=None
+        onnxruntime execution providers in order of preference, in place of `device`.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Width of X.
+    provider_ : str
+        The onnxruntime provider that the session really got.
+    metadata_ : dict
+        What the file says of itself: format_version, skcausalrm_version, head, method,
+        binary, n_features, feature_names, created_with.
+
+    Raises
+    ------
+    ModelDirectoryError
+        If `model` is no such file, is damaged, or is from a newer skcausalrm.
+    MissingExtraError
+        If onnxruntime is not installed.
+
+    Warns
+    -----
+    ProviderFallbackWarning
+        If the first provider asked for is not the one that runs. onnxruntime itself falls
+        back to the CPU without a word.
+
+    Examples
+    --------
+    >>> from skcausalrm.export import RewardScorer
+    >>> scorer = RewardScorer.load("reward.onnx")                     # doctest: +SKIP
+    >>> scorer.predict(embeddings)                                    # doctest: +SKIP
+    array([0.71, 0.18, 0.55])
+    """
+
+    def __init__(
+        self, model: bytes, *, device: str = "cpu", providers: Sequence[Any] | None = None
+    ):
+        if device not in _PROVIDERS:
+            raise ValueError(f"device is {device!r}; use 'cpu' or 'cuda'.")
+        self._model = model
+        self._wanted = _PROVIDERS[device] if providers is None else list(providers)
+        self._start()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        device: str = "cpu",
+        providers: Sequence[Any] | None = None,
+    ) -> RewardScorer:
+        """Read an exported file.
+
+        Parameters
+        ----------
+        path : path-like
+            File written by :func:`to_onnx`.
+        device, providers
+            As of the class.
+
+        Returns
+        -------
+        RewardScorer
+        """
+        return cls(Path(path).read_bytes(), device=device, providers=providers)
+
+    def predict(self, X) -> np.ndarray:
+        """Rewards, as the fitted model's ``predict`` gives them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features_in_)
+            Embeddings; scored as float32, in batches of bounded size.
+
+        Returns
+        -------
+        reward : ndarray of shape (n,)
+            In [0, 1] for binary feedback.
+
+        Raises
+        ------
+        ValueError
+            If X has another width or other column names, or holds NaN or inf.
+        """
+        return self._run("reward", X)
+
+    def decision_function(self, X) -> np.ndarray:
+        """Unbounded scores, as the fitted model's ``decision_function`` gives them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features_in_)
+            Embeddings.
+
+        Returns
+        -------
+        score : ndarray of shape (n,)
+        """
+        return self._run("score", X)
+
+    def __repr__(self) -> str:
+        return (
+            f"RewardScorer(method={self.metadata_['method']!r}, head={self.metadata_['head']!r}, "
+            f"n_features_in_={self.n_features_in_}, provider_={self.provider_!r})"
+        )
+
+    def __getstate__(self):
+        return {"_model": self._model, "_wanted": self._wanted}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._start()
+
+    def _start(self) -> None:
+        onnxruntime = import_extra("onnxruntime", extra="cpu", purpose="RewardScorer")
+        available = onnxruntime.get_available_providers()
+        usable = [provider for provider in self._wanted if _name(provider) in available]
+        try:
+            session = onnxruntime.InferenceSession(
+                self._model, providers=usable or _PROVIDERS["cpu"]
+            )
+        except Exception as error:  # onnxruntime's errors have no common base of their own
+            raise ModelDirectoryError(
+                f"The ONNX model ({len(self._model)} bytes) cannot be loaded by onnxruntime "
+                f"{onnxruntime.__version__}; export it again."
+            ) from error
+        self._session = session
+        self.provider_: str = session.get_providers()[0]
+        self.metadata_ = _read_metadata(session.get_modelmeta().custom_metadata_map)
+        self.n_features_in_: int = self.metadata_["n_features"]
+        if self.provider_ != (wanted := _name(self._wanted[0])):
+            warnings.warn(
+                f"{wanted} is not usable here, so {self.provider_} runs; install the matching "
+                "onnxruntime and drivers (for CUDA: `pip install skcausalrm[gpu]`).",
+                ProviderFallbackWarning,
+                stacklevel=3,
+            )
+
+    def _run(self, output: str, X) -> np.ndarray:
+        X = self._check(X)
+        result = np.empty(len(X))
+        size = max(1, _BATCH_BYTES // (4 * self.n_features_in_))
+        for start in range(0, len(X), size):
+            batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
+            value, score = self._session.run([output, "score"], {"X": batch})
+            # every NaN or inf of a row reaches its score, so that X needs no pass of its own
+            if not np.isfinite(score).all():
+                row = start + int(np.flatnonzero(~np.isfinite(score))[0])
+                raise ValueError(
+                    f"Row {row} of X has no finite score; it must not hold NaN, inf or values "
+                    "beyond float32."
+                )
+            result[start : start + size] = value
+        return result
+
+    def _check(self, X) -> np.ndarray:
+        names = self.metadata_["feature_names"]
+        if names is not None and hasattr(X, "columns"):
+            for position, (found, expected) in enumerate(zip(X.columns, names, strict=False)):
+                if found != expected:
+                    raise ValueError(
+                        f"Column {position} of X is {found!r} where the model was trained with "
+                        f"{expected!r}; pass the same columns in the same order."
+                    )
+        X = np.asarray(X)
+        if X.ndim != 2:
+            raise ValueError(f"X has {X.ndim} dimensions; pass rows of embeddings, shape (n, d).")
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} columns where the model was trained with "
+                f"{self.n_features_in_}; embed with the encoder it was trained with."
+            )
+        return X
+
+
+def _name(provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def _read_metadata(raw: dict[str, str]) -> dict[str, Any]:
+    try:
+        found = int(raw["format_version"])
+    except (KeyError, ValueError) as error:
+        raise ModelDirectoryError(
+            "The ONNX model has no skcausalrm metadata; RewardScorer reads files of to_onnx only."
+        ) from error
+    if found > FORMAT_VERSION:
+        raise ModelDirectoryError(
+            f"The ONNX model has format version {found} and this skcausalrm reads up to "
+            f"{FORMAT_VERSION}; upgrade skcausalrm."
+        )
+    try:
+        return {
+            "format_version": found,
+            "skcausalrm_version": raw["skcausalrm_version"],
+            "head": raw["head"],
+            "method": raw["method"],
+            "binary": json.loads(raw["binary"]),
+            "n_features": int(raw["n_features"]),
+            "feature_names": json.loads(raw["feature_names"]),
+            "created_with": json.loads(raw["created_with"]),
+        }
+    except (KeyError, ValueError) as error:
+        raise ModelDirectoryError(
+            "The ONNX model's skcausalrm metadata is damaged; export it again."
+        ) from error
