@@ -68,9 +68,11 @@ def run_one(n_rows: int, n_features: int, repeats: int) -> dict:
         "X.T @ X": lambda: X.T @ X,
         "LogisticRegression": lambda: LogisticRegression().fit(X, observed),
         "RidgeHead, penalty chosen": lambda: RidgeHead(random_state=0).fit(X, target),
-        "CausalRewardRegressor('dr')": lambda: CausalRewardRegressor("dr", random_state=0).fit(X, y),
+        "CausalRewardRegressor('dr')": lambda: CausalRewardRegressor("dr", random_state=0).fit(
+            X, y
+        ),
     }
-    seconds = {name: np.inf for name in contestants}
+    seconds = dict.fromkeys(contestants, np.inf)
     for _ in range(repeats):
         for name, call in contestants.items():
             seconds[name] = min(seconds[name], timed(call))

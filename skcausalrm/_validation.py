@@ -18,7 +18,6 @@ from .exceptions import (
     SingleClassError,
 )
 
-
 # Embeddings keep their precision; float16 and whole numbers become float32.
 FLOATS = (np.float32, np.float64)
 

@@ -101,9 +101,9 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
         size = int(codes.max()) + 1
         total = size + int(link.max()) + 1
         edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
-        codes = np.unique(connected_components(edges, directed=False)[1][codes], return_inverse=True)[
-            1
-        ].ravel()
+        codes = np.unique(
+            connected_components(edges, directed=False)[1][codes], return_inverse=True
+        )[1].ravel()
     if groups is not None and groups.ndim == 2 and groups.shape[1] == 2:
         sizes = np.bincount(codes)
         largest = int(sizes.argmax())

@@ -220,7 +220,10 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         chosen = rng.randint(K, size=(B, K))
         resampled = np.median(draws[:, chosen, np.arange(B)[:, None]], axis=2)
         stds = resampled.std(axis=1)
-        rates, known = np.median(found, axis=1), (self.false_positive_rate, self.false_negative_rate)
+        rates, known = (
+            np.median(found, axis=1),
+            (self.false_positive_rate, self.false_negative_rate),
+        )
         if rates.sum() > 1 - _LEAST_CONTRAST and None in known:
             levels, level_stds = self._sigmoid_rates(scores, s, folds, weight, rng)
             warnings.warn(
@@ -269,7 +272,10 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         # Weighted counts by group of: logged class x confident class.
         cells = np.array(
             [
-                [np.bincount(unit, w * (logged & sure), minlength=n_units) for sure in (sure_0, sure_1)]
+                [
+                    np.bincount(unit, w * (logged & sure), minlength=n_units)
+                    for sure in (sure_0, sure_1)
+                ]
                 for logged in (s == 0, s == 1)
             ]
         )

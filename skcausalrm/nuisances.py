@@ -169,9 +169,7 @@ class _SharedMoments:
 
     def get(self) -> FoldMoments:
         if self.moments is None:
-            self.moments = FoldMoments(
-                self.X, self.folds.of_row, self.folds.n_splits, self.weight
-            )
+            self.moments = FoldMoments(self.X, self.folds.of_row, self.folds.n_splits, self.weight)
         return self.moments
 
 

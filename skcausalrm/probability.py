@@ -203,7 +203,9 @@ def fit_probability(
             moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         coefs, intercepts = fit_logistic_folds(moments, labels)
         scores = held_out_scores(X, folds.of_row, coefs, intercepts)
-        models: list[Any] = [LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)]
+        models: list[Any] = [
+            LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)
+        ]
     else:
         whole = np.where(rows, labels, 0).astype(np.intp)
         models, scores = cross_fit(

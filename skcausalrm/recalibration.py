@@ -95,7 +95,9 @@ def fit_recalibration(
     def loss(theta):
         p = expit(l + theta[0] + theta[1] * z)
         q = np.clip(error_rate + (1 - 2 * error_rate) * p, 1e-12, 1 - 1e-12)
-        d_u = weight * np.where(label == 1, -1 / q, 1 / (1 - q)) * (1 - 2 * error_rate) * p * (1 - p)
+        d_u = (
+            weight * np.where(label == 1, -1 / q, 1 / (1 - q)) * (1 - 2 * error_rate) * p * (1 - p)
+        )
         penalty = theta / np.array([_INTERCEPT_SD, _SLOPE_SD]) ** 2
         value = -(weight @ np.log(np.where(label == 1, q, 1 - q))) + theta @ penalty / 2
         return value, np.array([d_u.sum(), d_u @ z]) + penalty

@@ -30,23 +30,22 @@ from ._validation import (
 from .crossfit import make_folds
 from .exceptions import AskedNonresponseWarning, SharedGroupsWarning, UnusedParameterError
 from .heads.fitting import fit_head, out_of_fold_predictions
-from .heads.ridge import RidgeHead
 from .nuisances import NuisanceSettings, RowColumns, fit_nuisances
 from .recalibration import fit_recalibration
 from .recipes import NEEDS, RECIPES
 
 __all__ = ["CausalRewardClassifier", "CausalRewardRegressor"]
 
+
 class _CausalReward(BaseEstimator):
     """What regressor and classifier share: everything but the labels' names."""
 
-    __metadata_request__fit: ClassVar = {
-        name: True
-        for name in ("groups", "sample_weight", "asked", "verified", "propensity", "imputation")
-    }
-    __metadata_request__score: ClassVar = {
-        name: True for name in ("groups", "sample_weight", "propensity")
-    }
+    __metadata_request__fit: ClassVar = dict.fromkeys(
+        ("groups", "sample_weight", "asked", "verified", "propensity", "imputation"), True
+    )
+    __metadata_request__score: ClassVar = dict.fromkeys(
+        ("groups", "sample_weight", "propensity"), True
+    )
 
     _parameter_constraints: ClassVar[dict] = {
         "method": [StrOptions(set(RECIPES))],
@@ -166,7 +165,9 @@ class _CausalReward(BaseEstimator):
         folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
         self._say(f"nuisances of {self.method!r} on {n_rows} rows, {folds.n_splits} folds")
         found = fit_nuisances(settings, X, feedback, columns, folds)
-        weight = found.weight if columns.sample_weight is None else found.weight * columns.sample_weight
+        weight = (
+            found.weight if columns.sample_weight is None else found.weight * columns.sample_weight
+        )
         self._say("head")
         self.estimator_ = fit_head(
             self.estimator,
@@ -469,7 +470,5 @@ def _debiased_r2(model, X, feedback: Feedback, prediction, sample_weight, propen
     z, recipe_weight = RECIPES[model.method_](feedback.values, observed, e, m, rates)
     rows = recipe_weight > 0
     return float(
-        debiased_r2_score(
-            z[rows], prediction[rows], sample_weight=(weight * recipe_weight)[rows]
-        )
+        debiased_r2_score(z[rows], prediction[rows], sample_weight=(weight * recipe_weight)[rows])
     )

@@ -92,7 +92,7 @@ def fit_logistic_folds(
     totals = weight.sum(axis=0)
     share = labels @ weight / totals
     v = share * (1 - share)
-    penalties = linear.penalty * moments.mean_variance * totals * v
+    penalties = linear.penalty * moments.typical_variance * totals * v
     center = moments.center.astype(np.float64)
 
     coefs = linear.fold_coefs.T / v

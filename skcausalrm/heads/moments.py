@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
-from threadpoolctl import threadpool_limits
 
 from .systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
 
@@ -74,7 +73,8 @@ class FoldMoments:
     weight : ndarray of shape (len(rows),)
         Their weights.
     center : ndarray of shape (d,)
-        About the mean of the rows, in the dtype of X; moments are of ``X - center``.
+        Zeros, or about the mean of the rows where that is far from 0; moments are of
+        ``X - center``.
     weight_sums : ndarray of shape (n_splits,)
     sums : ndarray of shape (n_splits, d)
         Weighted sums of the centred rows.
@@ -94,10 +94,8 @@ class FoldMoments:
             self.weight = weight if self.rows is None else weight[self.rows]
         self.fold = fold if self.rows is None else fold[self.rows]
         d = X.shape[1]
-        # Any shift near the mean keeps float32 sums exact enough; the rest is corrected exactly.
-        probe = X if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
-        mean = np.ones(len(probe), X.dtype) @ probe / X.dtype.type(len(probe))
-        self.center = mean
+        self.center = self._choose_center()
+        shifted = bool(self.center.any())
         self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
         self.sums = np.zeros((n_splits, d))
         self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
@@ -109,7 +107,8 @@ class FoldMoments:
             members = by_fold[bounds[k] : bounds[k + 1]]
             places = members if self.rows is None else self.rows[members]
             for block, place in row_blocks(X, places):
-                block -= mean
+                if shifted:
+                    block -= self.center
                 if uniform:
                     self.sums[k] += np.ones(len(block), X.dtype) @ block
                 else:
@@ -119,18 +118,31 @@ class FoldMoments:
                     1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
                 )
         self._work: NDArray | None = None
-        self._systems: list[EigenSystem] = []
+        self._systems: dict[int | None, EigenSystem] = {}
         self.total = self.grams[0].copy(order="F")
         for gram in self.grams[1:]:
             self.total += gram
 
+    def _choose_center(self) -> NDArray:
+        """Return about the mean if columns lie far from 0 in units of their spread, else zeros.
+
+        Any shift near the mean keeps float32 sums exact enough; what is left of the mean is
+        corrected exactly.
+        """
+        probe = self.X[:_BLOCK_ROWS] if self.rows is None else self.X[self.rows[:_BLOCK_ROWS]]
+        mean, spread = probe.mean(axis=0), probe.std(axis=0)
+        return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
+
     @property
-    def mean_variance(self) -> float:
-        """Mean over columns of the weighted variance: the unit of the penalty."""
-        weight_sum = self.weight_sums.sum()
-        mean = self.sums.sum(axis=0) / weight_sum
-        trace = np.trace(self.total, dtype=np.float64) - weight_sum * (mean @ mean)
-        return float(max(trace / (weight_sum * len(mean)), np.finfo(self.X.dtype).tiny))
+    def typical_variance(self) -> float:
+        """Median over columns of the weighted variance: the unit of the penalty.
+
+        A median, because a few columns of an LLM's hidden state can hold nearly all variance.
+        """
+        weight_sum, mean = self.training_mean(None)
+        variances = np.diag(self.total).astype(np.float64) / weight_sum - mean**2
+        varying = variances[variances > 1e-6 * variances.max()]
+        return float(np.median(varying)) if len(varying) else 1.0
 
     def target_moments(self, target: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """Return per fold the weighted sums of ``(x - center) t``, of t and of t squared.
@@ -157,20 +169,15 @@ class FoldMoments:
             self._work = np.empty_like(self.total)
         return np.subtract(self.total, self.grams[k], out=self._work)
 
-    def training_system(self, k: int) -> EigenSystem | KrylovSystem:
-        """Return a solver for the centred Gram matrix of all folds but k.
+    def training_system(self, k: int | None) -> EigenSystem | KrylovSystem:
+        """Return a solver for the centred Gram matrix of all folds but k (None: of all).
 
-        A wide one reads a buffer: use it before asking for the next.
+        A wide one may read a buffer: use it before asking for the next.
         """
         if len(self.center) > EIGEN_WIDTH:
             return KrylovSystem(self.training_gram(k), *self.training_mean(k))
-        if not self._systems:
-            # Narrow matrices lose by a second BLAS thread: 3 to 6 times on a busy machine.
-            with threadpool_limits(1, user_api="blas"):
-                self._systems = [
-                    EigenSystem(self.training_gram(fold), *self.training_mean(fold))
-                    for fold in range(self.n_splits)
-                ]
+        if k not in self._systems:
+            self._systems[k] = EigenSystem(self.training_gram(k), *self.training_mean(k))
         return self._systems[k]
 
     def training_mean(self, k: int | None) -> tuple[float, NDArray]:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh, eigh_tridiagonal
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem"]
+__all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem", "threads_for"]
 
 # Up to this width an eigendecomposition costs less than the products it saves.
 EIGEN_WIDTH = 512
+
+
+@lru_cache(maxsize=1)
+def _blas_threads() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+def threads_for(width: int):
+    """Return a context with one BLAS thread for matrices so narrow that a second one costs time.
+
+    On a busy machine it costs three to six times the work. The caller's setting comes back.
+    """
+    return _blas_threads().limit(limits=1) if width <= EIGEN_WIDTH else nullcontext()
 
 
 class EigenSystem:

@@ -9,6 +9,7 @@ from ._debiased import (
     debiased_r2_score,
     debiased_roc_auc_score,
 )
+from ._pseudo_outcomes import pseudo_outcomes
 from ._scorer import make_debiased_scorer
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "debiased_roc_auc_score",
     "effective_sample_size",
     "make_debiased_scorer",
+    "pseudo_outcomes",
 ]

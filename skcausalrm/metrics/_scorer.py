@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from .._sklearn_compat import BaseScorer, cached_call
 from ..exceptions import PseudoOutcomesError, UnusedParameterError
 from ._debiased import check_metric
+from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
 
 __all__ = ["make_debiased_scorer"]
 
@@ -223,9 +224,7 @@ def _cross_fitted(X, y, groups, sample_weight) -> NDArray[np.float64]:
     key = joblib.hash((X, y, groups, sample_weight))
     z = _z_of_rows.get(key)
     if z is None:
-        from ._pseudo_outcomes import pseudo_outcomes
-
-        z = pseudo_outcomes(X, y, groups=groups, sample_weight=sample_weight, random_state=0)
+        z = cross_fit_z(X, y, groups=groups, sample_weight=sample_weight, random_state=0)
         if len(_z_of_rows) >= _CACHE_SIZE:
             _z_of_rows.clear()
         _z_of_rows[key] = z
