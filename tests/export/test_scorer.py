@@ -1,0 +1,204 @@
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+
+from skcausalrm.exceptions import ModelDirectoryError, ProviderFallbackWarning
+from skcausalrm.export import RewardScorer, scorer, to_onnx
+
+onnx = pytest.importorskip("onnx")
+
+
+@pytest.fixture
+def path(make_ridge, tmp_path):
+    return to_onnx(make_ridge([1.0, 2.0, -1.0], 0.25), tmp_path / "reward.onnx")
+
+
+def test_scores_what_was_exported(path):
+    loaded = RewardScorer.load(path)
+    X = [[0.25, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    np.testing.assert_allclose(loaded.decision_function(X), [0.5, 3.25, -0.75])
+    np.testing.assert_allclose(loaded.predict(X), [0.5, 1.0, 0.0])
+    assert loaded.predict(X).dtype == np.float64
+    assert loaded.n_features_in_ == 3
+    assert loaded.provider_ == "CPUExecutionProvider"
+    assert "method='dr'" in repr(loaded)
+
+
+def test_needs_neither_torch_nor_scikit_learn(path, tmp_path):
+    code = (
+        "import sys\n"
+        "blocked = {'torch', 'sklearn', 'pandas', 'scipy', 'transformers', 'onnx', 'tokenizers'}\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in blocked:\n"
+        "            raise ModuleNotFoundError(name + ' is blocked', name=name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "import skcausalrm.export\n"
+        "from skcausalrm.export import RewardScorer, load_model_directory\n"
+        f"print(RewardScorer.load({str(path)!r}).predict([[0.25, 0.0, 0.0]])[0])\n"
+        "assert not blocked & {name.split('.')[0] for name in sys.modules}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert float(done.stdout) == 0.5
+
+
+def test_batches_of_bounded_size_give_the_same(path, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+    at_once = RewardScorer.load(path).predict(X)
+    sizes = []
+    loaded = RewardScorer.load(path)
+    session = loaded._session
+
+    class Spy:
+        def run(self, outputs, inputs):
+            sizes.append(len(inputs["X"]))
+            return session.run(outputs, inputs)
+
+    loaded._session = Spy()
+    monkeypatch.setattr(scorer, "_BATCH_BYTES", 12 * 64)
+    np.testing.assert_array_equal(loaded.predict(X), at_once)
+    assert max(sizes) == 64
+    assert sum(sizes) == 1000
+
+
+def test_no_rows_give_no_rewards(path):
+    assert RewardScorer.load(path).predict(np.empty((0, 3))).shape == (0,)
+
+
+def test_accepts_what_numpy_can_read(path, tmp_path):
+    loaded = RewardScorer.load(path)
+    X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    np.save(tmp_path / "X.npy", X)
+    expected = loaded.predict(X)
+    for same in (
+        X.astype(np.float64),
+        np.asfortranarray(X),
+        X.tolist(),
+        pd.DataFrame(X),
+        np.load(tmp_path / "X.npy", mmap_mode="r"),
+    ):
+        np.testing.assert_array_equal(loaded.predict(same), expected)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((2, 4)), "X has 4 columns where the model was trained with 3"),
+        (np.zeros(3), "X has 1 dimensions"),
+        (np.array([[0, 0, 0], [0, np.nan, 0]]), "Row 1 of X has no finite score"),
+        (np.array([[np.inf, 0, 0]]), "Row 0 of X has no finite score"),
+        (np.array([["a", "b", "c"]]), "could not convert"),
+    ],
+)
+@pytest.mark.parametrize("method", ["predict", "decision_function"])
+def test_rows_that_cannot_be_scored_are_named(path, X, message, method):
+    with pytest.raises(ValueError, match=message):
+        getattr(RewardScorer.load(path), method)(X)
+
+
+def test_a_bad_row_is_named_by_its_place_in_the_whole(path, monkeypatch):
+    monkeypatch.setattr(scorer, "_BATCH_BYTES", 12 * 10)
+    X = np.zeros((100, 3))
+    X[77, 1] = np.nan
+    with pytest.raises(ValueError, match="Row 77 of X"):
+        RewardScorer.load(path).predict(X)
+
+
+def test_columns_in_another_order_are_refused(make_ridge, tmp_path):
+    model = make_ridge([1.0, 2.0])
+    model.feature_names_in_ = np.array(["a", "b"], dtype=object)
+    loaded = RewardScorer.load(to_onnx(model, tmp_path / "m.onnx"))
+    frame = pd.DataFrame({"a": [0.1], "b": [0.2]})
+    assert loaded.predict(frame)[0] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match=r"Column 0 of X is 'b' where .* 'a'"):
+        loaded.predict(frame[["b", "a"]])
+
+
+def test_pickles_as_the_file_it_is(path):
+    loaded = RewardScorer.load(path)
+    X = np.eye(3)
+    copy = pickle.loads(pickle.dumps(loaded))
+    np.testing.assert_array_equal(copy.predict(X), loaded.predict(X))
+    assert copy.metadata_ == loaded.metadata_
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is here"
+)
+def test_a_missing_gpu_is_said_and_the_cpu_scores(path):
+    with pytest.warns(ProviderFallbackWarning, match="CUDAExecutionProvider is not usable here"):
+        loaded = RewardScorer.load(path, device="cuda")
+    assert loaded.provider_ == "CPUExecutionProvider"
+    assert loaded.predict([[0.25, 0.0, 0.0]])[0] == 0.5
+
+
+def test_a_session_that_fell_back_by_itself_is_noticed(path, monkeypatch):
+    # onnxruntime-gpu without drivers lists CUDA as available and then runs on the CPU
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = RewardScorer.load(path, device="cuda")
+    assert any(w.category is ProviderFallbackWarning for w in caught)
+    assert loaded.provider_ == "CPUExecutionProvider"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no CUDA"
+)
+def test_a_gpu_scores_as_the_cpu_does(make_mlp, tmp_path):
+    path = to_onnx(make_mlp([64, 32, 8], recalibration=(0.1, 0.2, 0.3)), tmp_path / "m.onnx")
+    gpu = RewardScorer.load(path, device="cuda")
+    if gpu.provider_ != "CUDAExecutionProvider":
+        pytest.skip("onnxruntime cannot use CUDA here")
+    X = np.random.default_rng(0).normal(size=(1000, 64))
+    np.testing.assert_allclose(gpu.predict(X), RewardScorer.load(path).predict(X), atol=1e-6)
+
+
+def test_providers_by_name(path):
+    loaded = RewardScorer.load(path, providers=["CPUExecutionProvider"])
+    assert loaded.provider_ == "CPUExecutionProvider"
+    with pytest.warns(ProviderFallbackWarning, match="NoSuchExecutionProvider"):
+        RewardScorer.load(path, providers=["NoSuchExecutionProvider", "CPUExecutionProvider"])
+    with pytest.raises(ValueError, match="device is 'tpu'"):
+        RewardScorer.load(path, device="tpu")
+
+
+def test_files_that_are_not_ours(path, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        RewardScorer.load(tmp_path / "absent.onnx")
+    content = path.read_bytes()
+    for broken in (b"", b"not onnx at all", content[: len(content) // 2]):
+        with pytest.raises(ModelDirectoryError):
+            RewardScorer(broken)
+    file = onnx.load(path)
+    del file.metadata_props[:]
+    with pytest.raises(ModelDirectoryError, match="no skcausalrm metadata"):
+        RewardScorer(file.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format_version", "2", "format version 2 .* upgrade skcausalrm"),
+        ("n_features", "three", "metadata is damaged"),
+        ("binary", "perhaps", "metadata is damaged"),
+    ],
+)
+def test_files_from_another_time(path, key, value, message):
+    file = onnx.load(path)
+    next(p for p in file.metadata_props if p.key == key).value = value
+    with pytest.raises(ModelDirectoryError, match=message):
+        RewardScorer(file.SerializeToString())
