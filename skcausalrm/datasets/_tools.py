@@ -79,6 +79,8 @@ def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export
     if scores is not None:
         require(scores, "LangSmith feedback", ("key",), ("run_id",))
         source = get(pick(scores, "feedback_source"), "type")
+        # "app" is LangSmith's own interface, where the team annotates.
+        kind = source.map({"api": USER, "app": HUMAN}).fillna(MODEL).mask(source.isna(), UNKNOWN)
         score = pick(scores, "score")
         raw = make_scores(
             scores,
@@ -86,13 +88,10 @@ def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export
             trace=pick(scores, "trace_id"),
             name=scores["key"],
             value=score.where(score.notna(), pick(scores, "value")),
-            # "app" is LangSmith's own interface, where the team annotates.
-            kind=source.map({"api": USER, "app": HUMAN}).where(
-                source.isna() | source.isin(["api", "app"]), MODEL
-            ).fillna(UNKNOWN),
+            kind=kind,
             timestamp=pick(scores, "modified_at", "created_at"),
             comment=pick(scores, "comment"),
-        )  # fmt: skip
+        )
     metadata = get(pick(records, "extra"), "metadata")
     return build(
         ids=ids,
