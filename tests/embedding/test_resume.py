@@ -20,7 +20,7 @@ ROWS = [("prompt", f"{i} " * (1 + i % 50)) for i in range(N_TEXTS)]
 NOISE = {"rtol": 0, "atol": 5e-6}  # after a kill, batches hold other mates than before
 
 CHILD = """
-import sys, time
+import os, sys, time
 import numpy as np
 from tqdm import tqdm
 from skcausalrm import ConversationEncoder
@@ -47,6 +47,7 @@ encoder = ConversationEncoder(model, device="cpu", batch_size=8).fit(rows)
 encoder.transform(rows[:1])  # loads the model
 encoder.set_params(cache_dir=cache, show_progress=True)
 np.save(out, encoder.transform(rows))
+os._exit(0)  # torch takes seconds to tear down
 """
 
 
@@ -102,7 +103,7 @@ def test_killed_at_five_random_moments_and_run_again(tiny, tmp_path, undisturbed
 def test_two_processes_share_a_cache(tiny, tmp_path, undisturbed):
     children = [start(tiny, tmp_path, name, delay=0.005) for name in ("one", "two")]
     for child in children:
-        output, _ = child.communicate(timeout=120)
+        output, _ = child.communicate(timeout=300)
         assert child.returncode == 0
         assert reported(output.splitlines()[-1]) == N_TEXTS
     for name in ("one", "two"):
