@@ -1,8 +1,8 @@
 """Scores on feedback logs that agree with scores on clean labels; see ``docs/evaluation.md``."""
 
 from ..recipes import effective_sample_size
+from ._asked import asked_score
 from ._debiased import (
-    asked_score,
     debiased_brier_score,
     debiased_log_loss,
     debiased_mse,

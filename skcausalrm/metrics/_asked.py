@@ -1,0 +1,110 @@
+"""Scores on rows that were asked for feedback at random."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.utils import column_or_1d
+
+from .._validation import check_asked, check_column
+from ..exceptions import AskedNonresponseWarning, FeedbackValueError, NoFeedbackError
+from ..recipes import correct_labels
+from ._debiased import check_metric
+
+__all__ = ["asked_score"]
+
+
+def asked_score(
+    metric,
+    y,
+    prediction,
+    asked,
+    *,
+    false_positive_rate,
+    false_negative_rate,
+    groups=None,
+    sample_weight=None,
+    return_std=False,
+) -> float | tuple[float, float]:
+    """Score on the rows that were asked at random: no model of selection is needed.
+
+    Only flips are left to correct, so z is ``(y - fpr) / (1 - fpr - fnr)`` on asked rows with an
+    answer; all other rows are left out.
+
+    Parameters
+    ----------
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc"}
+        The score, as the function of that name defines it: losses are not negated.
+    y : array-like of shape (n,)
+        Feedback: 0, 1, or NaN where there is none.
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x); for "roc_auc" any score that ranks.
+    asked : array-like of bool, shape (n,)
+        Rows drawn at random whose feedback was asked for, not volunteered.
+    false_positive_rate, false_negative_rate : float
+        P(y=1 given r=0) and P(y=0 given r=1); 0 and 0 where answers are trusted.
+    groups, sample_weight, return_std
+        As in `debiased_mse`.
+
+    Returns
+    -------
+    score : float
+    std : float
+        Standard error, flip rates taken as known; only with ``return_std=True``.
+
+    Raises
+    ------
+    NoFeedbackError
+        If no asked row has an answer.
+    FeedbackValueError
+        If an answer is neither 0 nor 1.
+    NoiseRateError
+        If the rates are not probabilities with a sum below 1.
+
+    Warns
+    -----
+    AskedNonresponseWarning
+        If over a fifth of the asked rows have no answer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.metrics import asked_score
+    >>> y, asked = [1, 0, np.nan, 1, 1, 0], [True, True, False, True, False, True]
+    >>> f = [0.9, 0.2, 0.5, 0.7, 0.6, 0.4]
+    >>> round(asked_score("mse", y, f, asked, false_positive_rate=0, false_negative_rate=0), 3)
+    0.075
+    """
+    function = check_metric(metric).function
+    prediction = column_or_1d(prediction)
+    n_rows = len(prediction)
+    y = check_column(y, "y", n_rows, allow_nan=True)
+    asked = check_asked(asked, n_rows)
+    n_asked = 0 if asked is None else int(asked.sum())
+    answered = np.zeros(n_rows, bool) if asked is None else asked & ~np.isnan(y)
+    if not answered.any():
+        raise NoFeedbackError(
+            f"None of the {n_asked} asked rows (of {n_rows}) has an answer in y: at least some "
+            f"must hold a 0 or a 1."
+        )
+    if other := int(np.count_nonzero((y[answered] != 0) & (y[answered] != 1))):
+        raise FeedbackValueError(
+            f"y is neither 0 nor 1 in {other} of {answered.sum()} asked rows with an answer: "
+            f"binarise it."
+        )
+    silent = n_asked - int(answered.sum())
+    if silent > n_asked / 5:
+        warnings.warn(
+            f"{silent} of {n_asked} asked rows have no answer, so those that have one chose to "
+            f"give it: the score is of such rows, not of all.",
+            AskedNonresponseWarning,
+            stacklevel=2,
+        )
+    return function(
+        correct_labels(y[answered], (false_positive_rate, false_negative_rate)),
+        prediction[answered],
+        groups=None if groups is None else np.asarray(groups)[answered],
+        sample_weight=None if sample_weight is None else np.asarray(sample_weight)[answered],
+        return_std=return_std,
+    )
