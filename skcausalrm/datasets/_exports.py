@@ -25,6 +25,7 @@ from ._values import (
 )
 
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
+_MAX_DEPTH = 1_000  # of a tree of spans; a cycle of parents must end
 SCORE_COLUMNS = ["id", "name", "value", "kind", "timestamp", "comment"]
 
 
@@ -67,7 +68,7 @@ def topmost(ids: pd.Series, parents: pd.Series, candidate: np.ndarray) -> np.nda
     positions = pd.Series(np.arange(len(index))[first], index=index[first])
     up = positions.reindex(parents.astype(str)).fillna(-1).to_numpy(dtype=np.int64)
     current, top = np.arange(len(ids)), np.full(len(ids), -1)
-    for _ in range(len(ids)):  # a cycle of parents cannot loop for ever
+    for _ in range(_MAX_DEPTH):
         alive = current >= 0
         if not alive.any():
             break

@@ -68,7 +68,7 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
             with opener(path, "rb") as file:
                 return _from_json(json.load(file), name)
         if suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
+            return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
         if suffix == ".parquet":
             return pd.read_parquet(path)
     except FeedbackFormatError:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skcausalrm.datasets import load_feedback
@@ -182,6 +182,7 @@ KNOWN = [
 ]  # fmt: skip
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(KNOWN), min_size=1, max_size=30))
 def test_every_known_label(pairs):
     values, expected = zip(*pairs, (None, np.nan), strict=True)
@@ -287,6 +288,15 @@ def test_jsonl_keeps_texts_that_look_like_times_or_numbers(tmp_path):
         logs = load_feedback(path)
     for name in ("prompt", "completion", "user"):
         assert logs[name].tolist() == [row[name] for row in rows]
+
+
+def test_csv_keeps_texts_that_look_missing(tmp_path):
+    path = tmp_path / "logs.csv"
+    path.write_text("prompt,completion,feedback,comment\nq,NA,1,\nr,null,,None\n")
+    logs = load_feedback(path)
+    assert logs["completion"].tolist() == ["NA", "null"]
+    assert nan_equal(logs["feedback"], [1, np.nan])
+    assert logs["comment"].isna().tolist() == [True, False]
 
 
 def test_jsonl_of_mixed_types(tmp_path):

@@ -72,6 +72,19 @@ class TestLangfuse:
         assert logs["model"].tolist() == ["small-1", "small-2"]
         assert logs["prompt"].tolist() == ["Capital of Peru?", "Capital of Chile?"]
 
+    def test_csv_export(self, tmp_path):
+        paths = {}
+        for name in ("traces", "scores"):
+            records = json.loads((FIXTURES / f"langfuse_{name}.json").read_text())["data"]
+            table = pd.DataFrame(records).drop(columns=["scores", "trace"], errors="ignore")
+            nested = table.map(lambda v: json.dumps(v) if isinstance(v, dict | list) else v)
+            paths[name] = tmp_path / f"{name}.csv"
+            nested.to_csv(paths[name], index=False)
+        with pytest.warns(FeedbackImportWarning, match="1 traces without an output"):
+            logs = load_feedback(paths["traces"], scores=paths["scores"])
+        assert nan_equal(logs["feedback"], [1, 0, np.nan])
+        assert logs["completion"].tolist() == ["Lima.", "Cusco.", "Bonjour."]
+
     def test_scores_inside_a_downloaded_trace(self):
         trace = json.loads((FIXTURES / "langfuse_traces.json").read_text())["data"][0]
         scores = json.loads((FIXTURES / "langfuse_scores.json").read_text())["data"][:1]
