@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._extras import import_extra
 from .._sklearn_compat import Interval, StrOptions
-from .._validation import check_weights
+from .._validation import FLOATS, check_weights
 from ..crossfit import check_groups
 from ..exceptions import GroupsError
 
@@ -186,9 +186,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         """
         self._validate_params()
         hidden = self._layer_sizes()
-        X, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2
-        )
+        X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
         y = y.astype(np.float64)
         weight = check_weights(sample_weight, X)
         weight = np.ones(len(X)) if weight is None else weight
@@ -281,7 +279,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
             Unbounded.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
         coefs = [coef.astype(np.float64) for coef in self.coefs_]
         width = max(X.shape[1], *(coef.shape[1] for coef in coefs))
         score = np.empty(len(X))

@@ -177,6 +177,8 @@ class _Rows:
 
 
 def _as_tensor(X: np.ndarray) -> Tensor:
+    if min(X.strides) < 0:  # a reversed view, which torch cannot hold
+        X = X.copy()
     if X.flags.writeable:
         return torch.from_numpy(X)
     try:

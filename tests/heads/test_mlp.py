@@ -237,6 +237,16 @@ def test_reads_a_read_only_memory_map_without_a_warning(pseudo_outcomes, tmp_pat
     )
 
 
+@pytest.mark.parametrize("view", [np.flipud, np.fliplr, np.asfortranarray])
+def test_reads_arrays_in_any_layout(pseudo_outcomes, view):
+    X, z, _ = pseudo_outcomes
+    laid_out, plain = view(X), np.ascontiguousarray(view(X))
+    np.testing.assert_array_equal(
+        quiet(settings(max_epochs=2), laid_out, z).coefs_[0],
+        quiet(settings(max_epochs=2), plain, z).coefs_[0],
+    )
+
+
 def test_double_precision_rows_give_nearly_the_same(pseudo_outcomes):
     X, z, _ = pseudo_outcomes
     single = quiet(settings(max_epochs=2), X, z).predict(X)
