@@ -1,0 +1,93 @@
+"""What all commands share: progress and warnings on stderr, results on stdout, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from ..exceptions import (
+    EmbeddingCacheError,
+    ExportParityError,
+    MissingExtraError,
+    SkcausalrmWarning,
+)
+
+__all__ = ["print_json", "print_table", "progress", "reporting"]
+
+_INPUT_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+    EmbeddingCacheError,
+    ExportParityError,
+    MissingExtraError,
+)
+
+
+@contextmanager
+def reporting() -> Iterator[list[str]]:
+    """Say each warning of this package once, in a line, and turn input errors into exit status 2.
+
+    Yields
+    ------
+    list of str
+        The warnings told so far.
+    """
+    told: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SkcausalrmWarning)
+        show_other = warnings.showwarning
+
+        def show(message, category, *place):
+            text = _one_line(message)
+            if not issubclass(category, SkcausalrmWarning):
+                show_other(message, category, *place)
+            elif text not in told:
+                told.append(text)
+                typer.echo(f"warning: {text}", err=True)
+
+        warnings.showwarning = show
+        try:
+            yield told
+        except _INPUT_ERRORS as error:
+            typer.echo(f"error: {_one_line(error)}", err=True)
+            raise typer.Exit(2) from error
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def progress(text: str) -> None:
+    """Say on stderr what is being done."""
+    typer.echo(text, err=True)
+
+
+def print_json(result: Any) -> None:
+    """Print a result for machines: JSON without NaN."""
+    typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a result for people; the first column is text, the others are numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for position, name in enumerate(columns):
+        table.add_column(name, justify="right" if position else "left", no_wrap=position > 0)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 120  # a pipe has no width of its own, and rich would wrap at 80
+    console.print(table)

@@ -1,0 +1,148 @@
+"""Feedback logs as the arrays that estimators take, and rows of text to be scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import ConversationError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["FeedbackLog", "prompt_hashes", "read_log", "read_rows", "write_rows"]
+
+
+@dataclass(frozen=True)
+class FeedbackLog:
+    """A loaded log of n rows.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        As `load_feedback` returns it.
+    y : ndarray of shape (n,)
+        Feedback, NaN where there is none.
+    groups : ndarray of shape (n,)
+        Rows that may not be split.
+    columns : dict of ndarray of shape (n,)
+        Those of asked, verified and imputation that the log has.
+    """
+
+    frame: pd.DataFrame
+    y: np.ndarray
+    groups: np.ndarray
+    columns: dict[str, np.ndarray]
+
+    @property
+    def text(self) -> pd.DataFrame:
+        return self.frame[["prompt", "completion"]]
+
+    def counts(self) -> dict[str, Any]:
+        """Rows, rated rows and groups, and what the ratings say as they are."""
+        import numpy as np
+
+        rated = ~np.isnan(self.y)
+        result: dict[str, Any] = {
+            "rows": len(self.y),
+            "groups": len(np.unique(self.groups.astype(str))),
+            "rated": int(rated.sum()),
+            "rated_share": float(rated.mean()),
+            "positive_share_of_rated": float(self.y[rated].mean()) if rated.any() else None,
+        }
+        if "verified" in self.columns:
+            result["verified"] = int(np.count_nonzero(~np.isnan(self.columns["verified"])))
+        if "asked" in self.columns:
+            result["asked"] = int(self.columns["asked"].sum())
+        return result
+
+
+def read_log(source: Path, **options: Any) -> FeedbackLog:
+    """Read a log by `load_feedback`, with its options."""
+    from ..datasets import load_feedback
+
+    frame = load_feedback(source, **options)
+    columns = {}
+    for name in ("asked", "verified", "imputation"):
+        # An all-empty column, as many exports have, says nothing.
+        if name in frame.columns and frame[name].notna().any():
+            columns[name] = frame[name].to_numpy(dtype=bool if name == "asked" else float)
+    if "asked" in columns and not columns["asked"].any():
+        del columns["asked"]
+    return FeedbackLog(
+        frame, frame["feedback"].to_numpy(dtype=float), frame["group"].to_numpy(), columns
+    )
+
+
+def prompt_hashes(text: pd.DataFrame) -> np.ndarray:
+    """Return a hash of each row's prompt, shape (n,), uint64.
+
+    Prompts rather than groups: a log without prompt ids numbers its groups from 0, as any other.
+    """
+    import numpy as np
+    from pandas.util import hash_array
+
+    from ..conversation import as_conversations
+
+    prompts = as_conversations(text).prompts
+    keys = [prompt if isinstance(prompt, str) else repr(prompt) for prompt in prompts]
+    return hash_array(np.array(keys, dtype=object))
+
+
+def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read rows of text, rated or not.
+
+    Returns
+    -------
+    rows : DataFrame
+        As they stand in the file.
+    text : DataFrame
+        Their prompt and completion, in the form that `read_log` gives the encoder.
+
+    Raises
+    ------
+    ConversationError
+        If there is neither prompt and completion nor messages.
+    """
+    from ..datasets import load_feedback
+    from ..datasets._sources import read_records
+
+    rows = read_records(source, "ROWS")
+    for names in (["prompt", "completion"], ["messages"]):
+        if rows.columns.isin(names).sum() == len(names):
+            log = load_feedback(rows[names].assign(feedback=None))
+            return rows, log[["prompt", "completion"]]
+    raise ConversationError(
+        f"{source} has the columns {list(map(str, rows.columns))}, and rows to be scored need "
+        "prompt and completion, or messages: rename yours."
+    )
+
+
+def write_rows(rows: pd.DataFrame, target: Any, suffix: str) -> None:
+    """Write rows to a path or text stream as the suffix says.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is none of .jsonl, .ndjson, .csv and .parquet.
+    """
+    if suffix in (".jsonl", ".ndjson"):
+        rows.to_json(
+            target,
+            orient="records",
+            lines=True,
+            force_ascii=False,
+            date_format="iso",
+            double_precision=15,
+        )
+    elif suffix == ".csv":
+        rows.to_csv(target, index=False)
+    elif suffix == ".parquet":
+        rows.to_parquet(target, index=False)
+    else:
+        raise ValueError(
+            f"Rows cannot be written to a file that ends in {suffix!r}: use .jsonl, .csv or "
+            ".parquet."
+        )

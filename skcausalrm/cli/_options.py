@@ -1,0 +1,47 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelDirectory = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="Model directory that `fit` wrote.")
+]
+Logs = Annotated[
+    Path,
+    typer.Argument(
+        metavar="LOGS",
+        help="Feedback log, rated and unrated rows: JSONL, JSON, CSV or Parquet.",
+    ),
+]
+Scores = Annotated[
+    Path | None,
+    typer.Option(help="Scores of a tracing tool, where it exports them apart from the traces."),
+]
+Format = Annotated[
+    str, typer.Option(help="Format of LOGS, such as plain, trl, chat, langfuse; auto tells.")
+]
+FeedbackName = Annotated[
+    str | None, typer.Option(help="Name of the score that is the user's feedback.")
+]
+VerifiedName = Annotated[
+    str | None, typer.Option(help="Name of the score by which a careful person judged answers.")
+]
+ImputationName = Annotated[
+    str | None, typer.Option(help="Name of the score that a model (a judge) gave.")
+]
+FalsePositiveRate = Annotated[
+    float | None, typer.Option(help="Known P(thumbs up | bad answer); default: estimated.")
+]
+FalseNegativeRate = Annotated[
+    float | None, typer.Option(help="Known P(thumbs down | good answer); default: estimated.")
+]
+CacheDirectory = Annotated[
+    Path | None, typer.Option("--cache-dir", help="Folder of the embedding cache.")
+]
+RandomState = Annotated[int, typer.Option(help="Seed of folds, bootstrap and network.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]

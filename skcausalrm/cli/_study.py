@@ -1,0 +1,128 @@
+"""The demo's study: one log with known truth, several methods, prompts that none was fitted on."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .. import CausalRewardRegressor
+
+__all__ = ["Outcome", "candidates", "compare", "summarise"]
+
+_N_SPLITS = 5
+CEILING = "clean labels on all rows"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one method predicted of every row, by models fitted on other prompts.
+
+    Attributes
+    ----------
+    prediction : ndarray of shape (n,)
+    by_fold : dict of ndarray of shape (n_splits,)
+        Scores against the truth: r2, roc_auc, mean_prediction.
+    """
+
+    prediction: np.ndarray
+    by_fold: dict[str, np.ndarray]
+
+
+def candidates(
+    false_positive_rate: float, false_negative_rate: float, seed: int
+) -> dict[str, tuple[CausalRewardRegressor, str, bool]]:
+    """Return per name the estimator, the labels it gets, and whether it sees the checked rows."""
+    from .. import CausalRewardRegressor, NoiseTransitionEstimator
+
+    def make(method: str, **nuisances: Any) -> CausalRewardRegressor:
+        return CausalRewardRegressor(method, random_state=seed, **nuisances)
+
+    known = NoiseTransitionEstimator(
+        false_positive_rate=false_positive_rate,
+        false_negative_rate=false_negative_rate,
+        random_state=seed,
+    )
+    return {
+        "naive": (make("naive"), "feedback", False),
+        "noise": (make("noise"), "feedback", False),
+        "snips": (make("snips"), "feedback", False),
+        "dr": (make("dr"), "feedback", False),
+        "dr, flip rates known": (make("dr", noise_estimator=known), "feedback", False),
+        "dr, some rows checked": (make("dr"), "feedback", True),
+        CEILING: (make("naive"), "reward", False),
+    }
+
+
+def compare(
+    X: np.ndarray,
+    labels: dict[str, np.ndarray],
+    verified: np.ndarray,
+    groups: np.ndarray,
+    models: dict[str, tuple[CausalRewardRegressor, str, bool]],
+    seed: int,
+) -> dict[str, Outcome]:
+    """Fit each model on four fifths of the prompts and predict the rest, for each fifth.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    labels : dict of ndarray of shape (n,)
+        "feedback", NaN where there is none, and "reward", the truth.
+    verified : ndarray of shape (n,)
+        The truth where somebody has checked the row, NaN elsewhere.
+    groups : ndarray of shape (n,)
+    models : as `candidates` returns them
+    seed : int
+    """
+    import numpy as np
+
+    from ..crossfit import cross_fit, make_folds
+    from ..exceptions import SkcausalrmWarning
+
+    truth = labels["reward"]
+    folds = make_folds(X, labels["feedback"], groups, _N_SPLITS, seed)
+    everyone = np.ones(len(X), dtype=bool)
+    outcomes = {}
+    for name, (model, kind, sees_verified) in models.items():
+        with warnings.catch_warnings():
+            # One fit on one fold says no more than the saved model's, whose warnings are shown.
+            warnings.simplefilter("ignore", SkcausalrmWarning)
+            columns = {"groups": groups} | ({"verified": verified} if sees_verified else {})
+            prediction = cross_fit(
+                model,
+                X,
+                labels[kind],
+                folds,
+                rows=everyone,
+                fit_params=columns,
+                predict=lambda fitted, rows: fitted.predict(rows),
+            )[1]
+        outcomes[name] = Outcome(prediction, _scores_by_fold(truth, prediction, folds.of_row))
+    return outcomes
+
+
+def _scores_by_fold(truth, prediction, fold) -> dict[str, np.ndarray]:
+    import numpy as np
+    from sklearn.metrics import r2_score, roc_auc_score
+
+    parts = [fold == k for k in range(fold.max() + 1)]
+    return {
+        "r2": np.array([r2_score(truth[rows], prediction[rows]) for rows in parts]),
+        "roc_auc": np.array([roc_auc_score(truth[rows], prediction[rows]) for rows in parts]),
+        "mean_prediction": np.array([prediction[rows].mean() for rows in parts]),
+    }
+
+
+def summarise(outcomes: dict[str, Outcome]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean and standard deviation over the folds of every score."""
+    return {
+        name: {
+            score: {"mean": float(values.mean()), "std": float(values.std(ddof=1))}
+            for score, values in outcome.by_fold.items()
+        }
+        for name, outcome in outcomes.items()
+    }

@@ -1,0 +1,130 @@
+"""``skcausalrm demo``: naive against corrected rewards where the truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import _options as options
+from ._console import print_json, print_table, progress
+
+__all__ = ["demo"]
+
+_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE = 0.1, 0.2
+_N_CHECKED = 200
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for model, log and picture.")] = Path("demo"),
+    rows: Annotated[int, typer.Option(min=500, help="Answers in the generated log.")] = 6_000,
+    seed: Annotated[int, typer.Option(help="Seed of log, folds and bootstrap.")] = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Generate a feedback log with known truth, fit naive and corrected rewards, compare them.
+
+    Writes into --out: log.jsonl, what a product would see of it; model, a model directory; and
+    demo.png. Needs no network.
+    """
+    from .. import ConversationEncoder
+    from ..datasets import make_feedback_logs
+    from ..export import save_model_directory
+    from ._encoders import encode, encoder_settings
+    from ._logs import write_rows
+    from ._picture import draw
+    from ._study import CEILING, candidates, compare, summarise
+
+    progress(f"generating {rows:,} answers and the feedback on some of them")
+    logs = make_feedback_logs(
+        rows,
+        false_positive_rate=_FALSE_POSITIVE_RATE,
+        false_negative_rate=_FALSE_NEGATIVE_RATE,
+        n_verified=min(_N_CHECKED, rows // 10),
+        random_state=seed,
+    )
+    frame = logs.frame
+    feedback = frame["feedback"].to_numpy(dtype=float)
+    groups = frame["group"].to_numpy()
+    encoder = ConversationEncoder()
+    X = encode(encoder, frame[["prompt", "completion"]])
+    progress("fitting every method on four fifths of the prompts, five times")
+    models = candidates(_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE, seed)
+    outcomes = compare(
+        X,
+        {"feedback": feedback, "reward": logs.reward.astype(float)},
+        frame["verified"].to_numpy(dtype=float),
+        groups,
+        models,
+        seed,
+    )
+    progress("fitting the model to keep")
+    kept = models["dr"][0].fit(X, feedback, groups=groups)
+    result: dict[str, Any] = {
+        "rows": rows,
+        "prompts": int(frame["group"].nunique()),
+        "rated": int(frame["feedback"].notna().sum()),
+        "positive_share_of_rated": float(frame["feedback"].mean()),
+        "true_mean_reward": float(logs.reward.mean()),
+        "best_possible_r2": _r2(logs.reward, logs.probability),
+        "methods": summarise(outcomes),
+        "estimated_flip_rates": list(kept.noise_estimator_.rates_),
+        "true_flip_rates": [_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    written = {name: out / name for name in ("model", "log.jsonl", "demo.png")}
+    save_model_directory(
+        kept,
+        written["model"],
+        encoder_settings=encoder_settings(encoder),
+        report=result,
+        overwrite=True,
+    )
+    write_rows(frame, written["log.jsonl"], ".jsonl")
+    draw(
+        written["demo.png"],
+        {name: outcomes[name].prediction for name in ("naive", "dr", "dr, some rows checked")},
+        probability=logs.probability,
+        feedback=feedback,
+        kind=frame["model"].to_numpy(),
+        kind_name="model that wrote the answer",
+    )
+    if as_json:
+        print_json({**result, "written": {name: str(path) for name, path in written.items()}})
+        return
+    _print_result(result, CEILING)
+    typer.echo("wrote " + ", ".join(map(str, written.values())))
+
+
+def _r2(truth, prediction) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(truth, prediction))
+
+
+def _print_result(result: dict[str, Any], ceiling: str) -> None:
+    truth = result["true_mean_reward"]
+    print_table(
+        f"{result['rows']:,} answers to {result['prompts']:,} prompts, {result['rated']:,} rated, "
+        f"{result['positive_share_of_rated']:.3f} of these positive; true mean {truth:.3f}",
+        ["fitted on prompts not scored here", "R2", "AUROC", "mean reward", "off by"],
+        [
+            [
+                name,
+                *(
+                    f"{scores[key]['mean']:.3f} ± {scores[key]['std']:.3f}"
+                    for key in ("r2", "roc_auc", "mean_prediction")
+                ),
+                f"{scores['mean_prediction']['mean'] - truth:+.3f}",
+            ]
+            for name, scores in result["methods"].items()
+        ],
+    )
+    (fpr, fnr), (true_fpr, true_fnr) = result["estimated_flip_rates"], result["true_flip_rates"]
+    typer.echo(
+        f"Scores are against the true rewards, mean ± standard deviation over five folds of "
+        f"prompts; {ceiling!r} is what no log gives, and knowing each text's true probability "
+        f"would score R2 {result['best_possible_r2']:.3f}.\n"
+        f"Flip rates: estimated {fpr:.3f} and {fnr:.3f}, true {true_fpr} and {true_fnr} "
+        f"(false positive, false negative)."
+    )

@@ -1,0 +1,183 @@
+"""``skcausalrm evaluate``: debiased scores of a model on a log it was not trained on."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import _options as options
+from ._console import print_json, print_table, progress
+from ._encoders import encode, load_encoder
+from ._logs import FeedbackLog, prompt_hashes, read_log
+from ._scores import all_scores, score_columns, score_rows, scores_by
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["evaluate"]
+
+_FEWEST_RATED = 20
+
+
+class Period(StrEnum):
+    """Calendar periods, in UTC."""
+
+    day = "D"
+    week = "W"
+    month = "M"
+
+
+def evaluate(
+    ctx: typer.Context,
+    model_dir: options.ModelDirectory,
+    logs: options.Logs,
+    scores: options.Scores = None,
+    format: options.Format = "auto",
+    feedback_name: options.FeedbackName = None,
+    verified_name: options.VerifiedName = None,
+    imputation_name: options.ImputationName = None,
+    false_positive_rate: options.FalsePositiveRate = None,
+    false_negative_rate: options.FalseNegativeRate = None,
+    period: Annotated[
+        Period | None,
+        typer.Option(help="Score per day, week or month too. [default: W where LOGS has times]"),
+    ] = None,
+    cache_dir: options.CacheDirectory = None,
+    random_state: options.RandomState = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Score a model on held-out logs as clean labels would, with standard errors.
+
+    The pseudo-outcomes that stand in for labels are cross-fitted on LOGS alone. Flip rates are
+    those given here, else those that were given to `fit`, else estimated on LOGS.
+    """
+    from ..exceptions import UnusedParameterError
+    from ..export import load_model_directory
+    from ..metrics import pseudo_outcomes
+    from ..noise import NoiseTransitionEstimator
+
+    model = load_model_directory(model_dir)
+    report = model.report or {}
+    progress(f"reading {logs}")
+    log = read_log(
+        logs,
+        scores=scores,
+        format=format,
+        feedback_name=feedback_name,
+        verified_name=verified_name,
+        imputation_name=imputation_name,
+    )
+    _refuse_unusable(log, logs)
+    times = log.frame.get("timestamp")
+    if period is not None and times is None:
+        raise UnusedParameterError(
+            f"--period was given, but {logs} has no column 'timestamp': leave it out."
+        )
+    shared = _count_shared_prompts(log, report.get("training_prompts"))
+    encoder = load_encoder(model.encoder_settings, model_dir, cache_dir)
+    X = encode(encoder, log.text)
+    prediction = model.scorer.predict(X)
+
+    progress("fitting pseudo-outcomes")
+    fitted_with = report.get("known_flip_rates", (None, None))
+    noise = NoiseTransitionEstimator(
+        false_positive_rate=_first(false_positive_rate, fitted_with[0]),
+        false_negative_rate=_first(false_negative_rate, fitted_with[1]),
+        random_state=random_state,
+    ).fit(X, log.y, groups=log.groups)
+    z = pseudo_outcomes(
+        X,
+        log.y,
+        groups=log.groups,
+        asked=log.columns.get("asked"),
+        imputation=log.columns.get("imputation"),
+        noise_estimator=noise,
+        random_state=random_state,
+    )
+    result = {
+        **log.counts(),
+        "model_directory": str(model_dir),
+        "log": str(logs),
+        "shared_prompts": shared,
+        "false_positive_rate": noise.false_positive_rate_,
+        "false_negative_rate": noise.false_negative_rate_,
+        "truncated_texts": encoder.truncated_count_,
+        "sets": all_scores(log, z, prediction, noise.rates_),
+    }
+    if times is not None:
+        result["periods"] = scores_by(_calendar(times, period or Period.week), log, z, prediction)
+    if "model" in log.frame.columns:
+        result["models"] = scores_by(log.frame["model"], log, z, prediction)
+    if as_json:
+        print_json({**result, "warnings": ctx.obj})
+    else:
+        _print_tables(result)
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _refuse_unusable(log: FeedbackLog, source: Path) -> None:
+    import numpy as np
+
+    from ..exceptions import PseudoOutcomesError
+
+    rated = log.y[~np.isnan(log.y)]
+    if len(rated) == len(log.y):
+        raise PseudoOutcomesError(
+            f"All {len(rated)} rows of {source} are rated, so its selection cannot be corrected: "
+            "pass the answers without feedback too."
+        )
+    good = int(rated.sum())
+    if min(good, len(rated) - good) < _FEWEST_RATED:
+        raise PseudoOutcomesError(
+            f"{source} has {good} positive and {len(rated) - good} negative ratings, and scores "
+            f"need at least {_FEWEST_RATED} of each: evaluate on a longer log."
+        )
+
+
+def _count_shared_prompts(log: FeedbackLog, trained_on: dict[str, Any] | None) -> int | None:
+    """Return how many prompts were trained on, with a warning; None if the model does not say."""
+    import numpy as np
+
+    from ..exceptions import SharedGroupsWarning
+
+    if trained_on is None:
+        return None
+    trained = np.frombuffer(base64.b64decode(trained_on["base64_uint64"]), dtype="<u8")
+    prompts = np.unique(prompt_hashes(log.text))
+    shared = int(np.isin(prompts, trained).sum())
+    if shared:
+        warnings.warn(
+            f"{shared} of {len(prompts)} prompts were trained on too, so the scores are "
+            "optimistic: evaluate on other prompts.",
+            SharedGroupsWarning,
+        )
+    return shared
+
+
+def _calendar(times: pd.Series, period: Period) -> pd.Series:
+    """The first day of each row's period, or its month, as text."""
+    periods = times.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period(period.value)
+    if period == Period.month:
+        return periods.astype(str).where(times.notna())
+    return periods.dt.start_time.dt.strftime("%Y-%m-%d")
+
+
+def _print_tables(result: dict[str, Any]) -> None:
+    print_table(
+        f"{result['rows']:,} rows, {result['rated']:,} rated "
+        f"({result['positive_share_of_rated']:.3f} positive); scores ± standard error",
+        score_columns("rows of"),
+        score_rows(result["sets"].items()),
+    )
+    for key, title in (("periods", "By period (UTC)"), ("models", "By model of the log")):
+        if key in result:
+            sets = ((found["name"] or "unknown", found) for found in result[key])
+            print_table(title, score_columns(""), score_rows(sets))

@@ -1,0 +1,82 @@
+"""``skcausalrm score``: rewards for rows of text."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import _options as options
+from ._console import print_json, print_table
+from ._encoders import encode, load_encoder
+from ._logs import read_rows, write_rows
+
+__all__ = ["score"]
+
+_SUMMARY = {"mean": "mean", "lowest": "min", "highest": "max"}  # methods of an array
+
+
+def score(
+    model_dir: options.ModelDirectory,
+    rows: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ROWS",
+            help="JSONL, JSON, CSV or Parquet with prompt and completion, or messages.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write: .jsonl, .csv or .parquet. Default: stdout."),
+    ] = None,
+    column: Annotated[str, typer.Option(help="Name of the new column.")] = "reward",
+    cache_dir: options.CacheDirectory = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Add a column of rewards to rows of text, in their order.
+
+    Without --out the rows go to stdout, as CSV if ROWS is CSV, else as JSON lines. With it, a
+    summary does. --json asks for JSON in either case.
+    """
+    if out is not None and out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists: pass --overwrite to replace it.")
+
+    from ..export import load_model_directory
+    from ..export.files import sibling
+
+    model = load_model_directory(model_dir)
+    found, text = read_rows(rows)
+    if column in found.columns:
+        raise ValueError(f"{rows} already has a column {column!r}: name the new one with --column.")
+    encoder = load_encoder(model.encoder_settings, model_dir, cache_dir)
+    rewards = model.scorer.predict(encode(encoder, text))
+    found = found.assign(**{column: rewards})
+    if out is None:
+        as_csv = ".csv" in rows.suffixes and not as_json
+        write_rows(found, sys.stdout, ".csv" if as_csv else ".jsonl")
+        return
+    temporary = sibling(out)
+    try:
+        write_rows(found, temporary, out.suffix)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    summary = {
+        "rows": len(rewards),
+        **{f"{name}_reward": float(getattr(rewards, f)()) for name, f in _SUMMARY.items()},
+        "truncated_texts": encoder.truncated_count_,
+        "out": str(out),
+    }
+    if as_json:
+        print_json(summary)
+    else:
+        print_table(
+            "Scored",
+            ["rows", *_SUMMARY],
+            [[f"{len(rewards):,}", *(f"{summary[f'{name}_reward']:.3f}" for name in _SUMMARY)]],
+        )
+        typer.echo(f"wrote {out}")

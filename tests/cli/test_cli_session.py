@@ -1,0 +1,250 @@
+"""fit, score, evaluate and export, one after the other, on a small log."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+METRICS = {"r2", "roc_auc", "log_loss", "brier"}
+
+
+def read_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_fit_reports_what_it_read_and_found(workspace):
+    log = pd.read_json(workspace.train, lines=True)
+    report = workspace.report
+    assert report["rows"] == len(log)
+    assert report["rated"] == log["feedback"].notna().sum()
+    assert report["verified"] == log["verified"].notna().sum()
+    assert report["groups"] == log["group"].nunique()
+    assert report["positive_share_of_rated"] == pytest.approx(log["feedback"].mean())
+    assert report["method"] == "dr"
+    assert 0 < report["effective_sample_size"] <= report["rated"]
+    assert report["false_positive_rate_std"] > 0
+    assert set(report["sets"]) == {"log", "verified"}
+    for found in report["sets"].values():
+        assert set(found["scores"]) == METRICS
+    assert report["sets"]["verified"]["scores"]["brier"]["std"] > 0
+    assert isinstance(report["warnings"], list)
+
+
+def test_fit_keeps_report_and_encoder_in_the_model_directory(workspace):
+    from skcausalrm.export import load_model_directory
+
+    model = load_model_directory(workspace.model)
+    kept = {**model.report}
+    assert (
+        kept.pop("training_prompts")["count"]
+        == pd.read_json(workspace.train, lines=True)["prompt"].nunique()
+    )
+    assert {"model_directory": str(workspace.model), **kept} == workspace.report
+    assert model.encoder_settings["model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert model.encoder_settings["fingerprint"]
+
+
+def test_fit_scores_are_out_of_fold(workspace):
+    from skcausalrm import ConversationEncoder
+    from skcausalrm.datasets import load_feedback
+    from skcausalrm.export import load_model_directory
+    from skcausalrm.metrics import debiased_brier_score
+
+    log = load_feedback(workspace.train)
+    X = ConversationEncoder(cache_dir=workspace.cache).fit_transform(log)
+    checked = log["verified"].notna().to_numpy()
+    prediction = load_model_directory(workspace.model).scorer.predict(X)
+    in_sample = debiased_brier_score(log["verified"][checked], prediction[checked])
+    out_of_fold = workspace.report["sets"]["verified"]["scores"]["brier"]["value"]
+    assert out_of_fold != pytest.approx(in_sample, abs=1e-6)
+
+
+def test_fit_does_not_replace_without_being_told(workspace, run):
+    result = run("fit", workspace.train, "--out", workspace.model)
+    assert result.exit_code == 2
+    assert "--overwrite" in result.stderr
+    assert result.stdout == ""
+
+
+def test_fit_with_known_rates_and_a_table(workspace, run, tmp_path):
+    result = run(
+        "fit", workspace.train, "--out", tmp_path / "m", "--cache-dir", workspace.cache,
+        "--false-positive-rate", 0.1, "--false-negative-rate", 0.2, "--method", "snips",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "0.100 ± 0.000" in result.stdout
+    assert "0.200 ± 0.000" in result.stdout
+    assert "AUROC" in result.stdout
+
+
+def test_score_keeps_rows_and_agrees_with_python(workspace, run):
+    from skcausalrm import ConversationEncoder
+    from skcausalrm.export import load_model_directory
+
+    result = run("score", workspace.model, workspace.held_out, "--cache-dir", workspace.cache)
+    assert result.exit_code == 0, result.stderr
+    before, after = read_lines(workspace.held_out.read_text()), read_lines(result.stdout)
+    rewards = np.array([row.pop("reward") for row in after])
+    assert [row["completion"] for row in after] == [row["completion"] for row in before]
+    assert set(after[0]) == set(before[0])
+    model = load_model_directory(workspace.model)
+    X = ConversationEncoder(cache_dir=workspace.cache).fit_transform(pd.DataFrame(before))
+    np.testing.assert_allclose(rewards, model.scorer.predict(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_score_writes_the_format_of_the_suffix(workspace, run, tmp_path, suffix):
+    out = tmp_path / f"scored{suffix}"
+    result = run(
+        "score", workspace.model, workspace.held_out, "--cache-dir", workspace.cache,
+        "--out", out, "--column", "quality", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    readers = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".jsonl": lambda path: pd.read_json(path, lines=True),
+    }
+    scored = readers[suffix](out)
+    summary = json.loads(result.stdout)
+    assert summary["rows"] == len(scored)
+    assert scored["quality"].between(0, 1).all()
+    assert scored["quality"].mean() == pytest.approx(summary["mean_reward"], abs=1e-6)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_score_reads_pairs_and_chats_alike(workspace, run, tmp_path):
+    pairs = [{"prompt": "What is 2 plus 2?", "completion": f"It is {n}."} for n in (4, 5)]
+    chats = [
+        {
+            "messages": [
+                {"role": "user", "content": row["prompt"]},
+                {"role": "assistant", "content": row["completion"]},
+            ]
+        }
+        for row in pairs
+    ]
+    found = []
+    for name, rows in (("pairs", pairs), ("chats", chats)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        result = run("score", workspace.model, path)
+        assert result.exit_code == 0, result.stderr
+        found.append([row["reward"] for row in read_lines(result.stdout)])
+    table = tmp_path / "pairs.csv"
+    pd.DataFrame(pairs).to_csv(table, index=False)
+    result = run("score", workspace.model, table)
+    assert result.stdout.splitlines()[0] == "prompt,completion,reward"
+    found.append([float(line.rsplit(",", 1)[1]) for line in result.stdout.splitlines()[1:]])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(found[0], found[2], atol=1e-6)
+
+
+def test_score_refuses_to_lose_a_column(workspace, run, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a", "completion": "b", "reward": 3}\n')
+    result = run("score", workspace.model, path)
+    assert result.exit_code == 2
+    assert "--column" in result.stderr
+    assert result.stdout == ""
+
+
+def evaluate(run, workspace, *arguments):
+    result = run("evaluate", workspace.model, *arguments, "--cache-dir", workspace.cache, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout), result.stderr
+
+
+@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
+def test_evaluate_agrees_with_python(workspace, run):
+    from skcausalrm import ConversationEncoder
+    from skcausalrm.datasets import load_feedback
+    from skcausalrm.export import load_model_directory
+    from skcausalrm.metrics import debiased_brier_score, pseudo_outcomes
+
+    found, _ = evaluate(run, workspace, workspace.held_out)
+    log = load_feedback(workspace.held_out)
+    X = ConversationEncoder(cache_dir=workspace.cache).fit_transform(log)
+    z = pseudo_outcomes(X, log["feedback"], groups=log["group"], random_state=0)
+    prediction = load_model_directory(workspace.model).scorer.predict(X)
+    expected = debiased_brier_score(z, prediction, groups=log["group"], return_std=True)
+    brier = found["sets"]["log"]["scores"]["brier"]
+    np.testing.assert_allclose([brier["value"], brier["std"]], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("period", "label"), [("M", "2026-03"), ("W", "2026-03-02")])
+def test_evaluate_scores_every_period_and_model(workspace, run, period, label):
+    found, _ = evaluate(run, workspace, workspace.held_out, "--period", period)
+    assert found["periods"][0]["name"] == label
+    for key in ("periods", "models"):
+        assert sum(part["rows"] for part in found[key]) == found["rows"]
+        assert sum(part["rated"] for part in found[key]) == found["rated"]
+    whole = found["sets"]["log"]["scores"]["brier"]["value"]
+    parts = [(part["rows"], part["scores"]["brier"]["value"]) for part in found["periods"]]
+    assert np.average([b for _, b in parts], weights=[n for n, _ in parts]) == pytest.approx(whole)
+
+
+def test_evaluate_warns_of_prompts_that_were_trained_on(workspace, run):
+    found, stderr = evaluate(run, workspace, workspace.train)
+    prompts = pd.read_json(workspace.train, lines=True)["prompt"].nunique()
+    assert found["shared_prompts"] == prompts
+    assert f"warning: {prompts} of {prompts} prompts were trained on" in stderr
+    assert any("trained on" in text for text in found["warnings"])
+
+
+def test_evaluate_prints_tables(workspace, run):
+    result = run("evaluate", workspace.model, workspace.held_out, "--cache-dir", workspace.cache)
+    assert result.exit_code == 0, result.stderr
+    for word in ("AUROC", "By period (UTC)", "assistant-small", "verified"):
+        assert word in result.stdout
+
+
+def test_export_writes_what_the_directory_scores(workspace, run, tmp_path):
+    from skcausalrm.export import RewardScorer, load_model_directory
+
+    target = tmp_path / "reward.onnx"
+    result = run("export", workspace.model, "--onnx", target, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["n_features"] == 384
+    X = np.random.default_rng(0).normal(size=(20, 384)).astype(np.float32)
+    np.testing.assert_array_equal(
+        RewardScorer.load(target).predict(X),
+        load_model_directory(workspace.model).scorer.predict(X),
+    )
+    again = run("export", workspace.model, "--onnx", target)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["head.onnx", "head.safetensors", "config.json"])
+def test_an_altered_model_directory_is_refused(workspace, run, tmp_path, name):
+    altered = tmp_path / "model"
+    shutil.copytree(workspace.model, altered)
+    content = bytearray((altered / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (altered / name).write_bytes(content)
+    for command in (
+        ("score", altered, workspace.held_out),
+        ("evaluate", altered, workspace.held_out),
+        ("export", altered, "--onnx", tmp_path / "x.onnx"),
+    ):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: ")
+        assert name in result.stderr
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_an_encoder_that_has_changed_is_refused(workspace, monkeypatch):
+    from skcausalrm.cli._encoders import load_encoder
+    from skcausalrm.exceptions import ModelDirectoryError
+    from skcausalrm.export import load_model_directory
+
+    settings = load_model_directory(workspace.model).encoder_settings
+    assert load_encoder(settings, workspace.model, None).model == settings["model"]
+    with pytest.raises(ModelDirectoryError, match="files differ"):
+        load_encoder({**settings, "fingerprint": "other"}, workspace.model, None)

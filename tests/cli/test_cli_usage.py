@@ -1,0 +1,142 @@
+"""Exit statuses, streams and sentences, without an encoder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+import skcausalrm
+from skcausalrm.cli._console import print_json, reporting
+from skcausalrm.exceptions import FewFeedbackWarning, NoFeedbackError
+
+LABELLED = '{"prompt": "a", "completion": "b", "feedback": 1}\n'
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from skcausalrm.cli import main\n"
+        "sys.argv = ['skcausalrm', 'fit', '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'numpy', 'scipy', 'matplotlib', 'transformers'}\n"
+        "print('found', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--false-positive-rate" in done.stdout
+    assert done.stdout.splitlines()[-1] == "found []"
+
+
+def test_python_m_runs_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "skcausalrm", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout == f"skcausalrm {skcausalrm.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["fit", "score", "evaluate", "export", "demo"])
+def test_every_command_has_help(run, command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "sentence"),
+    [
+        (None, [], "there is no file"),
+        ("", [], "no rows"),
+        ('{"a": 1}\n', [], "format cannot be told"),
+        (LABELLED.replace("1", '"maybe"'), [], "'maybe'"),
+        (LABELLED.replace('"b"', '" "'), [], "completions are empty"),
+        (LABELLED, ["--scores", "nowhere.json"], "scores"),
+        (LABELLED, ["--format", "nonsense"], "format='nonsense' is unknown"),
+    ],
+)
+def test_bad_logs_are_one_sentence(run, tmp_path, lines, arguments, sentence):
+    log = tmp_path / "log.jsonl"
+    if lines is not None:
+        log.write_text(lines)
+    result = run("fit", log, "--out", tmp_path / "model", *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert sentence in last
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit"],
+        ["fit", "log.jsonl"],
+        ["fit", "log.jsonl", "--out", "m", "--method", "magic"],
+        ["fit", "log.jsonl", "--out", "m", "--method", "naive", "--false-positive-rate", "0.1"],
+        ["evaluate", "model", "log.jsonl", "--period", "Y"],
+        ["demo", "--rows", "3"],
+        ["nonsense"],
+    ],
+)
+def test_bad_usage_is_exit_status_2(run, arguments):
+    assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "{folder}", "rows.jsonl"],
+        ["evaluate", "{folder}", "log.jsonl"],
+        ["export", "{folder}", "--onnx", "{folder}/x.onnx"],
+    ],
+)
+def test_a_folder_without_a_model_is_refused(run, tmp_path, arguments):
+    result = run(*(part.format(folder=tmp_path) for part in arguments))
+    assert result.exit_code == 2
+    assert "config.json" in result.stderr
+
+
+def test_warnings_are_said_once_and_collected(capsys):
+    with reporting() as told:
+        for _ in range(2):
+            warnings.warn("too few\n  rows", FewFeedbackWarning)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewFeedbackWarning)
+            warnings.warn("not this one", FewFeedbackWarning)
+    assert told == ["too few rows"]
+    assert capsys.readouterr().err == "warning: too few rows\n"
+
+
+def test_other_warnings_are_left_alone():
+    with pytest.warns(RuntimeWarning, match="elsewhere"), reporting() as told:
+        warnings.warn("elsewhere", RuntimeWarning)
+    assert told == []
+
+
+def test_failures_of_our_own_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), reporting():
+        _ = 1 / 0
+
+
+def test_input_errors_become_exit_status_2(capsys):
+    from typer import Exit
+
+    with pytest.raises(Exit) as end, reporting():
+        raise NoFeedbackError("No row of 3 carries feedback.")
+    assert end.value.exit_code == 2
+    assert capsys.readouterr().err == "error: No row of 3 carries feedback.\n"
+
+
+def test_json_has_no_nan(capsys):
+    with pytest.raises(ValueError, match="JSON"):
+        print_json({"value": float("nan")})
+    print_json({"text": "é", "value": 0.5})
+    assert json.loads(capsys.readouterr().out) == {"text": "é", "value": 0.5}
