@@ -86,7 +86,7 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
         for column in columns:
             missing = column != column
             if column.dtype.kind == "O":
-                missing = missing | np.equal(column, None)
+                missing = missing | (column == None)  # noqa: E711
             if missing.any():
                 raise GroupsError(
                     f"groups is missing in {int(missing.sum())} of {len(column)} rows: give such "

@@ -46,7 +46,8 @@ def balanced_folds(
     counts = np.bincount(groups * n_strata + strata, minlength=n_groups * n_strata)
     counts = counts.reshape(n_groups, n_strata)
     # One integer per composition sorts many times faster than rows of counts.
-    composition = np.ravel_multi_index(counts.T, counts.max(axis=0) + 1)
+    shape = tuple(counts.max(axis=0) + 1)
+    composition = np.asarray(np.ravel_multi_index(tuple(counts.T), shape))
     order = rng.permutation(n_groups)
     _, kind = np.unique(composition[order], return_inverse=True)
     by_kind = np.argsort(kind, kind="stable")

@@ -270,14 +270,10 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         _, unit = np.unique(folds.groups[rated], return_inverse=True)
         n_units = int(unit.max()) + 1
         # Weighted counts by group of: logged class x confident class.
-        cells = np.array(
-            [
-                [
-                    np.bincount(unit, w * (logged & sure), minlength=n_units)
-                    for sure in (sure_0, sure_1)
-                ]
-                for logged in (s == 0, s == 1)
-            ]
+        logged = np.array([s == 0, s == 1])[:, None]
+        sure = np.array([sure_0, sure_1])[None, :]
+        cells = np.apply_along_axis(
+            lambda row: np.bincount(unit, row, minlength=n_units), 2, w * (logged & sure)
         )
         logged_totals = np.array([w[s == 0].sum(), w[s == 1].sum()])
 

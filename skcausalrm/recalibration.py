@@ -1,4 +1,4 @@
-"""Recalibration of a reward on the few rows that a person has checked (method="dr" and the like)."""
+"""Recalibration of a reward on the few rows that a person has checked."""
 
 from __future__ import annotations
 

@@ -469,6 +469,4 @@ def _debiased_r2(model, X, feedback: Feedback, prediction, sample_weight, propen
     rates = (0.0, 0.0) if model.noise_estimator_ is None else model.noise_estimator_.rates_
     z, recipe_weight = RECIPES[model.method_](feedback.values, observed, e, m, rates)
     rows = recipe_weight > 0
-    return float(
-        debiased_r2_score(z[rows], prediction[rows], sample_weight=(weight * recipe_weight)[rows])
-    )
+    return debiased_r2_score(z[rows], prediction[rows], sample_weight=(weight * recipe_weight)[rows])

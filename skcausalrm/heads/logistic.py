@@ -53,7 +53,7 @@ def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
 
 
 def fit_logistic_folds(
-    moments: FoldMoments, labels: NDArray, *, tol: float | None = None, max_iter: int = 30
+    moments: FoldMoments, labels: NDArray, *, tol: float | None = None, max_iter: int = 100
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit one ridge-penalised logistic regression per fold, on all rows of the other folds.
 
@@ -66,7 +66,7 @@ def fit_logistic_folds(
     tol : float or None, default=None
         Stop when a step promises less log loss per unit of weight than this; None is 1e-5, well
         under what sampling noise costs, for float32 and 1e-14 for float64.
-    max_iter : int, default=30
+    max_iter : int, default=100
         Steps at most; each is two passes over X for all folds together.
 
     Returns
@@ -77,9 +77,10 @@ def fit_logistic_folds(
     Notes
     -----
     The penalty is the one with the least out-of-fold squared error of a linear fit to the labels,
-    a search that never reads X. With v = p(1-p) at the mean label p, the linear fit scaled by 1/v
-    is the start, v (Gram + penalty) stands for the Hessian of every step (Boehning and Lindsay,
-    1988, use 1/4 for v), and an exact search along the step makes up for what it misses.
+    a search that never reads X. The linear fit scaled by 1/v is the start, v = p(1-p) at the mean
+    label. With v the mean of p(1-p) over rows, v Gram + penalty stands for the Hessian of a step
+    (Boehning and Lindsay, 1988, use 1/4 for v), and a search along the step makes up for what it
+    misses.
     """
     if tol is None:
         tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14
@@ -99,7 +100,9 @@ def fit_logistic_folds(
     scores = linear_scores(X, coefs, rows)
     intercepts = np.log(share / (1 - share)) - np.einsum("nk,nk->k", weight, scores) / totals
     for _ in range(max_iter):
-        residual = weight * (labels[:, None] - expit(scores + intercepts))
+        p = expit(scores + intercepts)
+        residual = weight * (labels[:, None] - p)
+        v = np.einsum("nk,nk->k", weight, p * (1 - p)) / totals
         lost = residual.sum(axis=0)
         gradient = cross_products(X, residual, rows) - np.outer(center, lost) - penalties * coefs
         step, promised = np.empty_like(coefs), np.empty(K)
