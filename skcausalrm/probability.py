@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
@@ -119,8 +118,8 @@ def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
     center, spread = float(scores.mean()), float(scores.std()) or 1.0
     z = (scores - center) / spread
 
-    def gradients(theta):
-        """Probability of each row's label being 1, and its derivatives by theta, (n, 4)."""
+    def probabilities(theta):
+        """P(label = 1) of each row and its derivatives by theta, (n, 4)."""
         low, flipped = expit(theta[2:]) / 2
         height = 1 - low - flipped
         p = expit(theta[0] * z + theta[1])
@@ -129,20 +128,31 @@ def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
         d_low, d_flipped = (1 - p) * low * (1 - 2 * low), -p * flipped * (1 - 2 * flipped)
         return q, np.column_stack([d_u * z, d_u, d_low, d_flipped])
 
-    def loss(theta):
-        q, d_q = gradients(theta)
-        value = -(weight @ np.log(np.where(labels == 1, q, 1 - q)))
-        gradient = (weight * np.where(labels == 1, -1 / q, 1 / (1 - q))) @ d_q
-        gradient[2:] += theta[2:] + 1
-        return value + ((theta[2:] + 1) ** 2).sum() / 2, gradient
+    def loss(theta, q):
+        log_likelihood = weight @ np.log(np.where(labels == 1, q, 1 - q))
+        return ((theta[2:] + 1) ** 2).sum() / 2 - log_likelihood
 
-    # A falling curve would say that rows scored higher are worse: then nothing was learned.
-    bounds = [(0, None), (None, None), (None, None), (None, None)]
-    start = np.array([max(slope, 0) * spread, intercept + slope * center, -1.0, -1.0])
-    options = {"ftol": 1e-15, "gtol": 1e-9}
-    theta = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    q, d_q = gradients(theta)
-    information = (d_q * (weight / (q * (1 - q)))[:, None]).T @ d_q + np.diag([1e-6, 1e-6, 1, 1])
+    # Fisher scoring. A falling curve would say that rows scored higher are worse: then nothing
+    # was learned, and the slope stays at 0.
+    theta = np.array([max(slope, 0) * spread, intercept + slope * center, -1.0, -1.0])
+    q, d_q = probabilities(theta)
+    for _ in range(100):
+        information = (d_q * (weight / (q * (1 - q)))[:, None]).T @ d_q
+        information += np.diag([1e-6, 1e-6, 1, 1])
+        gradient = (weight * (labels - q) / (q * (1 - q))) @ d_q
+        gradient[2:] -= theta[2:] + 1
+        step, before = np.linalg.solve(information, gradient), loss(theta, q)
+        for _ in range(20):
+            proposal = theta + step
+            proposal[0] = max(proposal[0], 0)
+            q, d_q = probabilities(proposal)
+            gained = before - loss(proposal, q)
+            if gained >= 0:
+                theta = proposal
+                break
+            step /= 2
+        if gained < 1e-13 * weight.sum():
+            break
     row_scores = d_q * (weight * np.where(labels == 1, 1 / q, -1 / (1 - q)))[:, None]
     codes = np.unique(groups, return_inverse=True)[1].ravel()
     by_group = np.array([np.bincount(codes, column) for column in row_scores.T])

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["FeedbackLog", "prompt_hashes", "read_log", "read_rows", "write_rows"]
+__all__ = ["FeedbackLog", "check_suffix", "read_log", "read_rows", "write_rows"]
+
+_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,6 @@ def read_log(source: Path, **options: Any) -> FeedbackLog:
     )
 
 
-def prompt_hashes(text: pd.DataFrame) -> np.ndarray:
-    """Return a hash of each row's prompt, shape (n,), uint64.
-
-    Prompts rather than groups: a log without prompt ids numbers its groups from 0, as any other.
-    """
-    import numpy as np
-    from pandas.util import hash_array
-
-    from ..conversation import as_conversations
-
-    prompts = as_conversations(text).prompts
-    keys = [prompt if isinstance(prompt, str) else repr(prompt) for prompt in prompts]
-    return hash_array(np.array(keys, dtype=object))
-
-
 def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read rows of text, rated or not.
 
@@ -120,15 +107,27 @@ def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def write_rows(rows: pd.DataFrame, target: Any, suffix: str) -> None:
-    """Write rows to a path or text stream as the suffix says.
+def check_suffix(path: Path) -> None:
+    """Raise unless `write_rows` knows the file's suffix.
 
     Raises
     ------
     ValueError
-        If the suffix is none of .jsonl, .ndjson, .csv and .parquet.
     """
-    if suffix in (".jsonl", ".ndjson"):
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(
+            f"{path} ends in {path.suffix!r}, and rows are written to {', '.join(_SUFFIXES)}: "
+            "choose one of these."
+        )
+
+
+def write_rows(rows: pd.DataFrame, target: Any, suffix: str) -> None:
+    """Write rows to a path or text stream as the suffix says."""
+    if suffix == ".csv":
+        rows.to_csv(target, index=False)
+    elif suffix == ".parquet":
+        rows.to_parquet(target, index=False)
+    else:
         rows.to_json(
             target,
             orient="records",
@@ -136,13 +135,4 @@ def write_rows(rows: pd.DataFrame, target: Any, suffix: str) -> None:
             force_ascii=False,
             date_format="iso",
             double_precision=15,
-        )
-    elif suffix == ".csv":
-        rows.to_csv(target, index=False)
-    elif suffix == ".parquet":
-        rows.to_parquet(target, index=False)
-    else:
-        raise ValueError(
-            f"Rows cannot be written to a file that ends in {suffix!r}: use .jsonl, .csv or "
-            ".parquet."
         )

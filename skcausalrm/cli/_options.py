@@ -45,3 +45,14 @@ CacheDirectory = Annotated[
 RandomState = Annotated[int, typer.Option(help="Seed of folds, bootstrap and network.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]
+
+
+def check_absent(path: Path, overwrite: bool) -> None:
+    """Raise if a file would be replaced that the user did not say to replace.
+
+    Raises
+    ------
+    FileExistsError
+    """
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: pass --overwrite to replace it.")

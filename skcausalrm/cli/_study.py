@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .. import CausalRewardRegressor
+    from ..crossfit import Folds
 
 __all__ = ["Outcome", "candidates", "compare", "summarise"]
 
-_N_SPLITS = 5
 CEILING = "clean labels on all rows"
 
 
@@ -63,9 +63,9 @@ def compare(
     verified: np.ndarray,
     groups: np.ndarray,
     models: dict[str, tuple[CausalRewardRegressor, str, bool]],
-    seed: int,
+    folds: Folds,
 ) -> dict[str, Outcome]:
-    """Fit each model on four fifths of the prompts and predict the rest, for each fifth.
+    """Fit each model on the prompts outside a fold and predict those in it, for each fold.
 
     Parameters
     ----------
@@ -76,15 +76,14 @@ def compare(
         The truth where somebody has checked the row, NaN elsewhere.
     groups : ndarray of shape (n,)
     models : as `candidates` returns them
-    seed : int
+    folds : Folds
     """
     import numpy as np
 
-    from ..crossfit import cross_fit, make_folds
+    from ..crossfit import cross_fit
     from ..exceptions import SkcausalrmWarning
 
     truth = labels["reward"]
-    folds = make_folds(X, labels["feedback"], groups, _N_SPLITS, seed)
     everyone = np.ones(len(X), dtype=bool)
     outcomes = {}
     for name, (model, kind, sees_verified) in models.items():

@@ -14,6 +14,7 @@ __all__ = ["demo"]
 
 _FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE = 0.1, 0.2
 _N_CHECKED = 200
+_N_FOLDS = 5
 
 
 def demo(
@@ -24,17 +25,21 @@ def demo(
 ) -> None:
     """Generate a feedback log with known truth, fit naive and corrected rewards, compare them.
 
-    Writes into --out: log.jsonl, what a product would see of it; model, a model directory; and
-    demo.png. Needs no network.
+    Writes into --out: model, fitted on train.jsonl; held_out.jsonl, prompts that it has not seen;
+    and demo.png. The logs hold what a product would see. Needs no network.
     """
     from .. import ConversationEncoder
+    from ..crossfit import make_folds
     from ..datasets import make_feedback_logs
     from ..export import save_model_directory
-    from ._encoders import encode, encoder_settings
     from ._logs import write_rows
+    from ._models import check_place, encode, encoder_settings
     from ._picture import draw
+    from ._prompts import pack_prompts
     from ._study import CEILING, candidates, compare, summarise
 
+    written = {name: out / name for name in ("model", "train.jsonl", "held_out.jsonl", "demo.png")}
+    check_place(written["model"], overwrite=True)
     progress(f"generating {rows:,} answers and the feedback on some of them")
     logs = make_feedback_logs(
         rows,
@@ -49,6 +54,7 @@ def demo(
     encoder = ConversationEncoder()
     X = encode(encoder, frame[["prompt", "completion"]])
     progress("fitting every method on four fifths of the prompts, five times")
+    folds = make_folds(X, feedback, groups, _N_FOLDS, seed)
     models = candidates(_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE, seed)
     outcomes = compare(
         X,
@@ -56,10 +62,11 @@ def demo(
         frame["verified"].to_numpy(dtype=float),
         groups,
         models,
-        seed,
+        folds,
     )
     progress("fitting the model to keep")
-    kept = models["dr"][0].fit(X, feedback, groups=groups)
+    train = folds.of_row != 0
+    kept = models["dr"][0].fit(X[train], feedback[train], groups=groups[train])
     result: dict[str, Any] = {
         "rows": rows,
         "prompts": int(frame["group"].nunique()),
@@ -72,15 +79,15 @@ def demo(
         "true_flip_rates": [_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE],
     }
     out.mkdir(parents=True, exist_ok=True)
-    written = {name: out / name for name in ("model", "log.jsonl", "demo.png")}
     save_model_directory(
         kept,
         written["model"],
         encoder_settings=encoder_settings(encoder),
-        report=result,
+        report={**result, "training_prompts": pack_prompts(frame[train])},
         overwrite=True,
     )
-    write_rows(frame, written["log.jsonl"], ".jsonl")
+    for name, part in (("train.jsonl", train), ("held_out.jsonl", ~train)):
+        write_rows(frame[part], written[name], ".jsonl")
     draw(
         written["demo.png"],
         {name: outcomes[name].prediction for name in ("naive", "dr", "dr, some rows checked")},
@@ -94,6 +101,7 @@ def demo(
         return
     _print_result(result, CEILING)
     typer.echo("wrote " + ", ".join(map(str, written.values())))
+    typer.echo(f"next: skcausalrm evaluate {written['model']} {written['held_out.jsonl']}")
 
 
 def _r2(truth, prediction) -> float:

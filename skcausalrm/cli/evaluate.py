@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +10,9 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._encoders import encode, load_encoder
-from ._logs import FeedbackLog, prompt_hashes, read_log
+from ._logs import FeedbackLog, read_log
+from ._models import encode, load_encoder
+from ._prompts import count_shared
 from ._scores import all_scores, score_columns, score_rows, scores_by
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def evaluate(
         raise UnusedParameterError(
             f"--period was given, but {logs} has no column 'timestamp': leave it out."
         )
-    shared = _count_shared_prompts(log, report.get("training_prompts"))
+    shared = count_shared(log.text, report.get("training_prompts"))
     encoder = load_encoder(model.encoder_settings, model_dir, cache_dir)
     X = encode(encoder, log.text)
     prediction = model.scorer.predict(X)
@@ -140,26 +139,6 @@ def _refuse_unusable(log: FeedbackLog, source: Path) -> None:
             f"{source} has {good} positive and {len(rated) - good} negative ratings, and scores "
             f"need at least {_FEWEST_RATED} of each: evaluate on a longer log."
         )
-
-
-def _count_shared_prompts(log: FeedbackLog, trained_on: dict[str, Any] | None) -> int | None:
-    """Return how many prompts were trained on, with a warning; None if the model does not say."""
-    import numpy as np
-
-    from ..exceptions import SharedGroupsWarning
-
-    if trained_on is None:
-        return None
-    trained = np.frombuffer(base64.b64decode(trained_on["base64_uint64"]), dtype="<u8")
-    prompts = np.unique(prompt_hashes(log.text))
-    shared = int(np.isin(prompts, trained).sum())
-    if shared:
-        warnings.warn(
-            f"{shared} of {len(prompts)} prompts were trained on too, so the scores are "
-            "optimistic: evaluate on other prompts.",
-            SharedGroupsWarning,
-        )
-    return shared
 
 
 def _calendar(times: pd.Series, period: Period) -> pd.Series:

@@ -24,8 +24,7 @@ def export(
     It takes embeddings, X (N, d) float32, and gives reward (N,) and score (N,); its metadata say
     what it is.
     """
-    if onnx.exists() and not overwrite:
-        raise FileExistsError(f"{onnx} exists: pass --overwrite to replace it.")
+    options.check_absent(onnx, overwrite)
 
     from ..export import RewardScorer, load_model_directory
     from ..export.files import write_atomically

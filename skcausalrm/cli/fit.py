@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -12,8 +11,9 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._encoders import encode, encoder_settings
-from ._logs import FeedbackLog, prompt_hashes, read_log
+from ._logs import FeedbackLog, read_log
+from ._models import check_place, encode, encoder_settings
+from ._prompts import pack_prompts
 from ._scores import all_scores, score_columns, score_rows
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def fit(
     known_rates = (false_positive_rate, false_negative_rate)
     if method == Method.naive and any(rate is not None for rate in known_rates):
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
-    if out.exists() and not overwrite and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} exists: pass --overwrite to replace the model in it.")
+    check_place(out, overwrite)
 
     from ..embedding import ConversationEncoder
     from ..export import save_model_directory
@@ -107,12 +106,11 @@ def fit(
         "sets": _out_of_fold_scores(reward, X, log, columns, known_rates),
         "warnings": ctx.obj,
     }
-    hashes = _pack(prompt_hashes(log.text))
     save_model_directory(
         reward,
         out,
         encoder_settings=encoder_settings(encoder),
-        report={**report, "training_prompts": hashes},
+        report={**report, "training_prompts": pack_prompts(log.text)},
         overwrite=overwrite,
     )
     if as_json:
@@ -200,17 +198,6 @@ def _out_of_fold_scores(
         )
     noise = reward.noise_estimator_
     return all_scores(log, z, prediction, (0.0, 0.0) if noise is None else noise.rates_)
-
-
-def _pack(hashes: np.ndarray) -> dict[str, Any]:
-    import numpy as np
-
-    distinct = np.unique(hashes).astype("<u8")
-    return {
-        "count": len(distinct),
-        "hash": "pandas.util.hash_array",
-        "base64_uint64": base64.b64encode(distinct.tobytes()).decode(),
-    }
 
 
 def _print_report(report: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table
-from ._encoders import encode, load_encoder
-from ._logs import read_rows, write_rows
+from ._logs import check_suffix, read_rows, write_rows
+from ._models import encode, load_encoder
 
 __all__ = ["score"]
 
@@ -42,8 +42,9 @@ def score(
     Without --out the rows go to stdout, as CSV if ROWS is CSV, else as JSON lines. With it, a
     summary does. --json asks for JSON in either case.
     """
-    if out is not None and out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists: pass --overwrite to replace it.")
+    if out is not None:
+        check_suffix(out)
+        options.check_absent(out, overwrite)
 
     from ..export import load_model_directory
     from ..export.files import sibling

@@ -1,4 +1,4 @@
-"""The encoder of a model directory: its settings, and proof that it is still the same."""
+"""Model directories: where one may be written, and the encoder that belongs to one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,28 @@ if TYPE_CHECKING:
 
     from ..embedding import ConversationEncoder
 
-__all__ = ["encode", "encoder_settings", "load_encoder"]
+__all__ = ["check_place", "encode", "encoder_settings", "load_encoder"]
 
 _SETTINGS = ("model", "revision", "dtype", "max_length", "pooling", "normalize")
+
+
+def check_place(path: Path, overwrite: bool) -> None:
+    """Raise before the work, not after it, if `save_model_directory` would refuse.
+
+    Raises
+    ------
+    FileExistsError
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / "config.json").is_file():
+        raise FileExistsError(
+            f"{path} exists and is no model directory, so it is not replaced: choose another path."
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"{path} already holds a model: pass --overwrite to replace it, or choose another path."
+        )
 
 
 def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:

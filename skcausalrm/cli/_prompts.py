@@ -1,0 +1,63 @@
+"""Which prompts a model was trained on, kept with it as hashes."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import SharedGroupsWarning
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["count_shared", "pack_prompts"]
+
+
+def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
+    """Return hashes of the distinct prompts, as JSON can hold them.
+
+    Prompts rather than groups: a log without prompt ids numbers its groups from 0, as any other.
+    """
+    hashes = _prompt_hashes(text)
+    return {
+        "count": len(hashes),
+        "hash": "pandas.util.hash_array",
+        "base64_uint64": base64.b64encode(hashes.astype("<u8").tobytes()).decode(),
+    }
+
+
+def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int | None:
+    """Return how many distinct prompts were trained on; None if the model does not say.
+
+    Warns
+    -----
+    SharedGroupsWarning
+        If there are any.
+    """
+    import numpy as np
+
+    if trained_on is None:
+        return None
+    trained = np.frombuffer(base64.b64decode(trained_on["base64_uint64"]), dtype="<u8")
+    hashes = _prompt_hashes(text)
+    shared = int(np.isin(hashes, trained).sum())
+    if shared:
+        warnings.warn(
+            f"{shared} of {len(hashes)} prompts were trained on too, so the scores are "
+            "optimistic: evaluate on other prompts.",
+            SharedGroupsWarning,
+        )
+    return shared
+
+
+def _prompt_hashes(text: pd.DataFrame) -> np.ndarray:
+    import numpy as np
+    from pandas.util import hash_array
+
+    from ..conversation import as_conversations
+
+    prompts = as_conversations(text).prompts
+    keys = [prompt if isinstance(prompt, str) else repr(prompt) for prompt in prompts]
+    return np.unique(hash_array(np.array(keys, dtype=object)))
