@@ -255,7 +255,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         curve = self._model.calibrate
         rates = np.array([curve.low, 1 - curve.high])
         slopes = rates * (1 - 2 * rates)
-        return rates, slopes * np.sqrt(np.diag(curve.covariance)[2:])
+        return rates, slopes * np.sqrt(np.maximum(np.diag(curve.covariance)[2:], 0))
 
     def _confident_rates(self, scores, s, folds: Folds, weight, rng):
         """Confident joint of logged and confident class; bootstrap over groups."""
@@ -324,10 +324,10 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
 
 
 def _quantile(values, fractions, weight, rows) -> NDArray[np.float64]:
-    """Quantiles of `values`, weighted where there are weights."""
+    """Quantiles of `values`, weighted where there are weights; equal weights change nothing."""
     if weight is None:
         return np.quantile(values, fractions)
     order = np.argsort(values)
-    cumulative = np.cumsum(weight[rows][order])
-    places = np.searchsorted(cumulative, fractions * cumulative[-1])
-    return values[order][np.minimum(places, len(values) - 1)]
+    w = weight[rows][order]
+    below = np.cumsum(w) - w
+    return np.interp(fractions, below / max(below[-1], np.finfo(float).tiny), values[order])

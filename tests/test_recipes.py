@@ -37,9 +37,11 @@ def test_corrected_label_equals_natarajan_surrogate_for_squared_loss(fpr_fnr, s,
     fpr, fnr = fpr_fnr
     d = 1 - fpr - fnr
     slope_1, slope_0 = 2 * (f - 1), 2 * f
-    surrogate = ((1 - fpr) * slope_1 - fnr * slope_0) / d if s else (
-        (1 - fnr) * slope_0 - fpr * slope_1
-    ) / d
+    surrogate = (
+        ((1 - fpr) * slope_1 - fnr * slope_0) / d
+        if s
+        else ((1 - fnr) * slope_0 - fpr * slope_1) / d
+    )
     target = correct_labels(np.array([float(s)]), fpr_fnr)[0]
     assert surrogate == pytest.approx(2 * (f - target), rel=1e-9, abs=1e-9)
 
