@@ -36,9 +36,9 @@ lint: setup
 test-lowest: $(LOWEST_STAMP)
 	$(LOWEST)/bin/python -m pytest
 
-$(LOWEST_STAMP): pyproject.toml tools/lowest.py | setup
+$(LOWEST_STAMP): pyproject.toml .ci/lowest.py | setup
 	python3.11 -m venv --clear $(LOWEST)
-	$(BIN)/python tools/lowest.py pyproject.toml > $(LOWEST)/constraints.txt
+	$(BIN)/python .ci/lowest.py pyproject.toml > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet "$(TORCH)"
 	$(LOWEST)/bin/python -m pip install --quiet -c $(LOWEST)/constraints.txt -e ".[dev]"
 	touch $@

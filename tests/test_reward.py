@@ -1,4 +1,4 @@
-"""CausalRewardRegressor and CausalRewardClassifier: what goes in, what comes out, what is refused."""
+"""The reward estimators: what goes in, what comes out, what is refused."""
 
 import pickle
 import warnings
