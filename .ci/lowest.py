@@ -1,6 +1,6 @@
 """Print the lowest version that pyproject.toml allows of each direct dependency, as constraints.
 
-Usage: python tools/lowest.py pyproject.toml > constraints.txt
+Usage: python .ci/lowest.py pyproject.toml > constraints.txt
 """
 
 from __future__ import annotations
