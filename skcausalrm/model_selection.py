@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,8 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
     8 4 2.0
     8 4 2.0
     """
+
+    __metadata_request__split: ClassVar = {"groups": True}
 
     def __init__(self, n_splits=5, *, random_state=None):
         self.n_splits = n_splits

@@ -78,7 +78,7 @@ def _draw_calibration(axes: Any, predictions, probability) -> None:
         ylabel="true P(good answer)",
         title="Calibration, by tenths of the predictions",
     )
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right", frameon=False)
 
 
 def _draw_means(axes: Any, predictions, probability, feedback, kind, kind_name) -> None:
