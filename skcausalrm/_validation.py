@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from ._sklearn_compat import check_sample_weight
+from ._warn import warn
 from .exceptions import (
     FeedbackValueError,
     FewFeedbackWarning,
@@ -140,11 +140,10 @@ def warn_of_rare_class(values: NDArray[np.float64]) -> None:
     counts = {"0": int((values == 0).sum()), "1": int((values == 1).sum())}
     label, count = min(counts.items(), key=lambda item: item[1])
     if count < 50:
-        warnings.warn(
+        warn(
             f"Only {count} of {sum(counts.values())} rated rows are {label}: with fewer than 50 "
             f"rows of a class the reward is little more than a guess.",
             FewFeedbackWarning,
-            stacklevel=5,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state
 
+from ._warn import warn
 from .exceptions import FewerFoldsWarning, GroupsError
 from .model_selection import balanced_folds, feedback_strata
 
@@ -141,11 +141,10 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
             raise GroupsError(f"cv is {cv}, but cross-fitting needs at least 2 folds.")
         rng, n_groups = check_random_state(random_state), int(codes.max()) + 1
         if 2 <= n_groups < cv:
-            warnings.warn(
+            warn(
                 f"cv={cv} folds were asked for, but the rows form {n_groups} groups (rows of one "
                 f"prompt, and rows with equal X, count as one): each group is a fold.",
                 FewerFoldsWarning,
-                stacklevel=3,
             )
             cv = n_groups
         return Folds(balanced_folds(feedback_strata(y), codes, int(cv), rng), int(cv), codes)

@@ -100,8 +100,7 @@ class MissingExtraError(ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str):
         super().__init__(
-            f"{purpose} needs the package {package!r}: run "
-            f'`pip install "skcausalrm[{extra}]"`.'
+            f'{purpose} needs the package {package!r}: run `pip install "skcausalrm[{extra}]"`.'
         )
         self.package, self.extra, self.purpose = package, extra, purpose
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
 from ._validation import FLOATS, binary_only, check_two_classes, check_weights, encode_labels
+from ._warn import warn
 from .crossfit import Folds, make_folds
 from .exceptions import AbsentAnchorsWarning
 from .heads.moments import FoldMoments
@@ -226,27 +226,25 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         )
         if rates.sum() > 1 - _LEAST_CONTRAST and None in known:
             levels, level_stds = self._sigmoid_rates(scores, s, folds, weight, rng)
-            warnings.warn(
+            warn(
                 f"The extreme quantiles of s(x), {rates[0]:.2f} and {1 - rates[1]:.2f}, hardly "
                 f"differ, so x says too little of the feedback for anchors: the levels of the "
                 f"fitted curve, {levels[0]:.2f} and {levels[1]:.2f}, are used as flip rates, and "
                 f"they are little more than a prior; pass known rates.",
                 AbsentAnchorsWarning,
-                stacklevel=4,
             )
             return levels, level_stds
         for end, name in enumerate(("false_positive_rate", "false_negative_rate")):
             bottom, top = np.quantile(resampled[end], (0.05, 0.95))
             rising = rates[end] - (curve.low, 1 - curve.high)[end] > _LEVEL_GAP
             if (top - bottom > _WIDE_INTERVAL or rising) and known[end] is None:
-                warnings.warn(
+                warn(
                     f"The {name} read off the {'lowest' if end == 0 else 'highest'} "
                     f"{100 * self.quantile:.3g}% of s(x) is {rates[end]:.2f} (90% interval "
                     f"{bottom:.2f} to {top:.2f}), where s(x) has "
                     f"{'not yet levelled off' if rising else 'few rows'}: there may be no surely "
                     f"{'bad' if end == 0 else 'good'} rows, so pass {name}= if you know it.",
                     AbsentAnchorsWarning,
-                    stacklevel=4,
                 )
         return rates, stds
 

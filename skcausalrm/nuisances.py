@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from ._validation import Feedback, check_two_classes, warn_of_rare_class
+from ._warn import warn
 from .crossfit import Folds, cross_fit, make_folds
 from .exceptions import (
     ContinuousFeedbackWarning,
@@ -124,11 +124,10 @@ def fit_nuisances(
                 f"hold other values: binarise them, or use 'naive' or 'dr'."
             )
         if settings.noise_estimator is not None:
-            warnings.warn(
+            warn(
                 "The feedback is not 0/1, so noise_estimator is not used: only the selection is "
                 "corrected.",
                 ContinuousFeedbackWarning,
-                stacklevel=4,
             )
     # Gram matrices of the rated rows serve s(x) and m(x); they go before those of all rows come.
     rated = _SharedMoments(X, folds, observed, columns.sample_weight)
@@ -197,11 +196,10 @@ def _fit_propensity(settings, X, observed, columns, folds, everyone):
     if columns.propensity is not None:
         return None, columns.propensity
     if observed.all():
-        warnings.warn(
+        warn(
             f"All {len(observed)} rows are rated, so there is no selection to correct: keep the "
             f"unrated rows of the log if there were any.",
             NoUnratedRowsWarning,
-            stacklevel=5,
         )
         return None, np.ones(len(observed))
     if isinstance(given, FrozenEstimator):
@@ -279,11 +277,10 @@ def _effective_sample_size(observed, e, sample_weight) -> float:
     weight = weight[observed] if e is None else weight[observed] / e[observed]
     ess = effective_sample_size(weight)
     if ess < 0.1 * observed.sum():
-        warnings.warn(
+        warn(
             f"The weights 1/propensity leave an effective sample of {ess:.0f} of "
             f"{observed.sum()} rated rows: raise the clipping threshold, or collect feedback where "
             f"it is rare.",
             LowEffectiveSampleSizeWarning,
-            stacklevel=4,
         )
     return ess

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
 from ._validation import FLOATS, binary_only, check_two_classes, check_weights, encode_labels
+from ._warn import warn
 from .crossfit import Folds, make_folds
 from .exceptions import PropensityClippedWarning
 from .heads.moments import FoldMoments
@@ -165,12 +165,11 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
             row_weight / self.oof_propensity_[rated]
         )
         if self.clipped_share_ > 0.1:
-            warnings.warn(
+            warn(
                 f"{clipped.sum()} of {len(p)} propensities lie under the clipping threshold of "
                 f"{self.clipping_threshold} and were raised to it: such rows hardly ever get "
                 f"feedback, so what the reward says of them is extrapolation.",
                 PropensityClippedWarning,
-                stacklevel=3,
             )
         return self
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from ._warn import warn
 from .exceptions import VerifiedStratumWarning
 
 __all__ = ["Recalibration", "fit_recalibration"]
@@ -82,11 +82,10 @@ def fit_recalibration(
         if count and not seen
     ]
     if missing:
-        warnings.warn(
+        warn(
             f"No {' and no '.join(missing)} row is verified, so the recalibration says nothing of "
             f"such rows: draw the rows to check at random.",
             VerifiedStratumWarning,
-            stacklevel=4,
         )
     weight = (logged / np.maximum(checked, 1))[stratum[judged]]
     weight *= judged.sum() / weight.sum()

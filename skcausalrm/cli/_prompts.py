@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from .._warn import warn
 from ..exceptions import SharedGroupsWarning
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
     hashes = _prompt_hashes(text)
     shared = int(np.isin(hashes, trained).sum())
     if shared:
-        warnings.warn(
+        warn(
             f"{shared} of {len(hashes)} prompts were trained on too, so the scores are "
             "optimistic: evaluate on other prompts.",
             SharedGroupsWarning,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .._warn import warn
 from ..exceptions import (
     ConversationError,
     FeedbackFormatError,
@@ -294,18 +294,16 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
     }
     found = [f"{counts[name]} {text}" for name, text in told.items() if counts.get(name)]
     if found:
-        warnings.warn(
+        warn(
             f"The import of {len(frame)} answers met {'; '.join(found)}.",
             FeedbackImportWarning,
-            stacklevel=3,
         )
     if frame["feedback"].notna().all():
-        warnings.warn(
+        warn(
             f"All {len(frame)} rows are rated, so there is nothing to correct selection with: "
             "load the answers without feedback too (traces, runs, chats) and pass the feedback "
             "as scores.",
             NoUnratedRowsWarning,
-            stacklevel=3,
         )
     return frame
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 from operator import ne
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from .._extras import import_extra
+from .._warn import warn
 from ..conversation import as_conversations
 from ..exceptions import TruncatedTextWarning
 from .backends import Backend, BackendSettings, load_backend
@@ -228,12 +228,11 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.cache_hit_count_ = counts.cache_hits
         self.cache_corrupt_count_ = counts.cache_corrupt
         if self.truncated_count_:
-            warnings.warn(
+            warn(
                 f"{self.truncated_count_} of {len(texts)} texts are longer than the encoder reads "
                 f"(max_length={self.max_length}; None is the model's own) and were cut; if the "
                 "rest matters, raise max_length or choose a model that reads more.",
                 TruncatedTextWarning,
-                stacklevel=3,  # scikit-learn wraps transform
             )
         return out
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._extras import import_extra
+from .._warn import warn
 from ..exceptions import ModelDirectoryError, ProviderFallbackWarning
 
 __all__ = ["RewardScorer"]
@@ -167,11 +167,10 @@ class RewardScorer:
         self.metadata_ = _read_metadata(session.get_modelmeta().custom_metadata_map)
         self.n_features_in_: int = self.metadata_["n_features"]
         if self.provider_ != (wanted := _name(self._wanted[0])):
-            warnings.warn(
+            warn(
                 f"{wanted} is not usable here, so {self.provider_} runs; install the matching "
                 "onnxruntime and drivers (for CUDA: `pip install skcausalrm[gpu]`).",
                 ProviderFallbackWarning,
-                stacklevel=3,
             )
 
     def _run(self, output: str, X) -> np.ndarray:

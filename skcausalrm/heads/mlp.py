@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._extras import import_extra
 from .._sklearn_compat import Interval, StrOptions
 from .._validation import FLOATS, check_weights
+from .._warn import warn
 from ..crossfit import check_groups
 from ..exceptions import GroupsError
 
@@ -322,13 +322,13 @@ class MLPHead(RegressorMixin, BaseEstimator):
 
     def _warn(self, ended_by: str) -> None:
         if ended_by == "divergence":
-            warnings.warn(
+            warn(
                 f"Training diverged in epoch {self.n_iter_}, so the weights of epoch "
                 f"{self.best_epoch_} are kept; lower learning_rate ({self.learning_rate}).",
                 ConvergenceWarning,
             )
         elif ended_by == "max_epochs":
-            warnings.warn(
+            warn(
                 f"The held-out risk fell until epoch {self.best_epoch_} of {self.n_iter_}, so "
                 "training may have ended early; raise max_epochs or learning_rate.",
                 ConvergenceWarning,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.utils import column_or_1d
 
 from .._validation import check_asked, check_column
+from .._warn import warn
 from ..exceptions import AskedNonresponseWarning, FeedbackValueError, NoFeedbackError
 from ..recipes import correct_labels
 from ._debiased import check_metric
@@ -95,11 +94,10 @@ def asked_score(
         )
     silent = n_asked - int(answered.sum())
     if silent > n_asked / 5:
-        warnings.warn(
+        warn(
             f"{silent} of {n_asked} asked rows have no answer, so those that have one chose to "
             f"give it: the score is of such rows, not of all.",
             AskedNonresponseWarning,
-            stacklevel=2,
         )
     return function(
         correct_labels(y[answered], (false_positive_rate, false_negative_rate)),

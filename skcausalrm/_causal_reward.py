@@ -1,0 +1,273 @@
+"""What the reward estimators share: nuisances, then a recipe, then a head."""
+
+from __future__ import annotations
+
+import sys
+from numbers import Integral, Real
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._sklearn_compat import HasMethods, Interval, StrOptions
+from ._validation import (
+    FLOATS,
+    Feedback,
+    check_asked,
+    check_column,
+    check_propensity,
+    check_verified,
+    check_weights,
+)
+from ._warn import warn
+from .crossfit import make_folds
+from .exceptions import AskedNonresponseWarning, SharedGroupsWarning, UnusedParameterError
+from .heads.fitting import fit_head, out_of_fold_predictions
+from .nuisances import NuisanceSettings, RowColumns, fit_nuisances
+from .recalibration import fit_recalibration
+from .recipes import NEEDS, RECIPES
+
+__all__ = ["CausalReward", "debiased_r2"]
+
+
+class CausalReward(BaseEstimator):
+    """What regressor and classifier share: everything but the labels' names."""
+
+    __metadata_request__fit: ClassVar = dict.fromkeys(
+        ("groups", "sample_weight", "asked", "verified", "propensity", "imputation"), True
+    )
+    __metadata_request__score: ClassVar = dict.fromkeys(
+        ("groups", "sample_weight", "propensity"), True
+    )
+
+    _parameter_constraints: ClassVar[dict] = {
+        "method": [StrOptions(set(RECIPES))],
+        "estimator": [StrOptions({"mlp"}), HasMethods(["fit", "predict"]), None],
+        "propensity_estimator": [HasMethods(["fit", "predict_proba"]), None],
+        "noise_estimator": [HasMethods(["fit", "correct"]), HasMethods(["fit", "estimator"]), None],
+        "imputation_estimator": [HasMethods(["fit", "predict"]), None],
+        "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "verbose": [Integral],
+    }
+
+    def __init__(
+        self,
+        method="dr",
+        estimator=None,
+        *,
+        propensity_estimator=None,
+        noise_estimator=None,
+        imputation_estimator=None,
+        verified_error_rate=0.0,
+        cv=5,
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.method = method
+        self.estimator = estimator
+        self.propensity_estimator = propensity_estimator
+        self.noise_estimator = noise_estimator
+        self.imputation_estimator = imputation_estimator
+        self.verified_error_rate = verified_error_rate
+        self.cv = cv
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        groups=None,
+        sample_weight=None,
+        asked=None,
+        verified=None,
+        propensity=None,
+        imputation=None,
+    ):
+        """Fit nuisances and head.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings, float32 or float64.
+        y : array-like of shape (n,)
+            Feedback: 1 positive, 0 negative, NaN where the user left none. The regressor also
+            takes graded or continuous feedback; then only selection is corrected, not flips.
+        groups : array-like of shape (n,) or (n, 2), default=None
+            Prompt ids, or prompt and user ids: rows that share one are never split.
+        sample_weight : array-like of shape (n,), default=None
+        asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random rather than volunteered.
+        verified : array-like of shape (n,), default=None
+            1 or 0 where a careful person has judged the answer, NaN elsewhere; rated or not,
+            drawn at random where possible. Predictions are recalibrated on them.
+        propensity : array-like of shape (n,), default=None
+            Known P(feedback) in (0, 1], used as it is.
+        imputation : array-like of shape (n,), default=None
+            A guess of P(r=1) from elsewhere, such as an LLM judge's score; for "dr". It is
+            calibrated on the rated rows beside m(x), so a useless guess does little harm.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NoFeedbackError, SingleClassError, FeedbackValueError
+            If y has no feedback, one class, or values it cannot have.
+        UnusedParameterError
+            If something was given that the method does not use.
+        NoiseRateError, PropensityError, GroupsError
+            If rates, known propensities or groups cannot be used.
+        """
+        self._validate_params()
+        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        feedback = self._check_labels(X, y)
+        n_rows = len(X)
+        asked = check_asked(asked, n_rows)
+        verified = check_verified(verified, n_rows)
+        columns = RowColumns(
+            groups,
+            check_weights(sample_weight, X),
+            asked,
+            None if propensity is None else check_propensity(propensity, n_rows),
+            None if imputation is None else check_column(imputation, "imputation", n_rows),
+        )
+        if verified is not None and not feedback.binary:
+            raise UnusedParameterError(
+                "verified holds judgements of good and bad, but the feedback is continuous: "
+                "binarise the feedback or leave verified out."
+            )
+        if asked is not None:
+            self._warn_of_nonresponse(asked, feedback.observed)
+        settings = NuisanceSettings(
+            self.method,
+            self.propensity_estimator,
+            self.noise_estimator,
+            self.imputation_estimator,
+            self.cv,
+            self.random_state,
+            self.n_jobs,
+        )
+        folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
+        self._say(f"nuisances of {self.method!r} on {n_rows} rows, {folds.n_splits} folds")
+        found = fit_nuisances(settings, X, feedback, columns, folds)
+        weight = (
+            found.weight if columns.sample_weight is None else found.weight * columns.sample_weight
+        )
+        self._say("head")
+        self.estimator_ = fit_head(
+            self.estimator,
+            X,
+            found.target,
+            weight,
+            folds,
+            moments=found.moments if self.method == "dr" else None,
+            binary=feedback.binary,
+            cv=self.cv,
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
+        self.method_ = self.method
+        self.binary_ = feedback.binary
+        self.target_, self.weight_ = found.target, found.weight
+        self.effective_sample_size_ = found.effective_sample_size
+        self.propensity_estimator_ = found.propensity_estimator
+        self.noise_estimator_ = found.noise_estimator
+        self.imputation_estimator_ = found.imputation_estimator
+        self.groups_ = None if groups is None else np.unique(np.asarray(groups).astype(str))
+        self.recalibration_ = None
+        if verified is not None:
+            self._say(f"recalibration on {np.count_nonzero(~np.isnan(verified))} verified rows")
+            held_out = out_of_fold_predictions(
+                self.estimator_, X, found.target, weight, folds, n_jobs=self.n_jobs
+            )
+            self.recalibration_ = fit_recalibration(
+                np.clip(held_out, 0, 1),
+                verified,
+                feedback.values,
+                error_rate=self.verified_error_rate,
+            )
+        return self
+
+    def _say(self, stage: str) -> None:
+        if self.verbose:
+            print(f"[{type(self).__name__}] {stage}", file=sys.stderr)
+
+    @staticmethod
+    def _warn_of_nonresponse(asked, observed) -> None:
+        silent = int(np.count_nonzero(asked & ~observed))
+        if silent > 0.2 * asked.sum():
+            warn(
+                f"{silent} of {asked.sum()} asked rows have no answer, so the answers are "
+                f"self-selected again: treat them as volunteered (leave asked out) if in doubt.",
+                AskedNonresponseWarning,
+            )
+
+    def decision_function(self, X) -> NDArray[np.float64]:
+        """Return the head's unbounded score, which ranks like `predict`, shape (n,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        if hasattr(self.estimator_, "decision_function"):
+            return self.estimator_.decision_function(X)
+        return np.asarray(self.estimator_.predict(X), dtype=np.float64)
+
+    def _predict_reward(self, X) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        reward = np.asarray(self.estimator_.predict(X), dtype=np.float64)
+        if self.binary_:
+            reward = np.clip(reward, 0, 1)
+        return reward if self.recalibration_ is None else self.recalibration_(reward)
+
+    def _warn_of_shared_groups(self, groups) -> None:
+        if groups is None or self.groups_ is None:
+            return
+        shared = np.isin(np.unique(np.asarray(groups).astype(str)), self.groups_)
+        if shared.any():
+            warn(
+                f"{shared.sum()} of {len(shared)} groups were trained on too, so the score is "
+                f"optimistic: split by group.",
+                SharedGroupsWarning,
+            )
+
+
+def debiased_r2(model, X, feedback: Feedback, prediction, sample_weight, propensity) -> float:
+    """Return R2 against the pseudo-outcomes of the model's own nuisances (see its `score`)."""
+    from .metrics import debiased_r2_score
+
+    observed = feedback.observed
+    e = np.ones(len(observed))
+    if "propensity" in NEEDS[model.method_]:
+        if propensity is not None:
+            e = check_propensity(propensity, len(observed))
+        elif model.propensity_estimator_ is not None:
+            e = model.propensity_estimator_.predict_propensity(X)
+        elif not observed.all():
+            raise UnusedParameterError(
+                "The model was fitted with known propensities or without unrated rows, so scoring "
+                "a log with unrated rows needs propensity=."
+            )
+    weight = np.ones(len(observed)) if sample_weight is None else np.asarray(sample_weight)
+    if not (feedback.binary and model.binary_):
+        rated_weight = (weight / e)[observed]
+        return float(
+            r2_score(feedback.values[observed], prediction[observed], sample_weight=rated_weight)
+        )
+    m = None
+    if "imputation" in NEEDS[model.method_]:
+        m = np.asarray(model.imputation_estimator_.predict(X), dtype=np.float64)
+    rates = (0.0, 0.0) if model.noise_estimator_ is None else model.noise_estimator_.rates_
+    z, recipe_weight = RECIPES[model.method_](feedback.values, observed, e, m, rates)
+    rows = recipe_weight > 0
+    weight = (weight * recipe_weight)[rows]
+    return cast(float, debiased_r2_score(z[rows], prediction[rows], sample_weight=weight))

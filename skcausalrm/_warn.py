@@ -1,0 +1,16 @@
+"""Warnings that point at the user's line, however deep in the package they arise."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+_PASSED_OVER = ("skcausalrm.", "sklearn.", "joblib.")
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the first frame outside this package, scikit-learn and joblib."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PASSED_OVER):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
