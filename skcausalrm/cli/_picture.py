@@ -25,10 +25,9 @@ def draw(
     *,
     probability: np.ndarray,
     feedback: np.ndarray,
-    kind: np.ndarray,
-    kind_name: str,
+    writer: np.ndarray,
 ) -> None:
-    """Write a PNG of two panels: calibration, and mean reward by kind of row.
+    """Write a PNG of two panels: calibration, and mean reward by writer of the answer.
 
     Parameters
     ----------
@@ -39,10 +38,8 @@ def draw(
         The true P(r=1 given text).
     feedback : ndarray of shape (n,)
         NaN where there is none.
-    kind : ndarray of shape (n,)
-        What the second panel groups rows by.
-    kind_name : str
-        Its name on the axis.
+    writer : ndarray of str, shape (n,)
+        The model that wrote the answer.
     """
     import_extra("matplotlib", extra="plot", purpose="The demo's picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -52,7 +49,7 @@ def draw(
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     _draw_calibration(left, predictions, probability)
-    _draw_means(right, predictions, probability, feedback, kind, kind_name)
+    _draw_means(right, predictions, probability, feedback, writer)
     figure.suptitle("Reward models fitted on user feedback, on prompts that they have not seen")
     figure.savefig(path, dpi=150)
 
@@ -81,11 +78,11 @@ def _draw_calibration(axes: Any, predictions, probability) -> None:
     axes.legend(loc="lower right", frameon=False)
 
 
-def _draw_means(axes: Any, predictions, probability, feedback, kind, kind_name) -> None:
+def _draw_means(axes: Any, predictions, probability, feedback, writer) -> None:
     import numpy as np
 
-    names = np.unique(kind)
-    rows_of = [kind == name for name in names]
+    names = sorted(np.unique(writer), key=lambda name: probability[writer == name].mean())
+    rows_of = [writer == name for name in names]
     position = np.arange(len(names))
     series = {
         "thumbs up among the rated": (
@@ -114,8 +111,8 @@ def _draw_means(axes: Any, predictions, probability, feedback, kind, kind_name) 
     axes.set_ylim(0, 1)
     axes.grid(axis="y", alpha=0.3)
     axes.set(
-        xlabel=kind_name,
+        xlabel="model that wrote the answer",
         ylabel="mean P(good answer)",
-        title="Level, by model of the log",
+        title="Level, by writer of the answer",
     )
     axes.legend(loc="lower right", frameon=False)

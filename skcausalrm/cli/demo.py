@@ -19,7 +19,7 @@ _N_FOLDS = 5
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for model, log and picture.")] = Path("demo"),
-    rows: Annotated[int, typer.Option(min=500, help="Answers in the generated log.")] = 6_000,
+    rows: Annotated[int, typer.Option(min=500, help="Answers in the generated log.")] = 4_000,
     seed: Annotated[int, typer.Option(help="Seed of log, folds and bootstrap.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -93,8 +93,7 @@ def demo(
         {name: outcomes[name].prediction for name in ("naive", "dr", "dr, some rows checked")},
         probability=logs.probability,
         feedback=feedback,
-        kind=frame["model"].to_numpy(),
-        kind_name="model that wrote the answer",
+        writer=frame["model"].to_numpy(),
     )
     if as_json:
         print_json({**result, "written": {name: str(path) for name, path in written.items()}})

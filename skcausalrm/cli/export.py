@@ -37,4 +37,6 @@ def export(
     if as_json:
         print_json(facts)
     else:
-        print_table("Exported", ["", "value"], [(k, str(v)) for k, v in facts.items()])
+        built_with = facts.pop("created_with")
+        rows = [*facts.items(), *((f"made with {name}", v) for name, v in built_with.items())]
+        print_table("Exported", ["", "value"], [(name, str(value)) for name, value in rows])
