@@ -37,7 +37,6 @@ def expected_failures(estimator):
         RidgeHead(),
     ],
     expected_failed_checks=expected_failures,
-    xfail_strict=True,
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

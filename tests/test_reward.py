@@ -297,7 +297,7 @@ BAD_INPUT = {
     "weights": (
         lambda X, y: (X, y, {"sample_weight": np.zeros(len(y))}),
         ValueError,
-        "non-zero",
+        "zero",
     ),
     "propensity 0": (
         lambda X, y: (X, y, {"propensity": np.zeros(len(y))}),
