@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -26,7 +27,14 @@ from ._warn import warn
 from .crossfit import make_folds
 from .exceptions import AskedNonresponseWarning, SharedGroupsWarning, UnusedParameterError
 from .heads.fitting import fit_head, out_of_fold_predictions
-from .nuisances import NuisanceSettings, RowColumns, fit_nuisances
+from .noise import NoiseTransitionEstimator
+from .nuisances import (
+    NuisanceSettings,
+    RowColumns,
+    fit_nuisances,
+    predicted_propensity,
+    union_propensity,
+)
 from .recalibration import fit_recalibration
 from .recipes import NEEDS, RECIPES
 
@@ -40,14 +48,14 @@ class CausalReward(BaseEstimator):
         ("groups", "sample_weight", "asked", "verified", "propensity", "imputation"), True
     )
     __metadata_request__score: ClassVar = dict.fromkeys(
-        ("groups", "sample_weight", "propensity"), True
+        ("groups", "sample_weight", "asked", "propensity"), True
     )
 
     _parameter_constraints: ClassVar[dict] = {
         "method": [StrOptions(set(RECIPES))],
         "estimator": [StrOptions({"mlp"}), HasMethods(["fit", "predict"]), None],
         "propensity_estimator": [HasMethods(["fit", "predict_proba"]), None],
-        "noise_estimator": [HasMethods(["fit", "correct"]), HasMethods(["fit", "estimator"]), None],
+        "noise_estimator": [NoiseTransitionEstimator, FrozenEstimator, None],
         "imputation_estimator": [HasMethods(["fit", "predict"]), None],
         "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like"],
@@ -105,6 +113,8 @@ class CausalReward(BaseEstimator):
         groups : array-like of shape (n,) or (n, 2), default=None
             Prompt ids, or prompt and user ids: rows that share one are never split.
         sample_weight : array-like of shape (n,), default=None
+            A weight counts as so many rows, so weights that are only relative should be scaled
+            to a mean of about 1.
         asked : array-like of bool, shape (n,), default=None
             Rows whose feedback was asked for at random rather than volunteered.
         verified : array-like of shape (n,), default=None
@@ -184,7 +194,7 @@ class CausalReward(BaseEstimator):
         self.propensity_estimator_ = found.propensity_estimator
         self.noise_estimator_ = found.noise_estimator
         self.imputation_estimator_ = found.imputation_estimator
-        self.groups_ = None if groups is None else np.unique(np.asarray(groups).astype(str))
+        self.groups_ = None if groups is None else _prompt_names(groups)
         self.recalibration_ = None
         if verified is not None:
             self._say(f"recalibration on {np.count_nonzero(~np.isnan(verified))} verified rows")
@@ -195,6 +205,7 @@ class CausalReward(BaseEstimator):
                 np.clip(held_out, 0, 1),
                 verified,
                 feedback.values,
+                sample_weight=columns.sample_weight,
                 error_rate=self.verified_error_rate,
             )
         return self
@@ -232,7 +243,7 @@ class CausalReward(BaseEstimator):
     def _warn_of_shared_groups(self, groups) -> None:
         if groups is None or self.groups_ is None:
             return
-        shared = np.isin(np.unique(np.asarray(groups).astype(str)), self.groups_)
+        shared = np.isin(_prompt_names(groups), self.groups_)
         if shared.any():
             warn(
                 f"{shared.sum()} of {len(shared)} groups were trained on too, so the score is "
@@ -241,7 +252,18 @@ class CausalReward(BaseEstimator):
             )
 
 
-def debiased_r2(model, X, feedback: Feedback, prediction, sample_weight, propensity) -> float:
+def _prompt_names(groups) -> NDArray:
+    """Return the distinct prompt ids as strings; 1.0 and 1 are the same."""
+    prompts = np.asarray(groups)
+    prompts = prompts[:, 0] if prompts.ndim == 2 else prompts
+    if prompts.dtype.kind == "f" and (prompts == np.round(prompts)).all():
+        prompts = prompts.astype(np.int64)
+    return np.unique(prompts.astype(str))
+
+
+def debiased_r2(
+    model, X, feedback: Feedback, prediction, sample_weight, asked, propensity
+) -> float:
     """Return R2 against the pseudo-outcomes of the model's own nuisances (see its `score`)."""
     from .metrics import debiased_r2_score
 
@@ -251,13 +273,19 @@ def debiased_r2(model, X, feedback: Feedback, prediction, sample_weight, propens
         if propensity is not None:
             e = check_propensity(propensity, len(observed))
         elif model.propensity_estimator_ is not None:
-            e = model.propensity_estimator_.predict_propensity(X)
+            e = predicted_propensity(model.propensity_estimator_, X)
         elif not observed.all():
             raise UnusedParameterError(
                 "The model was fitted with known propensities or without unrated rows, so scoring "
                 "a log with unrated rows needs propensity=."
             )
-    weight = np.ones(len(observed)) if sample_weight is None else np.asarray(sample_weight)
+        e = union_propensity(e, check_asked(asked, len(observed)))
+    elif propensity is not None:
+        raise UnusedParameterError(
+            f"propensity was given, but method={model.method_!r} does not use it: leave it out."
+        )
+    weight = check_weights(sample_weight, X)
+    weight = np.ones(len(observed)) if weight is None else weight
     if not (feedback.binary and model.binary_):
         rated_weight = (weight / e)[observed]
         return float(

@@ -42,6 +42,15 @@ def _check_length(X, y) -> None:
         )
 
 
+def is_missing(values: NDArray) -> NDArray[np.bool_]:
+    """Return where an array holds NaN, None or pandas' NA and NaT."""
+    if values.dtype.kind == "O":
+        import pandas as pd  # its NA is neither equal nor unequal to itself
+
+        return pd.isna(values)
+    return values != values
+
+
 def check_feedback(X, y) -> Feedback:
     """Check y against X: floats, NaN where unrated, at least one rated row.
 
@@ -87,18 +96,18 @@ def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y, warn=True)
     _check_length(X, y)
-    if y.dtype.kind in "fc":
-        if infinite := int(np.isinf(y).sum()):
-            raise FeedbackValueError(
-                f"y is infinity in {infinite} of {len(y)} rows: use NaN where there is no feedback."
-            )
-        observed = ~np.isnan(y)
-    elif y.dtype.kind == "O":
-        observed = np.fromiter((v is not None and v == v for v in y), dtype=bool, count=len(y))
-    else:
-        observed = np.ones(len(y), dtype=bool)
+    if y.dtype.kind == "f" and (infinite := int(np.isinf(y).sum())):
+        raise FeedbackValueError(
+            f"y is infinity in {infinite} of {len(y)} rows: use NaN where there is no feedback."
+        )
+    observed = ~is_missing(y)
+    if y.dtype.kind == "O" and observed.any():
+        values = np.array(y[observed].tolist())  # numbers become numbers, strings strings
+        full = np.empty(len(y), dtype=values.dtype)
+        full[observed] = values
+        y = full
     if not observed.any():
         raise NoFeedbackError(
             f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
@@ -120,6 +129,27 @@ def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
     values = np.full(len(y), np.nan)
     values[observed] = codes
     return classes, values
+
+
+def decode_labels(y, classes: NDArray) -> NDArray[np.float64]:
+    """Return y as 0.0, 1.0 and NaN by classes that are known.
+
+    Raises
+    ------
+    FeedbackValueError
+        If y holds anything else.
+    """
+    y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y)
+    values = np.full(len(y), np.nan)
+    observed = ~is_missing(y)
+    for code, label in enumerate(classes):
+        values[observed] = np.where(y[observed] == label, code, values[observed])
+    if unknown := int(np.count_nonzero(np.isnan(values[observed]))):
+        raise FeedbackValueError(
+            f"{unknown} of {len(y)} rows have a label other than {classes[0]!r} and "
+            f"{classes[1]!r}, which were fitted on: translate them."
+        )
+    return values
 
 
 def check_two_classes(values: NDArray[np.float64], sample_weight=None) -> None:

@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import has_fit_parameter
 
 from ._warn import warn
-from .exceptions import FewerFoldsWarning, GroupsError
-from .model_selection import balanced_folds, feedback_strata
+from .exceptions import FewerFoldsWarning, GroupsError, UnusedParameterError
+from .model_selection import balanced_folds, feedback_strata, link_groups
 
 __all__ = ["Folds", "check_groups", "cross_fit", "make_folds"]
+
+
+_HASHED_ROWS = 512
 
 
 class Folds(NamedTuple):
@@ -41,9 +43,29 @@ def _equal_rows(X: NDArray) -> NDArray[np.intp]:
     rows = np.flatnonzero(np.bincount(codes)[codes] > 1)
     if len(rows) == 0:
         return codes
-    codes = np.arange(len(X))
-    codes[rows] = len(X) + _codes_of_bytes(X[rows])
-    return np.unique(codes, return_inverse=True)[1].ravel()
+    keys = np.arange(len(X), dtype=np.uint64)
+    keys[rows] = _row_hashes(X, rows)
+    return np.unique(keys, return_inverse=True)[1].ravel()
+
+
+def _row_hashes(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each row, block by block, so that no second X comes to be.
+
+    Each number is mixed with a key of its column and multiplied; the sum tells rows apart but for
+    a chance of about n^2 / 2^65 (the keys are fixed: the same rows hash alike everywhere).
+    """
+    bits = np.uint32 if X.dtype.itemsize == 4 else np.uint64
+    keys = np.random.default_rng(0).integers(1, 2**63, size=X.shape[1], dtype=np.uint64)
+    hashes = np.empty(len(rows), dtype=np.uint64)
+    for start in range(0, len(rows), _HASHED_ROWS):
+        block = np.ascontiguousarray(X[rows[start : start + _HASHED_ROWS]])
+        mixed = block.view(bits).astype(np.uint64)
+        for multiplier in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+            mixed ^= keys
+            mixed *= np.uint64(multiplier)
+            mixed ^= mixed >> np.uint64(31)
+        hashes[start : start + _HASHED_ROWS] = mixed.sum(axis=1, dtype=np.uint64)
+    return hashes
 
 
 def _codes_of_bytes(block: NDArray) -> NDArray[np.intp]:
@@ -73,48 +95,8 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
     GroupsError
         If prompts and users together connect over half the rows, or groups hold a missing value.
     """
-    links = [_equal_rows(X)]
-    if groups is not None:
-        groups = np.asarray(groups)
-        check_consistent_length(X, groups)
-        columns = groups.reshape(len(groups), -1).T
-        if len(columns) > 2:
-            raise GroupsError(
-                f"groups has {len(columns)} columns: give prompt ids (n,) or prompt and user ids "
-                f"(n, 2)."
-            )
-        for column in columns:
-            missing = column != column
-            if column.dtype.kind == "O":
-                missing = missing | (column == None)  # noqa: E711
-            if missing.any():
-                raise GroupsError(
-                    f"groups is missing in {int(missing.sum())} of {len(column)} rows: give such "
-                    f"rows an id of their own."
-                )
-            if column.dtype.kind == "O":
-                column = column.astype(str)
-            links.append(np.unique(column, return_inverse=True)[1].ravel())
-    codes = links[0]
-    for link in links[1:]:
-        # Bipartite graph of old and new codes: one edge per row.
-        size = int(codes.max()) + 1
-        total = size + int(link.max()) + 1
-        edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
-        codes = np.unique(
-            connected_components(edges, directed=False)[1][codes], return_inverse=True
-        )[1].ravel()
-    if groups is not None and groups.ndim == 2 and groups.shape[1] == 2:
-        sizes = np.bincount(codes)
-        largest = int(sizes.argmax())
-        if sizes[largest] > len(codes) / 2:
-            first = groups[np.flatnonzero(codes == largest)[0]]
-            raise GroupsError(
-                f"Prompts and users connect {sizes[largest]} of {len(codes)} rows into one group "
-                f"(the one of prompt {first[0]!r} and user {first[1]!r}), which cannot be split: "
-                f"give prompt ids alone."
-            )
-    return codes
+    codes = _equal_rows(X)
+    return codes if groups is None else link_groups(codes, groups)
 
 
 def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
@@ -127,7 +109,8 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
         Feedback, NaN where there is none.
     groups : None or array-like of shape (n,) or (n, 2)
     cv : int, splitter, or iterable of (train, test)
-        An int asks for that many folds. Test sets must be a partition of the rows.
+        An int asks for that many folds. Test sets must be a partition of the rows and keep groups
+        together; rows with equal X are then where they put them.
     random_state : int, RandomState or None
 
     Raises
@@ -158,6 +141,15 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
             f"The test sets of cv hold {int((times != 1).sum())} of {len(X)} rows not exactly "
             f"once: cross-fitting needs at least two folds that partition the rows, as KFold makes."
         )
+    if groups is not None:
+        given = link_groups(np.arange(len(X)), groups)
+        fold_of_group = np.zeros(int(given.max()) + 1, dtype=np.intp)
+        fold_of_group[given] = fold
+        if split := len(np.unique(given[fold_of_group[given] != fold])):
+            raise GroupsError(
+                f"cv splits {split} of {len(fold_of_group)} groups over several folds: use "
+                f"GroupKFold, FeedbackStratifiedGroupKFold or an int."
+            )
     return Folds(fold, len(splits), codes)
 
 
@@ -197,10 +189,17 @@ def cross_fit(
     predictions : ndarray of shape (n,), float64
     """
 
+    given = fit_params or {}
+    if "sample_weight" in given and not has_fit_parameter(estimator, "sample_weight"):
+        raise UnusedParameterError(
+            f"The rows are weighted, but {type(estimator).__name__}.fit takes no sample_weight: "
+            f"use an estimator that does, or leave the weights out."
+        )
+
     def one_fold(k):
         train = np.flatnonzero(rows & (folds.of_row != k))
         test = np.flatnonzero(folds.of_row == k)
-        kwargs = {name: values[train] for name, values in (fit_params or {}).items()}
+        kwargs = {name: values[train] for name, values in given.items()}
         fitted = clone(estimator).fit(X[train], y[train], **kwargs)
         return fitted, test, predict(fitted, X[test])
 

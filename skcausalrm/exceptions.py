@@ -19,6 +19,7 @@ __all__ = [
     "FewFeedbackWarning",
     "FewerFoldsWarning",
     "GroupsError",
+    "InvertedFeedbackWarning",
     "LowEffectiveSampleSizeWarning",
     "MissingExtraError",
     "ModelDirectoryError",
@@ -150,6 +151,10 @@ class NoUnratedRowsWarning(SkcausalrmWarning):
 
 class VerifiedStratumWarning(SkcausalrmWarning):
     """A kind of row (unrated, disliked, liked) that the logs hold has no verified row."""
+
+
+class InvertedFeedbackWarning(SkcausalrmWarning):
+    """Verified rows rank against the predictions."""
 
 
 class TruncatedTextWarning(SkcausalrmWarning):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import check_consistent_length, check_random_state, indexable
 
+from ._validation import is_missing
 from .exceptions import GroupsError
 
 __all__ = ["FeedbackStratifiedGroupKFold"]
@@ -17,8 +21,14 @@ __all__ = ["FeedbackStratifiedGroupKFold"]
 
 def feedback_strata(y) -> NDArray[np.intp]:
     """Code feedback as 0 (none), 1 (negative) and 2 (positive); the cut is the mean if graded."""
-    y = np.asarray(y, dtype=np.float64)
-    observed = ~np.isnan(y)
+    y = np.asarray(y)
+    observed = ~is_missing(y)
+    if y.dtype.kind not in "fiub":
+        # Names of classes: their order stands in for good and bad.
+        codes = np.full(len(y), np.nan)
+        codes[observed] = np.unique(np.array(y[observed].tolist()), return_inverse=True)[1].ravel()
+        y = codes
+    y = y.astype(np.float64)
     cut = 0.5
     if observed.any():
         rated = y[observed]
@@ -71,6 +81,55 @@ def balanced_folds(
     return fold[groups]
 
 
+def link_groups(codes: NDArray[np.intp], groups) -> NDArray[np.intp]:
+    """Join codes of rows that share a prompt or a user; return codes without gaps.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,)
+        Rows with the same code belong together already.
+    groups : array-like of shape (n,) or (n, 2)
+
+    Raises
+    ------
+    GroupsError
+        If an id is missing, there are more than two columns, or prompts and users together connect
+        over half the rows.
+    """
+    groups = np.asarray(groups)
+    check_consistent_length(codes, groups)
+    columns = groups.reshape(len(groups), -1).T
+    if len(columns) > 2:
+        raise GroupsError(
+            f"groups has {len(columns)} columns: give prompt ids (n,) or prompts and users (n, 2)."
+        )
+    for column in columns:
+        if missing := int(is_missing(column).sum()):
+            raise GroupsError(
+                f"groups is missing in {missing} of {len(column)} rows: give such rows an id of "
+                f"their own."
+            )
+        if column.dtype.kind == "O":
+            column = column.astype(str)
+        link = np.unique(column, return_inverse=True)[1].ravel()
+        # Bipartite graph of old and new codes: one edge per row.
+        size = int(codes.max()) + 1
+        total = size + int(link.max()) + 1
+        edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
+        component = connected_components(edges, directed=False)[1][codes]
+        codes = np.unique(component, return_inverse=True)[1].ravel()
+    sizes = np.bincount(codes)
+    largest = int(sizes.argmax())
+    if len(columns) == 2 and sizes[largest] > len(codes) / 2:
+        prompt, user = groups[np.flatnonzero(codes == largest)[0]]
+        raise GroupsError(
+            f"Prompts and users connect {sizes[largest]} of {len(codes)} rows into one group (the "
+            f"one of prompt {prompt!r} and user {user!r}), which cannot be split: give prompt ids "
+            f"alone."
+        )
+    return codes
+
+
 class FeedbackStratifiedGroupKFold(BaseCrossValidator):
     """K folds that keep groups together and spread {no feedback, 0, 1} evenly.
 
@@ -117,8 +176,9 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
             Only its length is used.
         y : array-like of shape (n,)
             Feedback, NaN where there is none.
-        groups : array-like of shape (n,), default=None
-            Rows of one group share a fold; None makes each row its own.
+        groups : array-like of shape (n,) or (n, 2), default=None
+            Rows of one group share a fold; two columns are prompt and user ids. None makes each
+            row its own group.
 
         Yields
         ------
@@ -126,14 +186,13 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
         """
         if y is None:
             raise ValueError("y is missing: the folds are spread over the feedback in it.")
+        if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
+            raise ValueError(f"n_splits is {self.n_splits!r}, but must be a whole number from 2.")
         X, y, groups = indexable(X, y, groups)
         n_rows = len(y)
-        if groups is None:
-            codes = np.arange(n_rows)
-        else:
-            codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+        codes = np.arange(n_rows) if groups is None else link_groups(np.arange(n_rows), groups)
         fold = balanced_folds(
-            feedback_strata(y), codes, self.n_splits, check_random_state(self.random_state)
+            feedback_strata(y), codes, int(self.n_splits), check_random_state(self.random_state)
         )
         for k in range(self.n_splits):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)

@@ -12,7 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
-from ._validation import FLOATS, binary_only, check_two_classes, check_weights, encode_labels
+from ._validation import (
+    FLOATS,
+    binary_only,
+    check_two_classes,
+    check_weights,
+    decode_labels,
+    encode_labels,
+)
 from ._warn import warn
 from .crossfit import Folds, make_folds
 from .exceptions import AbsentAnchorsWarning
@@ -298,12 +305,14 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
             Labels whose mean given the true preference is the true preference (Natarajan 2013).
+
+        Raises
+        ------
+        FeedbackValueError
+            If y holds a label that was not fitted on.
         """
         check_is_fitted(self)
-        y = np.asarray(y)
-        s = np.full(len(y), np.nan)
-        s[y == self.classes_[0]], s[y == self.classes_[1]] = 0, 1
-        return correct_labels(s, self.rates_)
+        return correct_labels(decode_labels(y, self.classes_), self.rates_)
 
     def predict_proba(self, X):
         """Return P(s given x, rated), the mean over the fold models, shape (n, 2)."""

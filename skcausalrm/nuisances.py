@@ -17,6 +17,7 @@ from .exceptions import (
     FeedbackValueError,
     LowEffectiveSampleSizeWarning,
     NoUnratedRowsWarning,
+    PropensityError,
     UnusedParameterError,
 )
 from .heads.moments import FoldMoments
@@ -143,16 +144,45 @@ def fit_nuisances(
     everyone = _SharedMoments(X, folds, None, columns.sample_weight)
     if "propensity" in needs:
         propensity, e = _fit_propensity(settings, X, observed, columns, folds, everyone)
-        if columns.asked is not None:
-            share = columns.asked.mean()
-            e = e + (1 - e) * share
+        e = union_propensity(e, columns.asked)
     if columns.imputation is not None:
-        m = _stack_imputation(m, columns.imputation, t, e, folds)
+        m = _stack_imputation(m, columns.imputation, t, e, columns.sample_weight, folds)
     target, weight = RECIPES[settings.method](feedback.values, observed, e, m, rates)
     ess = _effective_sample_size(observed, e, columns.sample_weight)
     return Nuisances(
         target, weight, rates, e, m, ess, propensity, noise, imputation, everyone.moments
     )
+
+
+def union_propensity(e, asked):
+    """Return P(rated) where a share of the rows is asked at random, the others volunteer."""
+    if asked is None:
+        return e
+    return e + (1 - e) * asked.mean()
+
+
+def predicted_propensity(estimator, X) -> NDArray[np.float64]:
+    """Return P(feedback given x) by a fitted estimator; refuse values that weights cannot use.
+
+    Raises
+    ------
+    PropensityError
+        If a propensity is 0 or not finite.
+    """
+    if hasattr(estimator, "predict_propensity"):
+        e = estimator.predict_propensity(X)
+    else:
+        e = np.asarray(estimator.predict_proba(X), dtype=np.float64)[:, 1]
+    return _refuse_zero(e)
+
+
+def _refuse_zero(e):
+    if bad := int(np.count_nonzero(~(e > 0))):
+        raise PropensityError(
+            f"The estimated propensity is 0 in {bad} of {len(e)} rows, so no weight mends their "
+            f"absence: use PropensityEstimator with a clipping_threshold above 0."
+        )
+    return e
 
 
 class _SharedMoments:
@@ -172,6 +202,14 @@ class _SharedMoments:
         return self.moments
 
 
+def _seeded(given, settings):
+    """Return a clone with the settings' random state where it has none of its own."""
+    fresh = clone(given)
+    if fresh.random_state is None:
+        fresh.set_params(random_state=settings.random_state)
+    return fresh
+
+
 def _own_folds(estimator, X, labels, groups):
     return make_folds(X, labels, groups, estimator.cv, estimator.random_state)
 
@@ -181,7 +219,8 @@ def _fit_noise(settings, X, s, columns, folds, rated):
     if isinstance(given, FrozenEstimator):
         return given.estimator
     if given is not None:
-        return clone(given).fit(X, s, groups=columns.groups, sample_weight=columns.sample_weight)
+        noise = _seeded(given, settings)
+        return noise.fit(X, s, groups=columns.groups, sample_weight=columns.sample_weight)
     noise = NoiseTransitionEstimator(
         cv=settings.cv, random_state=settings.random_state, n_jobs=settings.n_jobs
     )
@@ -203,17 +242,16 @@ def _fit_propensity(settings, X, observed, columns, folds, everyone):
         )
         return None, np.ones(len(observed))
     if isinstance(given, FrozenEstimator):
-        fitted = given.estimator
-        return fitted, (
-            fitted.predict_propensity(X)
-            if hasattr(fitted, "predict_propensity")
-            else fitted.predict_proba(X)[:, 1]
-        )
+        return given.estimator, predicted_propensity(given.estimator, X)
     labels = observed.astype(np.float64)
     if columns.asked is not None:
         labels[columns.asked] = np.nan
+        volunteered = labels[~columns.asked]
+        if not (volunteered == 0).any() or not (volunteered == 1).any():
+            # All that did not answer a question volunteered, or none did: nothing to model.
+            return None, np.full(len(labels), float((volunteered == 1).any()))
     if isinstance(given, PropensityEstimator):
-        propensity = clone(given)
+        propensity = _seeded(given, settings)
         propensity._validate_params()
         shared = None
         folds = _own_folds(propensity, X, labels, columns.groups)
@@ -225,7 +263,7 @@ def _fit_propensity(settings, X, observed, columns, folds, everyone):
     propensity.classes_ = np.array([0, 1])
     propensity._fit_folds(X, labels, folds, columns.sample_weight, shared)
     propensity.n_features_in_ = X.shape[1]
-    return propensity, propensity.oof_propensity_
+    return propensity, _refuse_zero(propensity.oof_propensity_)
 
 
 def _fit_imputation(settings, X, t, columns, folds, rated):
@@ -253,14 +291,16 @@ def _fit_imputation(settings, X, t, columns, folds, rated):
     return clone(given).fit(X[observed], t[observed], **weight), m
 
 
-def _stack_imputation(m, guess, t, e, folds: Folds):
+def _stack_imputation(m, guess, t, e, sample_weight, folds: Folds):
     """Combine m(x) and a guess from elsewhere by weighted least squares, out of fold.
 
     The guess is calibrated, not trusted: one that says nothing gets a coefficient of about 0.
     """
-    design = np.column_stack([np.ones(len(m)), m, guess])
+    scaled = [(v - v.mean()) / (v.std() or 1.0) for v in (m, guess)]
+    design = np.column_stack([np.ones(len(m)), *scaled])
     observed = ~np.isnan(t)
-    weighted = design * (observed / e)[:, None]
+    weight = observed / e if sample_weight is None else observed / e * sample_weight
+    weighted = design * weight[:, None]
     combined = np.empty(len(m))
     ridge = 1e-9 * np.eye(3)
     for k in range(folds.n_splits):

@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from .crossfit import Folds, cross_fit
+from .exceptions import SingleClassError
 from .heads.logistic import fit_logistic_folds, fit_sigmoid
 from .heads.moments import FoldMoments, linear_scores
 from .heads.ridge import held_out_scores
@@ -171,6 +172,18 @@ def _fit_calibration(kind, scores, labels, groups, weight):
     return isotonic.fit(scores, labels, sample_weight=weight).predict
 
 
+def _check_training_parts(labels, folds: Folds, sample_weight) -> None:
+    weight = np.ones(len(labels)) if sample_weight is None else sample_weight
+    for label in (0, 1):
+        counts = np.bincount(folds.of_row, weight * (labels == label), minlength=folds.n_splits)
+        if (counts.sum() - counts <= 0).any():
+            raise SingleClassError(
+                f"The {int(np.count_nonzero(labels == label))} rows of class {label} lie in one "
+                f"fold, so one of {folds.n_splits} training parts has no such row: more rows of "
+                f"that class, from more than one prompt, are needed."
+            )
+
+
 def fit_probability(
     estimator,
     X: NDArray,
@@ -207,6 +220,7 @@ def fit_probability(
         ``model.calibrate(scores)`` is P(1 given x).
     """
     rows = ~np.isnan(labels)
+    _check_training_parts(labels, folds, sample_weight)
     if estimator is None:
         if moments is None:
             weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight

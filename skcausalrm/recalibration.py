@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from ._warn import warn
-from .exceptions import VerifiedStratumWarning
+from .exceptions import InvertedFeedbackWarning, VerifiedStratumWarning
 
 __all__ = ["Recalibration", "fit_recalibration"]
 
@@ -18,6 +18,8 @@ _CLIP = 0.01
 # Prior standard deviations of intercept and slope: narrow, since fifty rows must not undo a
 # reward that was right.
 _INTERCEPT_SD, _SLOPE_SD = 0.3, 0.2
+# Below -1 the recalibrated prediction would rank backwards, against the score.
+_LEAST_SLOPE = -0.9
 
 
 def _log_odds(prediction) -> NDArray[np.float64]:
@@ -42,6 +44,7 @@ def fit_recalibration(
     verified: NDArray,
     feedback: NDArray,
     *,
+    sample_weight: NDArray | None = None,
     error_rate: float = 0.0,
 ) -> Recalibration:
     """Fit a shift and a stretch of log odds to verified rows.
@@ -55,6 +58,7 @@ def fit_recalibration(
     feedback : ndarray of shape (n,)
         Logged feedback, NaN where unrated: verified rows are weighted to the shares of unrated,
         disliked and liked rows, so that a picked sample does no harm.
+    sample_weight : ndarray of shape (n,) or None
     error_rate : float, default=0.0
         How often the person errs.
 
@@ -72,12 +76,14 @@ def fit_recalibration(
     Maximum a posteriori with intercept ~ N(0, 0.3^2) and slope ~ N(0, 0.2^2).
     """
     l = _log_odds(prediction)
-    center = float(l.mean())
-    judged = ~np.isnan(verified)
+    rows = np.ones(len(l)) if sample_weight is None else sample_weight
+    center = float(np.average(l, weights=rows))
+    judged = ~np.isnan(verified) & (rows > 0)
     stratum = np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))
-    logged, checked = np.bincount(stratum, minlength=3), np.bincount(stratum[judged], minlength=3)
+    logged = np.bincount(stratum, rows, minlength=3)
+    checked = np.bincount(stratum[judged], rows[judged], minlength=3)
     missing = [
-        f"{name} ({count} rows)"
+        f"{name} ({count:.0f} rows)"
         for name, count, seen in zip(("unrated", "disliked", "liked"), logged, checked, strict=True)
         if count and not seen
     ]
@@ -87,7 +93,10 @@ def fit_recalibration(
             f"such rows: draw the rows to check at random.",
             VerifiedStratumWarning,
         )
-    weight = (logged / np.maximum(checked, 1))[stratum[judged]]
+    if not judged.any():
+        return Recalibration(0.0, 0.0, center)
+    shares = np.divide(logged, checked, out=np.zeros(3), where=checked > 0)
+    weight = rows[judged] * shares[stratum[judged]]
     weight *= judged.sum() / weight.sum()
     label, l, z = verified[judged], l[judged], l[judged] - center
 
@@ -101,5 +110,13 @@ def fit_recalibration(
         value = -(weight @ np.log(np.where(label == 1, q, 1 - q))) + theta @ penalty / 2
         return value, np.array([d_u.sum(), d_u @ z]) + penalty
 
-    intercept, slope = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
+    bounds = [(None, None), (_LEAST_SLOPE, None)]
+    intercept, slope = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds).x
+    if slope <= _LEAST_SLOPE:
+        warn(
+            f"The {judged.sum()} verified rows rank against the predictions, so their log odds are "
+            f"shrunk to a tenth and no further: look whether good and bad are swapped in the "
+            f"feedback.",
+            InvertedFeedbackWarning,
+        )
     return Recalibration(float(intercept), float(slope), center)

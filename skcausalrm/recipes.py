@@ -120,7 +120,7 @@ def snips(s, o, e, m, rates) -> tuple[Array, Array]:
 def dr(s, o, e, m, rates) -> tuple[Array, Array]:
     """Doubly robust pseudo-outcome on all rows: right if e or m is."""
     residual = np.where(o, correct_labels(s, rates) - m, 0.0)
-    return m + residual / e, np.ones(len(m))
+    return m + np.divide(residual, e, out=np.zeros(len(m)), where=o), np.ones(len(m))
 
 
 RECIPES: dict[str, Recipe] = {"naive": naive, "noise": noise, "ips": ips, "snips": snips, "dr": dr}

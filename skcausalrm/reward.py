@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._causal_reward import CausalReward, debiased_r2
-from ._validation import FLOATS, Feedback, binary_only, check_feedback, encode_labels
+from ._validation import FLOATS, Feedback, binary_only, check_feedback, decode_labels, encode_labels
 
 __all__ = ["CausalRewardClassifier", "CausalRewardRegressor"]
 
@@ -113,7 +113,7 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
         """
         return self._predict_reward(X)
 
-    def score(self, X, y, sample_weight=None, *, groups=None, propensity=None) -> float:
+    def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
         """Return the debiased R2 on logs, by the nuisances of this model.
 
         For monitoring one model. Compare models by `make_debiased_scorer`: here each candidate
@@ -127,6 +127,8 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
         sample_weight : array-like of shape (n,), default=None
         groups : array-like of shape (n,), default=None
             A warning says if some were trained on.
+        asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random.
         propensity : array-like of shape (n,), default=None
             Needed if known propensities were given in `fit`.
 
@@ -139,7 +141,9 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
         self._warn_of_shared_groups(groups)
         prediction = self.predict(X)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return debiased_r2(self, X, check_feedback(X, y), prediction, sample_weight, propensity)
+        return debiased_r2(
+            self, X, check_feedback(X, y), prediction, sample_weight, asked, propensity
+        )
 
 
 class CausalRewardClassifier(ClassifierMixin, CausalReward):
@@ -195,15 +199,13 @@ verified_error_rate, cv, random_state, n_jobs, verbose
         check_is_fitted(self)
         return self.classes_[(self._predict_reward(X) > 0.5).astype(int)]
 
-    def score(self, X, y, sample_weight=None, *, groups=None, propensity=None) -> float:
+    def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
         """Return the debiased R2 of `predict_proba` on logs (see `CausalRewardRegressor.score`)."""
         self._warn_of_shared_groups(groups)
         p = self._predict_reward(X)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        values = np.full(len(p), np.nan)
-        y = np.asarray(y)
-        values[y == self.classes_[0]], values[y == self.classes_[1]] = 0, 1
-        return debiased_r2(self, X, check_feedback(X, values), p, sample_weight, propensity)
+        values = decode_labels(y, self.classes_)
+        return debiased_r2(self, X, check_feedback(X, values), p, sample_weight, asked, propensity)
 
     def __sklearn_tags__(self):
         return binary_only(super().__sklearn_tags__())

@@ -141,7 +141,8 @@ class FoldMoments:
         """
         weight_sum, mean = self.training_mean(None)
         variances = np.diag(self.total).astype(np.float64) / weight_sum - mean**2
-        varying = variances[variances > 1e-6 * variances.max()]
+        # Below this a variance is the rounding error of a column that does not vary.
+        varying = variances[variances > 1e-6 * np.maximum(variances + mean**2, 1e-300)]
         return float(np.median(varying)) if len(varying) else 1.0
 
     def target_moments(self, target: NDArray) -> tuple[NDArray, NDArray, NDArray]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,29 @@ __all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem", "threads_for"]
 EIGEN_WIDTH = 512
 
 
-@lru_cache(maxsize=1)
-def _blas_threads() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+class _OneBlasThread:
+    """Context with one BLAS thread. The setting is the process's: the last one out restores it."""
+
+    def __init__(self):
+        self.lock, self.depth = Lock(), 0
+        self.controller: Any = None
+        self.limit: Any = None
+
+    def __enter__(self):
+        with self.lock:
+            if self.depth == 0:
+                self.controller = self.controller or ThreadpoolController().select(user_api="blas")
+                self.limit = self.controller.limit(limits=1)
+            self.depth += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0:
+                self.limit.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
 
 
 def threads_for(width: int):
@@ -26,7 +47,7 @@ def threads_for(width: int):
 
     On a busy machine it costs three to six times the work. The caller's setting comes back.
     """
-    return _blas_threads().limit(limits=1) if width <= EIGEN_WIDTH else nullcontext()
+    return _one_blas_thread if width <= EIGEN_WIDTH else nullcontext()
 
 
 class EigenSystem:
