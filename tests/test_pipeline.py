@@ -1,4 +1,4 @@
-"""From text to reward inside scikit-learn's own tools, with groups, NaN feedback and two workers."""
+"""Text to reward in scikit-learn's own tools, with groups, NaN feedback and two workers."""
 
 import numpy as np
 import pandas as pd
