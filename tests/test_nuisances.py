@@ -1,7 +1,5 @@
 """Propensity, noise, imputation and recalibration, each pinned where a mistake would not show."""
 
-import threading
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +10,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsClassifier
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from skcausalrm import (
     CausalRewardClassifier,
@@ -23,7 +20,6 @@ from skcausalrm import (
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import RidgeHead
-from skcausalrm.heads.systems import threads_for
 from skcausalrm.recalibration import fit_recalibration
 
 pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
@@ -287,25 +283,3 @@ def test_estimators_without_sample_weight_say_so():
         PropensityEstimator(KNeighborsClassifier()).fit(
             X, ~np.isnan(y), sample_weight=np.arange(len(y)) + 1.0
         )
-
-
-def test_blas_threads_come_back_after_overlapping_fits():
-    def counts():
-        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
-
-    with threadpool_limits(2, user_api="blas"):
-        before, inside, leave = counts(), threading.Event(), threading.Event()
-
-        def long_fit():
-            with threads_for(10):
-                inside.set()
-                leave.wait(10)
-
-        other = threading.Thread(target=long_fit)
-        with threads_for(10):
-            other.start()
-            inside.wait(10)
-        assert counts() == [1] * len(before)
-        leave.set()
-        other.join()
-        assert counts() == before

@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._validation import FLOATS, check_weights
 from ..crossfit import make_folds
 from .moments import FoldMoments, linear_scores
-from .systems import threads_for
 
 __all__ = ["PENALTIES", "RidgeFit", "RidgeHead", "fit_ridge"]
 
@@ -58,11 +57,6 @@ def fit_ridge(
     RidgeFit
         The intercept is not penalised.
     """
-    with threads_for(len(moments.center)):
-        return _fit_ridge(moments, target, penalties, folds_only)
-
-
-def _fit_ridge(moments: FoldMoments, target, penalties, folds_only) -> RidgeFit:
     K, d = moments.n_splits, len(moments.center)
     cross, target_sums, target_squares = moments.target_moments(target)
     unit = moments.typical_variance

@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from threading import Lock
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh_tridiagonal
-from threadpoolctl import ThreadpoolController
 
-__all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem", "threads_for"]
+__all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem"]
 
 # Up to this width an eigendecomposition costs less than the products it saves.
 EIGEN_WIDTH = 512
-
-
-class _OneBlasThread:
-    """Context with one BLAS thread. The setting is the process's: the last one out restores it."""
-
-    def __init__(self):
-        self.lock, self.depth = Lock(), 0
-        self.controller: Any = None
-        self.limit: Any = None
-
-    def __enter__(self):
-        with self.lock:
-            if self.depth == 0:
-                self.controller = self.controller or ThreadpoolController().select(user_api="blas")
-                self.limit = self.controller.limit(limits=1)
-            self.depth += 1
-
-    def __exit__(self, *_):
-        with self.lock:
-            self.depth -= 1
-            if self.depth == 0:
-                self.limit.restore_original_limits()
-
-
-_one_blas_thread = _OneBlasThread()
-
-
-def threads_for(width: int):
-    """Return a context with one BLAS thread for matrices so narrow that a second one costs time.
-
-    On a busy machine it costs three to six times the work. The caller's setting comes back.
-    """
-    return _one_blas_thread if width <= EIGEN_WIDTH else nullcontext()
 
 
 class EigenSystem:
