@@ -8,8 +8,9 @@ from scipy.linalg import blas, eigh_tridiagonal
 
 __all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem"]
 
-# Up to this width an eigendecomposition costs less than the products it saves.
-EIGEN_WIDTH = 512
+# Up to this width an eigendecomposition costs next to nothing; beyond it, LAPACK with threads on a
+# busy machine took up to ten times as long as the products that it saves.
+EIGEN_WIDTH = 128
 
 
 class EigenSystem:

@@ -42,7 +42,9 @@ def test_models_of_all_and_of_each_fold_equal_scikit_learns_ridge(d, weighted, s
         train = folds.of_row != k
         alpha = absolute(moments, 0.3, w[train].sum())
         reference = Ridge(alpha=alpha).fit(X[train], t[train], sample_weight=w[train])
-        np.testing.assert_allclose(fit.fold_coefs[k], reference.coef_, atol=2e-3)
+        # Folds are solved to a residual of 1e-3: what they predict agrees to that.
+        off = X @ fit.fold_coefs[k] + fit.fold_intercepts[k] - reference.predict(X)
+        assert np.sqrt(np.mean(off**2)) < 2e-3 * np.std(reference.predict(X))
 
 
 @pytest.mark.parametrize("d", [20, EIGEN_WIDTH + 40])
