@@ -292,6 +292,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             {
                 "model": settings.source.name,
                 "content": settings.source.fingerprint(),
+                "backend": type(backend).__name__,
                 "pooling": settings.pooling,
                 "max_length": settings.max_length,
                 "dtype": settings.dtype,

@@ -78,7 +78,7 @@ def find_model(model: str | Path, revision: str | None) -> ModelSource:
     ValueError
         If the model is neither a folder nor a name that a hub can have.
     OSError
-        If the hub has no such model, or cannot be reached.
+        If the hub has no such model, or cannot be reached and the local cache lacks the model.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -115,7 +115,15 @@ def _on_hub(name: str, revision: str | None) -> ModelSource:
     errors = import_extra("huggingface_hub.errors", extra="text", purpose="a model from the hub")
     try:
         path = hub.hf_hub_download(name, "modules.json", revision=revision)
-    except errors.EntryNotFoundError:  # also: not in the local cache while offline
+    except errors.LocalEntryNotFoundError as unreachable:  # the cache may know there is none
+        cached = hub.try_to_load_from_cache(name, "modules.json", revision=revision)
+        if cached is not hub._CACHED_NO_EXIST:
+            raise FileNotFoundError(
+                f"The hub cannot be reached and the local cache does not tell whether "
+                f"model={name!r} has a modules.json: connect once, or give the model's folder."
+            ) from unreachable
+        path = hub.hf_hub_download(name, "config.json", revision=revision)
+    except errors.EntryNotFoundError:
         path = hub.hf_hub_download(name, "config.json", revision=revision)
     except errors.HFValidationError as error:
         raise ValueError(

@@ -515,3 +515,19 @@ def test_more_texts_than_a_shard(tiny, monkeypatch):
     X = encoder.transform(rows)
     monkeypatch.setattr(encoding, "_SHARD", 7)
     np.testing.assert_allclose(encoder.transform(rows), X, **NOISE)
+
+
+def test_the_cache_tells_backends_of_one_commit_apart(tiny, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from skcausalrm.embedding import encoder as module
+
+    pytest.importorskip("sentence_transformers")
+    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
+    encoder.transform(ROWS)
+    found = module.find_model(tiny["bert"], None)
+    source = replace(found, is_sentence_transformer=True)
+    assert source.fingerprint() == found.fingerprint()
+    monkeypatch.setattr(module, "find_model", lambda *args: source)
+    encoder.transform(ROWS)
+    assert encoder.cache_hit_count_ == 0

@@ -64,12 +64,38 @@ def _no_network(*args):
     raise AssertionError("tried the network")
 
 
-def test_a_hub_name_is_pinned_to_the_commit_in_the_local_cache(tiny, tmp_path):
-    """A hub cache as huggingface_hub lays it out, read offline in a process of its own."""
-    repo = tmp_path / "hub" / "models--org--tiny"
-    shutil.copytree(tiny["bert"], repo / "snapshots" / COMMIT)
+def make_hub_cache(model, cache):
+    """A hub cache as huggingface_hub lays it out; return the repository's folder."""
+    repo = cache / "models--org--tiny"
+    shutil.copytree(model, repo / "snapshots" / COMMIT)
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(COMMIT)
+    return repo
+
+
+def run_offline(code, cache):
+    """Run in a process of its own, as huggingface_hub reads its settings once."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+
+
+def test_offline_an_uncached_module_list_is_not_taken_for_an_absent_one(tiny, tmp_path):
+    make_hub_cache(tiny["bert"], tmp_path)
+    code = "from skcausalrm.embedding.source import find_model; find_model('org/tiny', None)"
+    done = run_offline(code, tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("FileNotFoundError: The hub cannot be reached")
+    assert "'org/tiny' has a modules.json" in last
+
+
+def test_a_hub_name_is_pinned_to_the_commit_in_the_local_cache(tiny, tmp_path):
+    repo = make_hub_cache(tiny["bert"], tmp_path)
+    known_absent = repo / ".no_exist" / COMMIT / "modules.json"
+    known_absent.parent.mkdir(parents=True)
+    known_absent.touch()
     code = textwrap.dedent(
         """
         import json, sys
@@ -83,9 +109,6 @@ def test_a_hub_name_is_pinned_to_the_commit_in_the_local_cache(tiny, tmp_path):
         print(json.dumps([source.commit, source.fingerprint(), X.shape]))
         """
     )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
+    done = run_offline(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [COMMIT, COMMIT, [1, 32]]
