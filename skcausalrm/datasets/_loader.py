@@ -156,9 +156,19 @@ def load_feedback(
         counts: dict[str, int] = {}
     else:
         _refuse_scores_alone(records, chosen)
-        export = READERS[chosen](records, tables)
+        try:
+            export = READERS[chosen](records, tables)
+        except (AttributeError, KeyError, TypeError) as error:
+            what = f"the key {error} is missing" if isinstance(error, KeyError) else error
+            raise FeedbackFormatError(
+                f"A record of the {chosen} export is malformed ({what}): repair or drop it, or "
+                "export again."
+            ) from error
         roles = assign_roles(export.scores, feedback_name, verified_name, imputation_name)
         frame, counts = join(export, roles, labels)
+    for table in (records, tables):
+        if table is not None and (repaired := table.attrs.pop("n_repaired")):
+            counts["n_repaired"] = counts.get("n_repaired", 0) + repaired
     return _finish(frame, chosen, counts)
 
 
@@ -268,6 +278,11 @@ def _plain_turns(turns: pd.Series) -> pd.Series:
 
 
 def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.DataFrame:
+    if frame.empty:
+        raise FeedbackFormatError(
+            f"The {format} export holds no answer, so there is nothing to load: export traces "
+            "that have an output."
+        )
     frame = frame.reset_index(drop=True)
     for column, may_be_empty in (("completion", False), ("prompt", True)):
         bad = _without_text(frame[column], may_be_empty)
@@ -290,6 +305,7 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
         "n_unanswered": "traces without an output, which were left out",
         "n_unmatched": "scores of answers that are not in the source, which were left out",
         "n_superseded": "scores superseded by a later one of the same answer",
+        "n_repaired": "fields with half of a character, which became U+FFFD",
         "n_other_scores": "scores that are neither feedback nor named for another column",
     }
     found = [f"{counts[name]} {text}" for name, text in told.items() if counts.get(name)]

@@ -4,31 +4,73 @@ from __future__ import annotations
 
 import gzip
 import json
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
+from pandas.api.types import infer_dtype, is_object_dtype
 
 from ..exceptions import FeedbackFormatError
+
+_UNIFORM = ("integer", "floating", "boolean")
 
 
 def read_records(source: Any, name: str = "source") -> pd.DataFrame:
     """One row per record of `source`, columns as the source names them.
 
+    ``attrs["n_repaired"]`` counts the fields in which unpaired surrogates, which no encoding of
+    text can hold, became U+FFFD.
+
     Raises
     ------
     FeedbackFormatError
-        If a file cannot be parsed, or there are no records.
+        If a file cannot be parsed, there are no records, or a column name occurs twice.
     TypeError
         If `source` is of another kind.
     """
     records = _read(source, name)
     if records.empty:
         raise FeedbackFormatError(f"{name} holds no rows, so there is nothing to load.")
-    return records
+    _refuse_duplicates(records.columns, name)
+    repaired = records.copy(deep=False)
+    repaired.attrs["n_repaired"] = 0
+    for column in filter(lambda name: is_object_dtype(records[name].dtype), records.columns):
+        values = [_without_surrogates(value) for value in records[column]]
+        changed = sum(new is not old for new, old in zip(values, records[column], strict=True))
+        if changed:
+            repaired[column] = pd.Series(values, index=records.index, dtype=object)
+            repaired.attrs["n_repaired"] += changed
+    return repaired
+
+
+def _without_surrogates(value: Any) -> Any:
+    """The value with U+FFFD for unpaired surrogates; the very same object if it has none."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    elif isinstance(value, dict):
+        new = {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return value if all(map(operator.is_, new.values(), value.values())) else new
+    elif isinstance(value, list):
+        items = [_without_surrogates(item) for item in value]
+        return value if all(map(operator.is_, items, value)) else items
+    return value
+
+
+def _refuse_duplicates(columns: pd.Index, name: str) -> None:
+    if not columns.is_unique:
+        twice = sorted(set(map(str, columns[columns.duplicated()])))
+        raise FeedbackFormatError(
+            f"{name} has the column(s) {', '.join(map(repr, twice))} more than once: rename or "
+            "drop the others."
+        )
 
 
 def _read(source: Any, name: str) -> pd.DataFrame:
@@ -68,7 +110,11 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
             with opener(path, "rb") as file:
                 return _from_json(json.load(file), name)
         if suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+            header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
+            _refuse_duplicates(pd.Index(header.dropna()), name)
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+            # A prompt may be empty, and CSV has no other way to write that.
+            return frame.fillna({"prompt": ""}) if "prompt" in frame.columns else frame
         if suffix == ".parquet":
             return pd.read_parquet(path)
     except FeedbackFormatError:
@@ -94,13 +140,14 @@ def _read_lines(path: Path) -> pd.DataFrame:
             isinstance(value, dict | list) for value in example.values()
         ):
             # Ten times faster, but made for flat records of one type a column.
-            texts = [(key, pa.string()) for key, value in example.items() if isinstance(value, str)]
+            texts = {key for key, value in example.items() if isinstance(value, str)}
             try:
-                return pyarrow.json.read_json(
-                    path,
-                    read_options=pyarrow.json.ReadOptions(block_size=2**24),
-                    parse_options=pyarrow.json.ParseOptions(explicit_schema=pa.schema(texts)),
-                ).to_pandas()
+                table = _read_flat(path, texts)
+                times = {field.name for field in table.schema if pa.types.is_temporal(field.type)}
+                if times:  # guessed from texts
+                    table = _read_flat(path, texts | times)
+                if _is_exact(table):
+                    return table.to_pandas(integer_object_nulls=True)
             except pa.ArrowInvalid:
                 pass
         file.seek(0)
@@ -116,10 +163,36 @@ def _read_lines(path: Path) -> pd.DataFrame:
     return _from_json(records, str(path))
 
 
+def _read_flat(path: Path, texts: set[str]) -> pa.Table:
+    schema = pa.schema([(name, pa.string()) for name in sorted(texts)])
+    return pyarrow.json.read_json(
+        path,
+        read_options=pyarrow.json.ReadOptions(block_size=2**24),
+        parse_options=pyarrow.json.ParseOptions(explicit_schema=schema),
+    )
+
+
+def _is_exact(table: pa.Table) -> bool:
+    """Whether no column nests, nor may have had integers that a double cannot hold."""
+    return not any(
+        pa.types.is_nested(field.type)
+        or (
+            pa.types.is_floating(field.type)
+            and pc.any(pc.greater_equal(pc.abs(column), 2.0**53)).as_py()
+        )
+        for field, column in zip(table.schema, table.columns, strict=True)
+    )
+
+
 def _from_json(value: Any, name: str) -> pd.DataFrame:
     if isinstance(value, Mapping):
         pages = value.get("data")  # an API page: {"data": [...], "meta": ...}
         value = pages if isinstance(pages, list) else [value]
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise FeedbackFormatError(f"{name} must hold a list of JSON objects.")
-    return pd.DataFrame(value)
+    frame = pd.DataFrame(value, dtype=object)
+    for column in frame.columns:
+        # Of one type and without gaps, so that nothing is altered.
+        if infer_dtype(frame[column], skipna=False) in _UNIFORM:
+            frame[column] = frame[column].infer_objects()
+    return frame

@@ -340,11 +340,13 @@ def _chat_answers(holder: Mapping[str, Any], chat_id: str, user: Any) -> list[di
         if message.get("role") != "assistant":
             continue
         path: list[dict[str, str]] = []
-        parent = messages.get(message.get("parentId"))
-        while parent is not None and len(path) <= len(messages):
-            if (turn := as_message(parent)) is not None:
+        seen = {key}
+        parent = message.get("parentId")
+        while parent in messages and parent not in seen:
+            seen.add(parent)
+            if (turn := as_message(messages[parent])) is not None:
                 path.insert(0, turn)
-            parent = messages.get(parent.get("parentId"))
+            parent = messages[parent].get("parentId")
         answers.append(
             {
                 "id": f"{chat_id}/{key}",

@@ -12,6 +12,7 @@ from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import (
     ConversationError,
     FeedbackFormatError,
+    FeedbackImportWarning,
     FeedbackValueError,
     NoUnratedRowsWarning,
     UnusedParameterError,
@@ -304,3 +305,44 @@ def test_jsonl_of_mixed_types(tmp_path):
     rows = [{**ROWS[0], "feedback": "true"}, {**ROWS[1], "feedback": -1}, ROWS[2]]
     path.write_text("\n".join(map(json.dumps, rows)))
     check(load_feedback(path))
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_unpaired_surrogates_are_replaced_and_counted(tmp_path):
+    rows = [
+        {"prompt": "q\ud83d", "completion": "a", "feedback": True, "tags": ["x", {"y": "\udc00"}]},
+        {"prompt": "q \U0001f600", "completion": "a", "feedback": None, "tags": []},
+    ]
+    for source in (rows, pd.DataFrame(rows, dtype=object), write_lines(tmp_path / "a.jsonl", rows)):
+        with pytest.warns(FeedbackImportWarning, match="2 fields with half of a character"):
+            logs = load_feedback(source)
+        assert logs["prompt"].tolist() == ["q\ufffd", "q \U0001f600"]
+        assert logs["tags"].tolist() == [["x", {"y": "\ufffd"}], []]
+        assert logs.attrs["load_feedback"]["n_repaired"] == 2
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_values_are_kept(tmp_path, suffix):
+    rows = [
+        {"prompt": "q", "completion": "a", "feedback": None, "group": 2**60 + i, "day": day, "n": n}
+        for i, day, n in ((0, None, 1), (1, "2024-01-01", 2**64), (2, "2024-01-02", 0.1 + 0.2))
+    ]
+    rows.append({**rows[0], "group": None})
+    path = tmp_path / f"logs.{suffix}"
+    if suffix == "json":
+        path.write_text(json.dumps(rows))
+    else:
+        write_lines(path, rows)
+    logs = load_feedback(path)
+    for name in ("group", "day", "n"):
+        assert logs[name].tolist() == [row[name] for row in rows]
+
+
+def test_csv_keeps_empty_prompts(tmp_path):
+    path = tmp_path / "logs.csv"
+    path.write_text("prompt,completion,feedback\n,a,1\nq,b,\n")
+    assert load_feedback(path)["prompt"].tolist() == ["", "q"]

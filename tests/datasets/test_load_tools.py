@@ -279,3 +279,36 @@ def test_parents_in_a_circle_end():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(load_feedback(runs, format="langsmith")) >= 1
+
+
+def chats_of(messages):
+    return [{"id": "c", "user_id": "u", "chat": {"history": {"messages": messages}}}]
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        (
+            [{"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"value": {}}]}]}]}]}],
+            "otel export is malformed .*'key' is missing",
+        ),
+        (
+            [{"snapshot": {"history": {}}, "meta": None, "data": {"rating": 1}}],
+            "open-webui export is malformed .*'get'",
+        ),
+        (chats_of([{"role": "assistant", "content": "a"}]), "malformed .*'id' is missing"),
+        ([{"resourceSpans": []}], "otel export holds no answer"),
+    ],
+)
+def test_malformed_exports_are_refused(records, message):
+    with pytest.raises(FeedbackFormatError, match=message):
+        load_feedback(records)
+
+
+def test_parents_of_a_chat_in_a_circle_end():
+    messages = {
+        "a": {"role": "assistant", "content": "1", "parentId": "b"},
+        "b": {"parentId": "c"},
+        "c": {"role": "user", "content": "q", "parentId": "b"},
+    }
+    assert load_feedback(chats_of(messages))["prompt"].tolist() == ["q"]
