@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,17 +123,37 @@ def check_suffix(path: Path) -> None:
 
 
 def write_rows(rows: pd.DataFrame, target: Any, suffix: str) -> None:
-    """Write rows to a path or text stream as the suffix says."""
+    """Write rows to a path or text stream as the suffix says.
+
+    JSON lines hold the values as they are, with null for what is missing.
+    """
     if suffix == ".csv":
         rows.to_csv(target, index=False)
     elif suffix == ".parquet":
         rows.to_parquet(target, index=False)
     else:
-        rows.to_json(
-            target,
-            orient="records",
-            lines=True,
-            force_ascii=False,
-            date_format="iso",
-            double_precision=15,
+        missing = rows.isna().to_numpy()
+        lines = (
+            json.dumps(
+                {
+                    key: None if absent else value
+                    for (key, value), absent in zip(record.items(), gaps, strict=True)
+                },
+                ensure_ascii=False,
+                default=_as_json,
+            )
+            + "\n"
+            for record, gaps in zip(rows.to_dict("records"), missing, strict=True)
         )
+        if isinstance(target, Path):
+            with target.open("w", encoding="utf-8") as file:
+                file.writelines(lines)
+        else:
+            target.writelines(lines)
+
+
+def _as_json(value: Any) -> Any:
+    """What `json` cannot write itself, such as times and the lists of a Parquet file."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,42 @@
+"""Rows of a file through the command line's reader and writer."""
+
+import json
+from io import StringIO
+
+import pandas as pd
+import pytest
+
+from skcausalrm.cli._logs import read_rows, write_rows
+
+ROWS = [
+    {"prompt": "q", "completion": "a", "id": 2**60 + 1, "day": None, "x": 0.1 + 0.2, "more": {}},
+    {"prompt": "q", "completion": "é", "id": None, "day": "2024-01-01", "x": 1e-20, "more": {}},
+]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("to_stream", [True, False])
+def test_json_lines_come_back_as_they_were(tmp_path, nested, to_stream):
+    rows = [row if nested else {**row, "more": None} for row in ROWS]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stream = StringIO()
+    write_rows(read_rows(source)[0], stream if to_stream else target, ".jsonl")
+    written = stream.getvalue() if to_stream else target.read_text(encoding="utf-8")
+    assert [json.loads(line) for line in written.splitlines()] == rows
+    assert "é" in written
+
+
+def test_parquet_becomes_json_lines(tmp_path):
+    frame = pd.DataFrame({"prompt": ["q"], "completion": ["a"], "n": [None], "tags": [["x", "y"]]})
+    frame["at"] = pd.Timestamp("2026-05-04T09:00:00Z")
+    frame.to_parquet(tmp_path / "in.parquet")
+    stream = StringIO()
+    write_rows(read_rows(tmp_path / "in.parquet")[0], stream, ".jsonl")
+    assert json.loads(stream.getvalue()) == {
+        "prompt": "q",
+        "completion": "a",
+        "n": None,
+        "tags": ["x", "y"],
+        "at": "2026-05-04T09:00:00+00:00",
+    }
