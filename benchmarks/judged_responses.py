@@ -4,7 +4,7 @@
 
 Rows are answers of 56 models to 805 instructions with a judge's preference (see the data's own
 README); the graded reward is the quintile of its logit. Feedback is simulated by the published
-protocol (method.md, section 6). A fifth of the prompts is the test set, with clean labels. No
+protocol of CausalRM (arXiv 2603.18736). A fifth of the prompts is the test set, with clean labels. No
 setting is tuned on the test set: the head's penalty comes from out-of-fold corrected risk.
 """
 

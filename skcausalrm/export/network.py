@@ -12,7 +12,7 @@ __all__ = ["Recalibration", "RewardNetwork", "describe", "feature_names", "frame
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Of method.md's last step: sigmoid(l + intercept + slope (l - center)), l a clipped logit."""
+    """The map of skcausalrm.recalibration: sigmoid(l + intercept + slope (l - center)), l a clipped logit."""
 
     intercept: float
     slope: float
