@@ -26,12 +26,16 @@ from .network import RewardNetwork, describe, feature_names
 from .onnx_file import created_with, onnx_bytes
 from .scorer import RewardScorer
 
-__all__ = ["ModelDirectory", "load_model_directory", "save_model_directory"]
+__all__ = ["ModelDirectory", "check_place", "load_model_directory", "save_model_directory"]
 
 FORMAT_VERSION = 1
 _CONFIG, _ONNX, _WEIGHTS = "config.json", "head.onnx", "head.safetensors"
 _FORMAT = "skcausalrm model directory"
 _UNSIGNED = "0" * 64
+_KEYS = {
+    "method", "estimator", "settings", "head", "n_features", "feature_names",
+    "effective_sample_size", "encoder_settings", "report", "versions", "files",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class ModelDirectory:
         """What was reported when the model was trained, as it was saved."""
         return self.config["report"]
 
+    @property
+    def onnx(self) -> bytes:
+        """Content of ``head.onnx``, checked now."""
+        return self._read(_ONNX)
+
     @cached_property
     def scorer(self) -> RewardScorer:
         """The reward on the CPU."""
@@ -77,7 +86,7 @@ class ModelDirectory:
 
     def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
         """Start a :class:`RewardScorer`; the parameters are its own."""
-        return RewardScorer(self._read(_ONNX), device=device, providers=providers)
+        return RewardScorer(self.onnx, device=device, providers=providers)
 
     def _read(self, name: str) -> bytes:
         """Content of a file, checked now: it may have changed since the directory was loaded."""
@@ -149,7 +158,7 @@ def save_model_directory(
     """
     path = Path(path)
     place = path.resolve()  # behind a link, what it points to is replaced
-    _check_place(place, overwrite)
+    check_place(place, overwrite)
     network = describe(fitted)
     files = {_ONNX: onnx_bytes(fitted, network), _WEIGHTS: _weights_bytes(network)}
     config = {
@@ -215,25 +224,40 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(content)
         recognised = config["format"] == _FORMAT
-        version = int(config["format_version"])
-        checksum = str(config["checksum"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        version = config["format_version"]
+        checksum = str(config["checksum"]).encode()
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelDirectoryError(
             f"{_CONFIG} in {path} is not that of a model directory, or is damaged; save the model "
             "again."
         ) from error
-    if recognised and version > FORMAT_VERSION:
+    is_version = type(version) is int and version >= 1
+    if recognised and is_version and version > FORMAT_VERSION:
         raise ModelDirectoryError(
             f"{path} has format version {version} and this skcausalrm reads up to "
             f"{FORMAT_VERSION}; upgrade skcausalrm."
         )
-    unsigned = content.replace(checksum.encode(), _UNSIGNED.encode(), 1)
-    if not recognised or hashlib.sha256(unsigned).hexdigest() != checksum:
+    unsigned = content.replace(checksum, _UNSIGNED.encode(), 1)
+    if not recognised or hashlib.sha256(unsigned).hexdigest().encode() != checksum:
         raise ModelDirectoryError(
             f"{_CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
             "again."
         )
+    if not is_version or not _is_complete(config):
+        raise ModelDirectoryError(
+            f"{_CONFIG} in {path} lacks what format version {FORMAT_VERSION} has, or names other "
+            "files; save the model again."
+        )
     return config
+
+
+def _is_complete(config: dict[str, Any]) -> bool:
+    return (
+        config.keys() >= _KEYS
+        and isinstance(config["files"], dict)
+        and set(config["files"]) == {_ONNX, _WEIGHTS}
+        and all(isinstance(config[name], dict | None) for name in ("encoder_settings", "report"))
+    )
 
 
 def _read_file(path: Path, name: str) -> bytes:
@@ -242,6 +266,11 @@ def _read_file(path: Path, name: str) -> bytes:
     except FileNotFoundError as error:
         raise ModelDirectoryError(
             f"{path} has no {name}, so it is not a whole model directory; save the model again."
+        ) from error
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"{name} in {path} cannot be read ({error.strerror}); mend that or save the model "
+            "again."
         ) from error
 
 
@@ -303,7 +332,13 @@ def _weights_bytes(network: RewardNetwork) -> bytes:
     return save(arrays)
 
 
-def _check_place(path: Path, overwrite: bool) -> None:
+def check_place(path: Path, overwrite: bool) -> None:
+    """Raise if :func:`save_model_directory` may not replace what stands at `path`.
+
+    Raises
+    ------
+    ModelDirectoryError
+    """
     if _is_free(path):
         return
     try:
@@ -316,7 +351,8 @@ def _check_place(path: Path, overwrite: bool) -> None:
         )
     if not overwrite:
         raise ModelDirectoryError(
-            f"{path} already holds a model; pass overwrite=True or choose another path."
+            f"{path} already holds a model; pass overwrite=True (--overwrite on the command line) "
+            "or choose another path."
         )
     if strangers := sorted({p.name for p in path.iterdir()} - {_CONFIG, _ONNX, _WEIGHTS}):
         raise ModelDirectoryError(

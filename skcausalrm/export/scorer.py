@@ -55,6 +55,8 @@ class RewardScorer:
         If `model` is no such file, is damaged, or is from a newer skcausalrm.
     MissingExtraError
         If onnxruntime is not installed.
+    ValueError
+        If `device` is unknown or `providers` is empty.
 
     Warns
     -----
@@ -75,6 +77,8 @@ class RewardScorer:
     ):
         if device not in _PROVIDERS:
             raise ValueError(f"device is {device!r}; use 'cpu' or 'cuda'.")
+        if providers is not None and not len(providers):
+            raise ValueError("providers is empty; name at least one, or leave it out.")
         self._model = model
         self._wanted = _PROVIDERS[device] if providers is None else list(providers)
         self._start()

@@ -202,3 +202,8 @@ def test_files_from_another_time(path, key, value, message):
     next(p for p in file.metadata_props if p.key == key).value = value
     with pytest.raises(ModelDirectoryError, match=message):
         RewardScorer(file.SerializeToString())
+
+
+def test_no_providers_are_refused(path):
+    with pytest.raises(ValueError, match="providers is empty"):
+        RewardScorer.load(path, providers=[])
