@@ -3,9 +3,9 @@
     python benchmarks/judged_responses.py [--data ../shared/data] [--seeds 5] [--out FILE]
 
 Rows are answers of 56 models to 805 instructions with a judge's preference (see the data's own
-README); the graded reward is the quintile of its logit. Feedback is simulated by the published
-protocol of CausalRM (arXiv 2603.18736). A fifth of the prompts is the test set, with clean labels. No
-setting is tuned on the test set: the head's penalty comes from out-of-fold corrected risk.
+README); the graded reward is the quintile of its logit. Feedback is simulated by the protocol of
+CausalRM (arXiv 2603.18736). A fifth of the prompts is the test set, with clean labels. No setting
+is tuned on the test set: the head's penalty comes from out-of-fold corrected risk.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ __all__ = ["Recalibration", "RewardNetwork", "describe", "feature_names", "frame
 
 @dataclass(frozen=True)
 class Recalibration:
-    """The map of skcausalrm.recalibration: sigmoid(l + intercept + slope (l - center)), l a clipped logit."""
+    """``sigmoid(l + intercept + slope (l - center))``, l a clipped logit: see recalibration.py."""
 
     intercept: float
     slope: float
