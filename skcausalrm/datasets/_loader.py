@@ -91,8 +91,9 @@ def load_feedback(
     Raises
     ------
     FeedbackFormatError
-        If the format cannot be told, a column is missing, score names are ambiguous, or scores
-        are given alone, without the answers that nobody rated.
+        If the format cannot be told, a column is missing or there twice, ``feedback`` and
+        ``label`` disagree, a record is malformed, there is no answer, score names are ambiguous,
+        or scores are given alone, without the answers that nobody rated.
     FeedbackValueError
         If a label is neither true, false, 1, 0, -1 nor empty.
     ConversationError
@@ -105,7 +106,8 @@ def load_feedback(
     NoUnratedRowsWarning
         If every row is rated.
     FeedbackImportWarning
-        If scores were superseded by later ones, match no answer, or were left out.
+        If scores were superseded by later ones, match no answer, or were left out, if texts held
+        unpaired surrogates, or if one of ``feedback`` and ``label`` is empty.
 
     Notes
     -----
@@ -224,10 +226,9 @@ def _read_plain(
 ) -> pd.DataFrame:
     frame = records.reset_index(drop=True)
     text = ("messages",) if format == "chat" else ("prompt", "completion")
-    label = next((name for name in ("feedback", "label") if name in frame.columns), "feedback")
-    if format == "trl":
-        label = "label"
-    missing = [name for name in (*text, label) if name not in frame.columns]
+    present = [name for name in ("feedback", "label") if name in frame.columns]
+    needed = "label" if format == "trl" else next(iter(present), "feedback")
+    missing = [name for name in (*text, needed) if name not in frame.columns]
     if missing:
         raise FeedbackFormatError(
             f"The format {format!r} needs the column(s) {', '.join(missing)}, which are missing "
@@ -246,9 +247,8 @@ def _read_plain(
         frame = frame.assign(
             prompt=_plain_turns(frame["prompt"]), completion=_plain_turns(frame["completion"])
         )
-    frame["feedback"] = parse_labels(frame[label], label, labels)
-    if label != "feedback":
-        frame = frame.drop(columns=label)
+    feedback = _one_feedback({name: parse_labels(frame[name], name, labels) for name in present})
+    frame = frame.drop(columns=present).assign(feedback=feedback)
     if "verified" in frame.columns:
         frame["verified"] = parse_labels(frame["verified"], "verified", labels)
     if "asked" in frame.columns:
@@ -258,6 +258,28 @@ def _read_plain(
     if "group" not in frame.columns and "prompt_id" in frame.columns:
         frame = frame.rename(columns={"prompt_id": "group"})
     return frame
+
+
+def _one_feedback(parsed: Mapping[str, pd.Series]) -> pd.Series:
+    """The parsed column that holds feedback, of ``feedback`` and ``label``."""
+    if len(parsed) == 1:
+        return next(iter(parsed.values()))
+    filled = [name for name, values in parsed.items() if values.notna().any()]
+    if len(filled) == 1:
+        empty = next(name for name in parsed if name not in filled)
+        warn(
+            f"The column {empty!r} is empty, so feedback is read from {filled[0]!r}.",
+            FeedbackImportWarning,
+        )
+        return parsed[filled[0]]
+    if not parsed["feedback"].equals(parsed["label"]):
+        unequal = parsed["feedback"].fillna(-1) != parsed["label"].fillna(-1)
+        raise FeedbackFormatError(
+            f"The columns 'feedback' and 'label' disagree in {int(unequal.sum())} of "
+            f"{len(unequal)} rows (first at row {int(np.argmax(unequal))}): drop or rename the "
+            "one that is not the user's feedback."
+        )
+    return parsed["feedback"]
 
 
 def _plain_turns(turns: pd.Series) -> pd.Series:

@@ -12,8 +12,7 @@ import pandas as pd
 from ..exceptions import ConversationError, FeedbackFormatError, FeedbackValueError
 
 _LABELS = {
-    "true": 1.0, "1": 1.0, "1.0": 1.0, "+1": 1.0,
-    "false": 0.0, "0": 0.0, "0.0": 0.0, "-1": 0.0, "-1.0": 0.0,
+    "true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0, "-1": 0.0,
     "": np.nan, "none": np.nan, "null": np.nan, "nan": np.nan, "<na>": np.nan,
 }  # fmt: skip
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant"}
@@ -32,7 +31,7 @@ def parse_labels(
         If a value is none of these.
     """
     if labels:
-        given = {str(key).strip().lower(): value for key, value in labels.items()}
+        given = {_spelling(key): value for key, value in labels.items()}
         if bad := [value for value in given.values() if value not in (0, 1, None)]:
             raise FeedbackValueError(
                 f"labels maps a spelling to {bad[0]!r}; it must be 1, 0 or None."
@@ -64,9 +63,13 @@ def parse_labels(
 
 
 def _spelling(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip().lower()
+    """A text in lower case, a whole number without its point or plus."""
+    text = str(value).strip().lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
 
 
 def parse_unit_interval(values: pd.Series, column: str) -> pd.Series:
@@ -99,6 +102,8 @@ def _blank_to_missing(values: pd.Series) -> pd.Series:
 def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
     """UTC times from ISO texts or from seconds, milliseconds, micro- or nanoseconds since 1970.
 
+    Each number is scaled by itself, as exports of several tools may be in one column.
+
     Raises
     ------
     FeedbackFormatError
@@ -107,28 +112,24 @@ def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return pd.to_datetime(values, utc=True)
     text = _blank_to_missing(values)
-    first = next((value for value in text if value is not None), "")
-    try:
-        if _is_number(first):
-            numbers = pd.to_numeric(text).astype(np.float64)
-            # Seconds, milli-, micro- or nanoseconds: each a thousand times the one before.
-            largest = np.maximum(numbers.abs().max(), 1)
-            thousands = np.clip(np.floor((np.log10(largest) - 8) / 3), 0, 3)
-            return pd.to_datetime(numbers / 1000.0**thousands, unit="s", utc=True)
-        return pd.to_datetime(text, utc=True, format="ISO8601")
-    except (ValueError, TypeError, OverflowError) as error:
+    numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
+    # Seconds, milli-, micro- or nanoseconds: each a thousand times the one before.
+    thousands = np.clip(np.floor((np.log10(np.maximum(numbers.abs(), 1)) - 8) / 3), 0, 3)
+    seconds = (numbers / 1000.0**thousands).where(np.isfinite(numbers))
+    times = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
+    if numbers.isna().any():
+        written = pd.to_datetime(
+            text.where(numbers.isna()), utc=True, format="ISO8601", errors="coerce"
+        )
+        times = written if times.isna().all() else times.where(numbers.notna(), written)
+    if (bad := (times.isna() & text.notna()).to_numpy()).any():
+        first = int(np.argmax(bad))
         raise FeedbackFormatError(
-            f"column {column!r} cannot be read as times ({error}): use ISO 8601 or seconds since "
-            "1970."
-        ) from error
-
-
-def _is_number(text: Any) -> bool:
-    try:
-        float(text)
-    except (TypeError, ValueError):
-        return False
-    return True
+            f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like "
+            f"in {int(bad.sum())} of {len(values)} rows, which cannot be read as times: use ISO "
+            "8601 or seconds since 1970."
+        )
+    return times
 
 
 def parse_json(value: Any) -> Any:

@@ -199,6 +199,59 @@ def test_unknown_label_is_named_and_counted(bad):
         load_feedback(rows)
 
 
+@pytest.mark.parametrize("key", [4, 4.0, "4", "4.0"])
+@pytest.mark.parametrize("value", [4, 4.0, "4", "4.0", np.float32(4)])
+def test_labels_match_numbers_however_they_are_written(key, value):
+    rows = [{"prompt": "q", "completion": "a", "feedback": item} for item in (value, None)]
+    assert nan_equal(load_feedback(rows, labels={key: 1})["feedback"], [1, np.nan])
+
+
+@pytest.mark.parametrize("format", ["plain", "trl"])
+def test_feedback_beside_label(format):
+    def load(feedback, label):
+        rows = pd.DataFrame({"prompt": "q", "completion": "a"}, index=range(2))
+        rows["feedback"], rows["label"] = (pd.Series(v, dtype=object) for v in (feedback, label))
+        logs = load_feedback(rows, format=format)
+        assert "label" not in logs.columns
+        return logs["feedback"]
+
+    assert nan_equal(load([True, None], [1, ""]), [1, np.nan])
+    assert nan_equal(load([None, None], [None, None]), [np.nan, np.nan])
+    for name, columns in (("feedback", ([None, ""], [None, 0])), ("label", ([None, 0], ["", ""]))):
+        with pytest.warns(FeedbackImportWarning, match=f"'{name}' is empty"):
+            assert nan_equal(load(*columns), [np.nan, 0])
+    with pytest.raises(FeedbackFormatError, match=r"disagree in 1 of 2 rows \(first at row 1\)"):
+        load([True, None], [True, False])
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    frame = pd.DataFrame([["q", "a", None, 1]])
+    frame.columns = ["prompt", "completion", "feedback", "feedback"]
+    frame.to_csv(tmp_path / "logs.csv", index=False)
+    for source in (frame, tmp_path / "logs.csv"):
+        with pytest.raises(FeedbackFormatError, match="'feedback' more than once"):
+            load_feedback(source)
+
+
+def test_times_are_scaled_one_by_one():
+    at = 1_777_885_200
+    times = [at, at * 10**3, str(at * 10**6), at * 10**9, "2026-05-04T09:00:00Z", None]
+    rows = [{"prompt": "q", "completion": "a", "feedback": None, "timestamp": t} for t in times]
+    read = load_feedback(rows)["timestamp"]
+    assert (read[:5] == pd.Timestamp("2026-05-04T09:00:00Z")).all()
+    assert read.isna().tolist() == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize("good", [1_777_885_200, "2026-05-04"])
+@pytest.mark.parametrize("bad", ["yesterday", np.inf, 1e300, [1]])
+def test_bad_times_are_named(good, bad):
+    rows = [
+        {"prompt": "q", "completion": "a", "feedback": None, "timestamp": t} for t in (good, bad)
+    ]
+    with pytest.raises(FeedbackFormatError, match=r"^column 'timestamp' .*first at row 1.* 1 of 2"):
+        load_feedback(rows)
+
+
 def test_labels_names_other_spellings():
     rows = [
         {"prompt": "q", "completion": "a", "feedback": value} for value in ("Up", "down", "skip")
