@@ -327,7 +327,6 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
         "n_unanswered": "traces without an output, which were left out",
         "n_unmatched": "scores of answers that are not in the source, which were left out",
         "n_superseded": "scores superseded by a later one of the same answer",
-        "n_repaired": "fields with half of a character, which became U+FFFD",
         "n_other_scores": "scores that are neither feedback nor named for another column",
     }
     found = [f"{counts[name]} {text}" for name, text in told.items() if counts.get(name)]

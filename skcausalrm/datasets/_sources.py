@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.json
 from pandas.api.types import infer_dtype, is_object_dtype
 
-from ..exceptions import FeedbackFormatError
+from .._warn import warn
+from ..exceptions import FeedbackFormatError, FeedbackImportWarning
 
 _UNIFORM = ("integer", "floating", "boolean")
 
@@ -32,6 +33,11 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
         If a file cannot be parsed, there are no records, or a column name occurs twice.
     TypeError
         If `source` is of another kind.
+
+    Warns
+    -----
+    FeedbackImportWarning
+        If there were unpaired surrogates.
     """
     records = _read(source, name)
     if records.empty:
@@ -45,6 +51,12 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
         if changed:
             repaired[column] = pd.Series(values, index=records.index, dtype=object)
             repaired.attrs["n_repaired"] += changed
+    if count := repaired.attrs["n_repaired"]:
+        warn(
+            f"{count} fields of {name} hold half of a character (an unpaired surrogate), which "
+            "became U+FFFD.",
+            FeedbackImportWarning,
+        )
     return repaired
 
 

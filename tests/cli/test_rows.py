@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from skcausalrm.cli._logs import read_rows, write_rows
+from skcausalrm.exceptions import FeedbackImportWarning
 
 ROWS = [
     {"prompt": "q", "completion": "a", "id": 2**60 + 1, "day": None, "x": 0.1 + 0.2, "more": {}},
@@ -40,3 +41,13 @@ def test_parquet_becomes_json_lines(tmp_path):
         "tags": ["x", "y"],
         "at": "2026-05-04T09:00:00+00:00",
     }
+
+
+def test_half_characters_are_mended_and_counted(tmp_path):
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps({**ROWS[0], "prompt": "q\ud83d"}))
+    with pytest.warns(FeedbackImportWarning, match="1 fields of ROWS"):
+        rows, text = read_rows(source)
+    write_rows(rows, target, ".jsonl")
+    assert json.loads(target.read_text(encoding="utf-8")) == {**ROWS[0], "prompt": "q\ufffd"}
+    assert text["prompt"].tolist() == ["q\ufffd"]

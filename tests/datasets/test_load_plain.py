@@ -371,7 +371,7 @@ def test_unpaired_surrogates_are_replaced_and_counted(tmp_path):
         {"prompt": "q \U0001f600", "completion": "a", "feedback": None, "tags": []},
     ]
     for source in (rows, pd.DataFrame(rows, dtype=object), write_lines(tmp_path / "a.jsonl", rows)):
-        with pytest.warns(FeedbackImportWarning, match="2 fields with half of a character"):
+        with pytest.warns(FeedbackImportWarning, match="2 fields of source hold half"):
             logs = load_feedback(source)
         assert logs["prompt"].tolist() == ["q\ufffd", "q \U0001f600"]
         assert logs["tags"].tolist() == [["x", {"y": "\ufffd"}], []]
