@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 	touch $@
 
 demo: setup
-	HF_HUB_OFFLINE=1 $(BIN)/skcausalrm demo
+	HF_HUB_OFFLINE=1 $(BIN)/skcausalrm demo --overwrite
 
 test: setup
 	$(BIN)/python -m pytest

@@ -27,14 +27,15 @@ _INPUT_ERRORS = (
     NotADirectoryError,
     PermissionError,
     EmbeddingCacheError,
-    ExportParityError,
     MissingExtraError,
 )
 
 
 @contextmanager
 def reporting() -> Iterator[list[str]]:
-    """Say each warning of this package once, in a line, and turn input errors into exit status 2.
+    """Say each warning of this package once, in a line, and turn errors into exit statuses.
+
+    Input errors are 2, a failed export is 1; both are a sentence.
 
     Yields
     ------
@@ -60,6 +61,9 @@ def reporting() -> Iterator[list[str]]:
         except _INPUT_ERRORS as error:
             typer.echo(f"error: {_one_line(error)}", err=True)
             raise typer.Exit(2) from error
+        except ExportParityError as error:
+            typer.echo(f"error: {_one_line(error)}", err=True)
+            raise typer.Exit(1) from error
 
 
 def _one_line(message: object) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ConversationError
+from .._warn import warn
+from ..exceptions import ConversationError, FeedbackImportWarning
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["FeedbackLog", "check_suffix", "read_log", "read_rows", "write_rows"]
+__all__ = ["FeedbackLog", "check_suffix", "read_log", "read_rows", "save_rows", "write_rows"]
 
 _SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 
@@ -63,7 +65,13 @@ class FeedbackLog:
 
 
 def read_log(source: Path, **options: Any) -> FeedbackLog:
-    """Read a log by `load_feedback`, with its options."""
+    """Read a log by `load_feedback`, with its options.
+
+    Warns
+    -----
+    FeedbackImportWarning
+        If rows lack an imputation, so that the column is left out.
+    """
     from ..datasets import load_feedback
 
     frame = load_feedback(source, **options)
@@ -74,6 +82,13 @@ def read_log(source: Path, **options: Any) -> FeedbackLog:
             columns[name] = frame[name].to_numpy(dtype=bool if name == "asked" else float)
     if "asked" in columns and not columns["asked"].any():
         del columns["asked"]
+    if "imputation" in columns and (missing := int(frame["imputation"].isna().sum())):
+        del columns["imputation"]
+        warn(
+            f"imputation is left out, as {missing} of {len(frame)} rows of {source} have none: "
+            "give every row one.",
+            FeedbackImportWarning,
+        )
     return FeedbackLog(
         frame, frame["feedback"].to_numpy(dtype=float), frame["group"].to_numpy(), columns
     )
@@ -109,17 +124,29 @@ def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def check_suffix(path: Path) -> None:
-    """Raise unless `write_rows` knows the file's suffix.
+    """Raise unless `save_rows` knows the file's suffix.
 
     Raises
     ------
     ValueError
     """
-    if path.suffix not in _SUFFIXES:
+    if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
             f"{path} ends in {path.suffix!r}, and rows are written to {', '.join(_SUFFIXES)}: "
             "choose one of these."
         )
+
+
+def save_rows(rows: pd.DataFrame, path: Path) -> None:
+    """Write rows to a file as its suffix says: at no time does half of it stand there."""
+    from ..export.files import sibling
+
+    temporary = sibling(path)
+    try:
+        write_rows(rows, temporary, path.suffix.lower())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_rows(rows: pd.DataFrame, target: Any, suffix: str) -> None:

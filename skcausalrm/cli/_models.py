@@ -1,10 +1,11 @@
-"""Model directories: where one may be written, and the encoder that belongs to one."""
+"""Model directories: whether one can be written, and the encoder that belongs to one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._extras import import_extra
 from ..exceptions import ModelDirectoryError
 
 if TYPE_CHECKING:
@@ -13,39 +14,37 @@ if TYPE_CHECKING:
 
     from ..embedding import ConversationEncoder
 
-__all__ = ["check_place", "encode", "encoder_settings", "load_encoder"]
+__all__ = ["check_saving", "encode", "encoder_settings", "load_encoder"]
 
 _SETTINGS = ("model", "revision", "dtype", "max_length", "pooling", "normalize")
 
 
-def check_place(path: Path, overwrite: bool) -> None:
+def check_saving(path: Path, overwrite: bool) -> None:
     """Raise before the work, not after it, if `save_model_directory` would refuse.
 
     Raises
     ------
-    FileExistsError
+    ModelDirectoryError
+        If something stands at `path` that may not be replaced.
+    MissingExtraError
+        If onnx or onnxruntime is not installed.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not (path / "config.json").is_file():
-        raise FileExistsError(
-            f"{path} exists and is no model directory, so it is not replaced: choose another path."
-        )
-    if not overwrite:
-        raise FileExistsError(
-            f"{path} already holds a model: pass --overwrite to replace it, or choose another path."
-        )
+    from ..export.model_directory import check_place
+
+    check_place(path.resolve(), overwrite)
+    for package, extra in (("onnx", "export"), ("onnxruntime", "cpu")):
+        import_extra(package, extra=extra, purpose="Saving a model")
 
 
 def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
-    """What makes the same embeddings again; the model pinned by its commit or content."""
-    from ..embedding.source import find_model
-
-    source = find_model(encoder.model, encoder.revision)
+    """What makes the same embeddings again; model and precision as they were in fact."""
+    used = encoder._load().settings
+    source = used.source
     settings = {name: getattr(encoder, name) for name in _SETTINGS}
     model = str(encoder.model)
     settings["model"] = source.location if Path(model).expanduser().is_dir() else model
     settings["revision"] = source.commit
+    settings["dtype"] = used.dtype
     return {**settings, "fingerprint": source.fingerprint()}
 
 
@@ -62,13 +61,14 @@ def load_encoder(
     from ..embedding import ConversationEncoder
     from ..embedding.source import find_model
 
-    if settings is None:
+    if settings is None or "model" not in settings:
         raise ModelDirectoryError(
-            f"{directory} was saved without an encoder, so text cannot be scored with it: save it "
-            "with encoder_settings, or by `skcausalrm fit`."
+            f"{directory} was saved without an encoder's model, so text cannot be scored with it: "
+            "save it with encoder_settings, or by `skcausalrm fit`."
         )
-    kept = {name: settings[name] for name in _SETTINGS}
-    if find_model(kept["model"], kept["revision"]).fingerprint() != settings["fingerprint"]:
+    kept = {name: settings[name] for name in _SETTINGS if name in settings}
+    source = find_model(kept["model"], kept.get("revision"))
+    if "fingerprint" in settings and source.fingerprint() != settings["fingerprint"]:
         raise ModelDirectoryError(
             f"The encoder {kept['model']!r} is not the one that {directory} was fitted with (its "
             "files differ): bring back the old files or fit anew."

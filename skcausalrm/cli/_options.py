@@ -47,6 +47,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]
 
 
+def check_parent(path: Path) -> None:
+    """Raise before the work, not after it, if there is no folder to write `path` into.
+
+    Raises
+    ------
+    NotADirectoryError
+    """
+    if not path.parent.is_dir():
+        raise NotADirectoryError(
+            f"{path} cannot be written, as {path.parent} is no folder: make it, or choose another "
+            "path."
+        )
+
+
 def check_absent(path: Path, overwrite: bool) -> None:
     """Raise if a file would be replaced that the user did not say to replace.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._extras import import_extra
+from ..export.files import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,6 @@ def draw(
     writer : ndarray of str, shape (n,)
         The model that wrote the answer.
     """
-    import_extra("matplotlib", extra="plot", purpose="The demo's picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -51,7 +51,9 @@ def draw(
     _draw_calibration(left, predictions, probability)
     _draw_means(right, predictions, probability, feedback, writer)
     figure.suptitle("Reward models fitted on user feedback, on prompts that they have not seen")
-    figure.savefig(path, dpi=150)
+    png = BytesIO()
+    figure.savefig(png, dpi=150)
+    write_atomically(path, png.getvalue())
 
 
 def _draw_calibration(axes: Any, predictions, probability) -> None:

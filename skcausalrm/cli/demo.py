@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from .._extras import import_extra
 from . import _options as options
 from ._console import print_json, print_table, progress
+from ._models import check_saving, encode, encoder_settings
 
 __all__ = ["demo"]
 
@@ -22,6 +24,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for model, log and picture.")] = Path("demo"),
     rows: Annotated[int, typer.Option(min=500, help="Answers in the generated log.")] = 4_000,
     seed: Annotated[int, typer.Option(help="Seed of log, folds and bootstrap.")] = 0,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Generate a feedback log with known truth, fit naive and corrected rewards, compare them.
@@ -29,18 +32,22 @@ def demo(
     Writes into --out: model, fitted on train.jsonl; held_out.jsonl, prompts that it has not seen;
     and demo.png. The logs hold what a product would see. Needs no network.
     """
+    written = {name: out / name for name in ("model", "train.jsonl", "held_out.jsonl", "demo.png")}
+    options.check_parent(written["model"] if out.exists() else out)
+    for path in written.values():
+        options.check_absent(path, overwrite)
+    check_saving(written["model"], overwrite)
+    import_extra("matplotlib", extra="plot", purpose="The demo's picture")
+
     from .. import ConversationEncoder
     from ..crossfit import make_folds
     from ..datasets import make_feedback_logs
     from ..export import save_model_directory
-    from ._logs import write_rows
-    from ._models import check_place, encode, encoder_settings
+    from ._logs import save_rows
     from ._picture import draw
     from ._prompts import pack_prompts
     from ._study import CEILING, candidates, compare, summarise
 
-    written = {name: out / name for name in ("model", "train.jsonl", "held_out.jsonl", "demo.png")}
-    check_place(written["model"], overwrite=True)
     progress(f"generating {rows:,} answers and the feedback on some of them")
     logs = make_feedback_logs(
         rows,
@@ -86,10 +93,10 @@ def demo(
         written["model"],
         encoder_settings=encoder_settings(encoder),
         report={**result, "training_prompts": pack_prompts(frame[train])},
-        overwrite=True,
+        overwrite=overwrite,
     )
     for name, part in (("train.jsonl", train), ("held_out.jsonl", ~train)):
-        write_rows(frame[part], written[name], ".jsonl")
+        save_rows(frame[part], written[name])
     draw(
         written["demo.png"],
         {name: outcomes[name].prediction for name in ("naive", "dr", "dr, some rows checked")},

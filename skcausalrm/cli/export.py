@@ -24,13 +24,13 @@ def export(
     It takes embeddings, X (N, d) float32, and gives reward (N,) and score (N,); its metadata say
     what it is.
     """
+    options.check_parent(onnx)
     options.check_absent(onnx, overwrite)
 
     from ..export import RewardScorer, load_model_directory
     from ..export.files import write_atomically
 
-    load_model_directory(model_dir)  # checks the checksums
-    content = (model_dir / "head.onnx").read_bytes()
+    content = load_model_directory(model_dir).onnx
     metadata = RewardScorer(content).metadata_
     write_atomically(onnx, content)
     facts = {"onnx": str(onnx), "bytes": len(content), **metadata}

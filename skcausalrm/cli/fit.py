@@ -12,7 +12,7 @@ import typer
 from . import _options as options
 from ._console import print_json, print_table, progress
 from ._logs import FeedbackLog, read_log
-from ._models import check_place, encode, encoder_settings
+from ._models import check_saving, encode, encoder_settings
 from ._prompts import pack_prompts
 from ._scores import all_scores, score_columns, score_rows
 
@@ -69,7 +69,12 @@ def fit(
     known_rates = (false_positive_rate, false_negative_rate)
     if method == Method.naive and any(rate is not None for rate in known_rates):
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
-    check_place(out, overwrite)
+    if method != Method.dr and imputation_name is not None:
+        raise typer.BadParameter(
+            f"--method {method.value} uses no imputation: leave --imputation-name out."
+        )
+    options.check_parent(out)
+    check_saving(out, overwrite)
 
     from ..embedding import ConversationEncoder
     from ..export import save_model_directory
@@ -83,6 +88,8 @@ def fit(
         verified_name=verified_name,
         imputation_name=imputation_name,
     )
+    if method != Method.dr and "imputation" in log.columns:
+        progress(f"the column imputation serves the scores alone: {method.value} does not use it")
     encoder = ConversationEncoder(model, cache_dir=cache_dir)
     X = encode(encoder, log.text)
     progress(f"fitting {method.value} with a {head.value} head")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table
-from ._logs import check_suffix, read_rows, write_rows
+from ._logs import check_suffix, read_rows, save_rows, write_rows
 from ._models import encode, load_encoder
 
 __all__ = ["score"]
@@ -43,11 +42,11 @@ def score(
     summary does. --json asks for JSON in either case.
     """
     if out is not None:
+        options.check_parent(out)
         check_suffix(out)
         options.check_absent(out, overwrite)
 
     from ..export import load_model_directory
-    from ..export.files import sibling
 
     model = load_model_directory(model_dir)
     found, text = read_rows(rows)
@@ -57,15 +56,10 @@ def score(
     rewards = model.scorer.predict(encode(encoder, text))
     found = found.assign(**{column: rewards})
     if out is None:
-        as_csv = ".csv" in rows.suffixes and not as_json
+        as_csv = rows.name.lower().removesuffix(".gz").endswith(".csv") and not as_json
         write_rows(found, sys.stdout, ".csv" if as_csv else ".jsonl")
         return
-    temporary = sibling(out)
-    try:
-        write_rows(found, temporary, out.suffix)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_rows(found, out)
     summary = {
         "rows": len(rewards),
         **{f"{name}_reward": float(getattr(rewards, f)()) for name, f in _SUMMARY.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,7 @@ def test_fit_keeps_report_and_encoder_in_the_model_directory(workspace):
     assert {"model_directory": str(workspace.model), **kept} == workspace.report
     assert model.encoder_settings["model"] == "sentence-transformers/all-MiniLM-L6-v2"
     assert model.encoder_settings["fingerprint"]
+    assert model.encoder_settings["dtype"] in ("float32", "bfloat16")
 
 
 def test_fit_scores_are_out_of_fold(workspace):
@@ -142,6 +144,27 @@ def test_score_reads_pairs_and_chats_alike(workspace, run, tmp_path):
     found.append([float(line.rsplit(",", 1)[1]) for line in result.stdout.splitlines()[1:]])
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     np.testing.assert_allclose(found[0], found[2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_csv"), [("UP.CSV", True), ("rows.csv.gz", True), ("rows.csv.jsonl", False)]
+)
+def test_score_prints_the_format_of_the_last_suffix(workspace, run, tmp_path, name, is_csv):
+    rows = pd.DataFrame([{"prompt": "What is 2 plus 2?", "completion": "It is 4."}])
+    if is_csv:
+        rows.to_csv(tmp_path / name, index=False)
+    else:
+        rows.to_json(tmp_path / name, orient="records", lines=True)
+    result = run("score", workspace.model, tmp_path / name)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("prompt,completion,reward" if is_csv else "{")
+
+
+def test_score_with_a_model_that_was_saved_with_few_encoder_settings(workspace, run):
+    model = Path(__file__).parents[1] / "export" / "fixtures" / "model_v1"
+    result = run("score", model, workspace.held_out)
+    assert result.exit_code == 2
+    assert "X has 384 columns where the model was trained with 3" in result.stderr
 
 
 def test_score_refuses_to_lose_a_column(workspace, run, tmp_path):
@@ -248,3 +271,37 @@ def test_an_encoder_that_has_changed_is_refused(workspace, monkeypatch):
     assert load_encoder(settings, workspace.model, None).model == settings["model"]
     with pytest.raises(ModelDirectoryError, match="files differ"):
         load_encoder({**settings, "fingerprint": "other"}, workspace.model, None)
+    for lacking in (None, {"dtype": "float32"}):
+        with pytest.raises(ModelDirectoryError, match="saved without an encoder"):
+            load_encoder(lacking, workspace.model, None)
+
+
+def test_an_imputation_that_the_method_does_not_use_is_mentioned(workspace, run, tmp_path):
+    log = pd.read_json(workspace.train, lines=True).assign(imputation=0.5)
+    log.to_json(tmp_path / "log.jsonl", orient="records", lines=True, date_format="iso")
+    result = run(
+        "fit", tmp_path / "log.jsonl", "--out", tmp_path / "m", "--cache-dir", workspace.cache,
+        "--method", "snips",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "snips does not use it" in result.stderr
+
+
+@pytest.mark.slow
+def test_demo_from_end_to_end(workspace, run, tmp_path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "demo"
+    result = run("demo", "--out", out, "--rows", 500)
+    assert result.exit_code == 0, result.stderr
+    for word in ("naive", "dr, some rows checked", "AUROC", "Flip rates: estimated"):
+        assert word in result.stdout
+    files = ["demo.png", "held_out.jsonl", "model", "train.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == files
+    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+    lines = [len((out / name).read_text().splitlines()) for name in files if "jsonl" in name]
+    assert sum(lines) == 500
+    again = run("demo", "--out", out, "--rows", 500, "--overwrite", "--json")
+    assert again.exit_code == 0, again.stderr
+    found = json.loads(again.stdout)
+    assert found["rows"] == 500
+    assert sorted(found["written"]) == files

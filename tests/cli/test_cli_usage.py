@@ -11,7 +11,13 @@ import pytest
 
 import skcausalrm
 from skcausalrm.cli._console import print_json, reporting
-from skcausalrm.exceptions import FewFeedbackWarning, NoFeedbackError
+from skcausalrm.cli._logs import read_log
+from skcausalrm.exceptions import (
+    ExportParityError,
+    FeedbackImportWarning,
+    FewFeedbackWarning,
+    NoFeedbackError,
+)
 
 LABELLED = '{"prompt": "a", "completion": "b", "feedback": 1}\n'
 
@@ -81,6 +87,7 @@ def test_bad_logs_are_one_sentence(run, tmp_path, lines, arguments, sentence):
         ["fit", "log.jsonl"],
         ["fit", "log.jsonl", "--out", "m", "--method", "magic"],
         ["fit", "log.jsonl", "--out", "m", "--method", "naive", "--false-positive-rate", "0.1"],
+        ["fit", "log.jsonl", "--out", "m", "--method", "snips", "--imputation-name", "judge"],
         ["evaluate", "model", "log.jsonl", "--period", "Y"],
         ["demo", "--rows", "3"],
         ["nonsense"],
@@ -133,6 +140,85 @@ def test_input_errors_become_exit_status_2(capsys):
         raise NoFeedbackError("No row of 3 carries feedback.")
     assert end.value.exit_code == 2
     assert capsys.readouterr().err == "error: No row of 3 carries feedback.\n"
+
+
+def test_a_failed_export_is_exit_status_1(capsys):
+    from typer import Exit
+
+    with pytest.raises(Exit) as end, reporting():
+        raise ExportParityError("The file differs.")
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err == "error: The file differs.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "log.jsonl", "--out", "{folder}/no/model"],
+        ["score", "model", "rows.jsonl", "--out", "{folder}/no/scored.csv"],
+        ["export", "model", "--onnx", "{folder}/no/x.onnx"],
+        ["demo", "--out", "{folder}/no/demo"],
+    ],
+)
+def test_a_missing_folder_is_found_before_the_work(run, tmp_path, arguments):
+    result = run(*(part.format(folder=tmp_path) for part in arguments))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert f"{tmp_path / 'no'} is no folder" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_demo_into_a_file_is_found_before_the_work(run, tmp_path):
+    (tmp_path / "demo").write_text("mine")
+    result = run("demo", "--out", tmp_path / "demo", "--overwrite")
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'demo'} is no folder" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("onnx", ["fit", "log.jsonl", "--out", "{folder}/model"]),
+        ("onnxruntime", ["fit", "log.jsonl", "--out", "{folder}/model"]),
+        ("onnx", ["demo", "--out", "{folder}/demo"]),
+        ("matplotlib", ["demo", "--out", "{folder}/demo"]),
+    ],
+)
+def test_a_missing_package_is_found_before_the_work(run, tmp_path, monkeypatch, package, arguments):
+    for needed in ("onnx", "onnxruntime", "matplotlib"):
+        pytest.importorskip(needed)
+
+    def refuse(name):
+        if name == package:
+            raise ModuleNotFoundError(name, name=name)
+
+    monkeypatch.setattr("skcausalrm._extras.import_module", refuse)
+    result = run(*(part.format(folder=tmp_path) for part in arguments))
+    assert result.exit_code == 2
+    assert f"needs the package '{package}'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "held_out.jsonl", "demo.png", "model"])
+def test_demo_replaces_nothing_without_being_told(run, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    result = run("demo", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {tmp_path / name} exists: pass --overwrite to replace it.\n"
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.NoUnratedRowsWarning")
+def test_an_incomplete_imputation_is_left_out_and_counted(tmp_path):
+    log = tmp_path / "log.jsonl"
+    row = {"prompt": "a", "completion": "b", "feedback": 1}
+    judged = [{**row, "imputation": value} for value in (0.5, None, 0.25)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in judged))
+    with pytest.warns(FeedbackImportWarning, match="1 of 3 rows"):
+        assert "imputation" not in read_log(log).columns
+    log.write_text("".join(json.dumps(row) + "\n" for row in judged[::2]))
+    assert list(read_log(log).columns["imputation"]) == [0.5, 0.25]
 
 
 def test_json_has_no_nan(capsys):
