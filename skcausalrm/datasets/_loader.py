@@ -142,6 +142,9 @@ def load_feedback(
     if chosen not in FORMATS:
         raise ValueError(f"format={format!r} is unknown; choose one of {('auto', *FORMATS)}.")
     tables = None if scores is None else read_records(scores, "scores")
+    n_repaired = sum(
+        table.attrs.pop("n_repaired") for table in (records, tables) if table is not None
+    )
     if chosen in PLAIN_FORMATS:
         for name, value in (
             ("scores", scores),
@@ -168,9 +171,8 @@ def load_feedback(
             ) from error
         roles = assign_roles(export.scores, feedback_name, verified_name, imputation_name)
         frame, counts = join(export, roles, labels)
-    for table in (records, tables):
-        if table is not None and (repaired := table.attrs.pop("n_repaired")):
-            counts["n_repaired"] = counts.get("n_repaired", 0) + repaired
+    if n_repaired:
+        counts["n_repaired"] = n_repaired
     return _finish(frame, chosen, counts)
 
 
