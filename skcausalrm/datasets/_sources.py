@@ -18,6 +18,7 @@ from pandas.api.types import infer_dtype, is_object_dtype
 from .._warn import warn
 from ..exceptions import FeedbackFormatError, FeedbackImportWarning
 
+# What `infer_dtype` calls values of one type that holds no text.
 _UNIFORM = ("integer", "floating", "boolean")
 
 
@@ -45,7 +46,9 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
     _refuse_duplicates(records.columns, name)
     repaired = records.copy(deep=False)
     repaired.attrs["n_repaired"] = 0
-    for column in filter(lambda name: is_object_dtype(records[name].dtype), records.columns):
+    for column in records.columns:
+        if not is_object_dtype(records[column].dtype) or infer_dtype(records[column]) in _UNIFORM:
+            continue
         values = [_without_surrogates(value) for value in records[column]]
         changed = sum(new is not old for new, old in zip(values, records[column], strict=True))
         if changed:
