@@ -203,8 +203,8 @@ def simulate_feedback(
     >>> logs = simulate_feedback(grade, alpha=0.5, random_state=0)
     >>> round(float(logs.propensity.mean()), 6)
     0.2
-    >>> logs.reward.mean()  # grades 3 and 4 lie above the median level, 2
-    np.float64(0.4)
+    >>> float(logs.reward.mean())  # grades 3 and 4 lie above the median level, 2
+    0.4
     """
     grade = np.asarray(reward, dtype=np.float64)
     if grade.ndim != 1 or not np.isfinite(grade).all():
