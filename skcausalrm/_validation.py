@@ -195,12 +195,18 @@ def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> 
         column_or_1d(values),
         ensure_2d=False,
         dtype=np.float64,
-        ensure_all_finite="allow-nan" if allow_nan else True,
+        ensure_all_finite=False,
         input_name=name,
     )
     if len(values) != n_rows:
         raise FeedbackValueError(
             f"{name} has {len(values)} values for {n_rows} rows: give one value per row."
+        )
+    bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
+    if bad.any():
+        raise FeedbackValueError(
+            f"{name} is NaN or infinite in {bad.sum()} of {n_rows} rows: give a number in every "
+            f"row{', or NaN where there is none' if allow_nan else ', or leave the column out'}."
         )
     return values
 
