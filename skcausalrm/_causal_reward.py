@@ -18,7 +18,6 @@ from ._validation import (
     FLOATS,
     Feedback,
     check_asked,
-    check_column,
     check_propensity,
     check_verified,
     check_weights,
@@ -30,7 +29,7 @@ from .heads.fitting import fit_head, out_of_fold_predictions
 from .noise import NoiseTransitionEstimator
 from .nuisances import (
     NuisanceSettings,
-    RowColumns,
+    check_columns,
     fit_nuisances,
     predicted_propensity,
     union_propensity,
@@ -143,22 +142,15 @@ class CausalReward(BaseEstimator):
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         feedback = self._check_labels(X, y)
         n_rows = len(X)
-        asked = check_asked(asked, n_rows)
         verified = check_verified(verified, n_rows)
-        columns = RowColumns(
-            groups,
-            check_weights(sample_weight, X),
-            asked,
-            None if propensity is None else check_propensity(propensity, n_rows),
-            None if imputation is None else check_column(imputation, "imputation", n_rows),
-        )
+        columns = check_columns(X, groups, sample_weight, asked, propensity, imputation)
         if verified is not None and not feedback.binary:
             raise UnusedParameterError(
                 "verified holds judgements of good and bad, but the feedback is continuous: "
                 "binarise the feedback or leave verified out."
             )
-        if asked is not None:
-            self._warn_of_nonresponse(asked, feedback.observed)
+        if columns.asked is not None:
+            self._warn_of_nonresponse(columns.asked, feedback.observed)
         settings = NuisanceSettings(
             self.method,
             self.propensity_estimator,

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from ._validation import Feedback, check_two_classes, warn_of_rare_class
+from ._validation import (
+    Feedback,
+    check_asked,
+    check_column,
+    check_propensity,
+    check_two_classes,
+    check_weights,
+    warn_of_rare_class,
+)
 from ._warn import warn
 from .crossfit import Folds, cross_fit, make_folds
 from .exceptions import (
@@ -24,7 +32,7 @@ from .heads.moments import FoldMoments
 from .heads.ridge import RidgeHead, held_out_scores
 from .noise import NoiseTransitionEstimator
 from .propensity import PropensityEstimator
-from .recipes import NEEDS, RECIPES, effective_sample_size
+from .recipes import NEEDS, RECIPES, correct_labels, effective_sample_size
 
 __all__ = ["NuisanceSettings", "Nuisances", "fit_nuisances"]
 
@@ -49,6 +57,18 @@ class RowColumns(NamedTuple):
     asked: NDArray[np.bool_] | None = None
     propensity: NDArray | None = None
     imputation: NDArray | None = None
+
+
+def check_columns(X, groups, sample_weight, asked, propensity, imputation) -> RowColumns:
+    """Check the per-row extras that the user gave; groups are checked where folds are made."""
+    n_rows = len(X)
+    return RowColumns(
+        groups,
+        check_weights(sample_weight, X),
+        check_asked(asked, n_rows),
+        None if propensity is None else check_propensity(propensity, n_rows),
+        None if imputation is None else check_column(imputation, "imputation", n_rows),
+    )
 
 
 class Nuisances(NamedTuple):
@@ -137,7 +157,7 @@ def fit_nuisances(
         rates = noise.rates_
     m, imputation = None, None
     if "imputation" in needs:
-        t = (feedback.values - rates[0]) / (1 - rates[0] - rates[1])
+        t = correct_labels(feedback.values, rates)
         imputation, m = _fit_imputation(settings, X, t, columns, folds, rated)
     del rated
     e, propensity = None, None

@@ -6,17 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from .._validation import (
-    FLOATS,
-    check_asked,
-    check_column,
-    check_feedback,
-    check_propensity,
-    check_weights,
-)
+from .._validation import FLOATS, check_feedback
 from ..crossfit import make_folds
 from ..exceptions import FeedbackValueError
-from ..nuisances import NuisanceSettings, RowColumns, fit_nuisances
+from ..nuisances import NuisanceSettings, check_columns, fit_nuisances
 
 __all__ = ["pseudo_outcomes"]
 
@@ -96,13 +89,7 @@ def pseudo_outcomes(
             f"Pseudo-outcomes are of 0/1 feedback, but {feedback.observed.sum()} rated rows hold "
             f"other values: binarise them."
         )
-    columns = RowColumns(
-        groups,
-        check_weights(sample_weight, X),
-        check_asked(asked, len(X)),
-        None if propensity is None else check_propensity(propensity, len(X)),
-        None if imputation is None else check_column(imputation, "imputation", len(X)),
-    )
+    columns = check_columns(X, groups, sample_weight, asked, propensity, imputation)
     folds = make_folds(X, feedback.values, groups, cv, random_state)
     settings = NuisanceSettings(
         method,
