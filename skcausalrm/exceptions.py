@@ -20,6 +20,7 @@ __all__ = [
     "FewerFoldsWarning",
     "GroupsError",
     "InvertedFeedbackWarning",
+    "LabelFileError",
     "LowEffectiveSampleSizeWarning",
     "MissingExtraError",
     "ModelDirectoryError",
@@ -34,7 +35,9 @@ __all__ = [
     "SharedGroupsWarning",
     "SingleClassError",
     "SkcausalrmWarning",
+    "TornLabelWarning",
     "TruncatedTextWarning",
+    "UnmatchedLabelsWarning",
     "UnusedParameterError",
     "VerifiedStratumWarning",
 ]
@@ -86,6 +89,10 @@ class EmbeddingCacheError(RuntimeError):
 
 class FeedbackFormatError(ValueError):
     """A feedback export that cannot be read as the format it is said to be."""
+
+
+class LabelFileError(ValueError):
+    """A file of judged answers that holds something else."""
 
 
 class ModelDirectoryError(ValueError):
@@ -155,6 +162,14 @@ class VerifiedStratumWarning(SkcausalrmWarning):
 
 class InvertedFeedbackWarning(SkcausalrmWarning):
     """Verified rows rank against the predictions."""
+
+
+class TornLabelWarning(SkcausalrmWarning):
+    """Lines of a label file are cut off, so the judgement in them is lost."""
+
+
+class UnmatchedLabelsWarning(SkcausalrmWarning):
+    """Judged answers whose text is not in the logs."""
 
 
 class TruncatedTextWarning(SkcausalrmWarning):
