@@ -19,22 +19,26 @@ from ._values import (
     is_sequence,
     output_text,
     parse_json,
-    parse_labels,
     parse_times,
-    parse_unit_interval,
 )
 
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
 _MAX_DEPTH = 1_000  # of a tree of spans; a cycle of parents must end
-SCORE_COLUMNS = ["id", "name", "value", "kind", "timestamp", "comment"]
+SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
+MARK_COLUMNS = ["id", "tags", "metadata"]
 
 
 @dataclass
 class Export:
-    """Answers (id, prompt, completion, ...) and scores (SCORE_COLUMNS) of one export."""
+    """Answers (id, prompt, completion, ...), scores (SCORE_COLUMNS) and marks (MARK_COLUMNS).
+
+    In `scores` and `marks` ``id`` is the answer's. ``tags`` and ``metadata`` are as the tool
+    wrote them.
+    """
 
     answers: pd.DataFrame
     scores: pd.DataFrame
+    marks: pd.DataFrame
     n_unanswered: int = 0  # topmost spans whose output is missing
     n_unmatched: int = 0  # scores that refer to no answer
 
@@ -86,9 +90,11 @@ def build(
     inputs: pd.Series,
     outputs: pd.Series,
     columns: Mapping[str, pd.Series],
+    tags: pd.Series,
+    metadata: pd.Series,
     scores: pd.DataFrame,
 ) -> Export:
-    """Choose the answers among spans, and move each score to the answer that it is of.
+    """Choose the answers among spans, and move scores and marks to the answer that they are of.
 
     `scores` has SCORE_COLUMNS with the span's id, or missing, in ``id`` and the trace's id, or
     missing, in ``trace``.
@@ -117,13 +123,23 @@ def build(
     by_span = own[~own.index.duplicated()]
     by_trace = pd.Series(answers["id"].to_numpy(), index=traces.iloc[rows].astype(str))
     by_trace = by_trace[~by_trace.index.duplicated()]
-    answer = scores["id"].astype(str).map(by_span)
-    answer = answer.where(answer.isin(answers["id"]), None)
-    answer = answer.where(answer.notna(), scores["trace"].astype(str).map(by_trace))
-    scores = scores.assign(id=answer)[SCORE_COLUMNS]
+
+    def answer_of(spans: pd.Series, traces: pd.Series) -> pd.Series:
+        answer = spans.astype(str).map(by_span)
+        answer = answer.where(answer.isin(answers["id"]), None)
+        return answer.where(answer.notna(), traces.astype(str).map(by_trace))
+
+    scores = scores.assign(id=answer_of(scores["id"], scores["trace"]))[SCORE_COLUMNS]
     matched = scores["id"].notna()
+    marks = pd.DataFrame({"tags": tags, "metadata": metadata}, index=ids.index)
+    marks = marks[marks.notna().any(axis=1)]
+    marks["id"] = answer_of(ids[marks.index], traces[marks.index])
     return Export(
-        answers, scores[matched].reset_index(drop=True), n_unanswered, int((~matched).sum())
+        answers,
+        scores[matched].reset_index(drop=True),
+        marks.loc[marks["id"].notna(), MARK_COLUMNS].reset_index(drop=True),
+        n_unanswered,
+        int((~matched).sum()),
     )
 
 
@@ -135,8 +151,10 @@ def make_scores(
     name: pd.Series,
     value: pd.Series,
     kind: pd.Series,
+    rater: pd.Series,
     timestamp: pd.Series,
     comment: pd.Series,
+    metadata: pd.Series,
 ) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -145,8 +163,10 @@ def make_scores(
             "name": name.astype(str),
             "value": value,
             "kind": kind,
+            "rater": rater,
             "timestamp": parse_times(timestamp, "timestamp of the scores"),
             "comment": comment,
+            "metadata": metadata,
         },
         index=frame.index,
     )
@@ -154,6 +174,10 @@ def make_scores(
 
 def no_scores() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in [*SCORE_COLUMNS, "trace"]})
+
+
+def no_marks() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in MARK_COLUMNS})
 
 
 def embedded(records: pd.DataFrame, column: str) -> pd.DataFrame | None:
@@ -164,87 +188,6 @@ def embedded(records: pd.DataFrame, column: str) -> pd.DataFrame | None:
     objects = [item for items in lists if is_sequence(items) for item in items]
     objects = [item for item in objects if isinstance(item, Mapping)]
     return pd.DataFrame(objects) if objects else None
-
-
-def assign_roles(
-    scores: pd.DataFrame,
-    feedback_name: str | None,
-    verified_name: str | None,
-    imputation_name: str | None,
-) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Which score, by name and by who made it, becomes which column."""
-
-    def names(*kinds: str) -> list[str]:
-        return sorted(set(scores.loc[scores["kind"].isin(kinds), "name"]))
-
-    def check(role: str, name: str, *kinds: str) -> None:
-        if name not in names(*kinds):
-            raise FeedbackFormatError(
-                f"{role}={name!r} is not among the scores: those by users are {names(USER)}, by "
-                f"annotators {names(HUMAN)}, by models {names(MODEL)}, by unknown raters "
-                f"{names(UNKNOWN)}."
-            )
-
-    roles: dict[str, tuple[str, tuple[str, ...]]] = {}
-    if verified_name is not None:
-        check("verified_name", verified_name, USER, HUMAN, UNKNOWN)
-        roles["verified"] = (verified_name, (USER, HUMAN, UNKNOWN))
-    if feedback_name is None:
-        of_users = [name for name in names(USER) if name != verified_name]
-        unknown = [name for name in names(UNKNOWN) if name not in (verified_name, imputation_name)]
-        if len(of_users) > 1 or (unknown and not of_users):
-            raise FeedbackFormatError(
-                f"The scores are named {of_users + unknown}, and which of them is the user's "
-                "feedback cannot be told: pass feedback_name."
-            )
-        feedback_name = of_users[0] if of_users else None
-    else:
-        check("feedback_name", feedback_name, USER, UNKNOWN)
-    if feedback_name is not None:
-        roles["feedback"] = (feedback_name, (USER, UNKNOWN))
-    if imputation_name is None:
-        of_models = names(MODEL)
-        imputation_name = of_models[0] if len(of_models) == 1 else None
-    else:
-        check("imputation_name", imputation_name, MODEL, UNKNOWN)
-    if imputation_name is not None:
-        roles["imputation"] = (imputation_name, (MODEL, UNKNOWN))
-    return roles
-
-
-def join(
-    export: Export,
-    roles: Mapping[str, tuple[str, tuple[str, ...]]],
-    labels: Mapping[Any, float | None] | None,
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Left-join the scores in their roles to the answers; the last score of an answer counts."""
-    frame = export.answers.set_index("id", drop=False)
-    repeated = frame.index.duplicated(keep="last")
-    frame = frame[~repeated].assign(feedback=np.nan)
-    scores = export.scores.sort_values("timestamp", kind="stable", na_position="first")
-
-    n_used = n_superseded = 0
-    for column, (name, kinds) in roles.items():
-        of_role = scores[(scores["name"] == name) & scores["kind"].isin(kinds)]
-        last = of_role[~of_role["id"].duplicated(keep="last")].set_index("id")
-        n_used += len(of_role)
-        n_superseded += len(of_role) - len(last)
-        where = f"{name} of the scores"
-        values = (
-            parse_unit_interval(last["value"], where)
-            if column == "imputation"
-            else parse_labels(last["value"], where, labels)
-        )
-        frame[column] = values.reindex(frame.index)
-        if column == "feedback" and last["comment"].notna().any():
-            frame["comment"] = last["comment"].reindex(frame.index)
-    return frame.reset_index(drop=True), {
-        "n_repeated": int(repeated.sum()),
-        "n_unanswered": export.n_unanswered,
-        "n_unmatched": export.n_unmatched,
-        "n_superseded": n_superseded,
-        "n_other_scores": len(scores) - n_used,
-    }
 
 
 def index_to_column(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,12 +17,13 @@ from ..exceptions import (
     NoUnratedRowsWarning,
     UnusedParameterError,
 )
-from ._exports import assign_roles, join
+from ._roles import Names, join, rename_columns
 from ._sources import read_records
 from ._tools import READERS
 from ._values import (
     as_messages,
     is_sequence,
+    parse_flags,
     parse_json,
     parse_labels,
     parse_times,
@@ -46,6 +47,7 @@ def load_feedback(
     format: str = "auto",
     feedback_name: str | None = None,
     verified_name: str | None = None,
+    asked_name: str | None = None,
     imputation_name: str | None = None,
     labels: Mapping[Any, float | None] | None = None,
 ) -> pd.DataFrame:
@@ -64,11 +66,18 @@ def load_feedback(
         "plain", "trl", "chat", "langfuse", "langsmith", "phoenix", "otel" or "open-webui";
         "auto" tells by the columns.
     feedback_name : str or None, default=None
-        Name (key) of the score that is the user's feedback; None takes the only one by users.
+        What is the user's feedback: the column, or the name (key) of the score. None takes the
+        column ``feedback`` or ``label``, or the only score by users.
     verified_name : str or None, default=None
-        Name of the score by which a careful person judged the answer; becomes ``verified``.
+        Where a careful person judged the answer: the column, or the name of the score. None
+        takes the column ``verified``, and no score. A score made by a model is refused.
+    asked_name : str or None, default=None
+        What marks the answers that users, drawn at random, were asked about: the column; or a
+        tag or a key of the metadata of the trace, a score of its own, or a key of the metadata
+        of the feedback. None takes the column ``asked``, and no mark.
     imputation_name : str or None, default=None
-        Name of the score made by a model that becomes ``imputation``; None takes the only one.
+        The column or the score that becomes ``imputation``. None takes the column
+        ``imputation``, or the only score by models.
     labels : dict or None, default=None
         Meaning of further spellings of labels, such as ``{"thumbs_up": 1, "skip": None}``.
 
@@ -92,27 +101,34 @@ def load_feedback(
     ------
     FeedbackFormatError
         If the format cannot be told, a column is missing or there twice, ``feedback`` and
-        ``label`` disagree, a record is malformed, there is no answer, score names are ambiguous,
-        or scores are given alone, without the answers that nobody rated.
+        ``label`` disagree, a record is malformed, there is no answer, a name is ambiguous, not
+        found, or given for two columns, `verified_name` is a model's score, or scores are given
+        alone, without the answers that nobody rated.
     FeedbackValueError
-        If a label is neither true, false, 1, 0, -1 nor empty.
+        If a label is neither true, false, 1, 0, -1 nor empty, a mark of the asked neither true,
+        false, 1, 0 nor empty, or an imputation outside [0, 1].
     ConversationError
         If a completion is empty or a chat does not end with the assistant.
     UnusedParameterError
-        If a parameter is given that the format cannot use.
+        If `scores` are given to a format that has its feedback in the rows.
 
     Warns
     -----
     NoUnratedRowsWarning
         If every row is rated.
     FeedbackImportWarning
-        If scores were superseded by later ones, match no answer, or were left out, if texts held
-        unpaired surrogates, or if one of ``feedback`` and ``label`` is empty.
+        If scores were superseded by later ones, match no answer, or were left out, if people
+        disagree on ``verified``, if only feedback marks the asked, if texts held unpaired
+        surrogates, or if one of ``feedback`` and ``label`` is empty.
 
     Notes
     -----
-    ``-1`` is a negative label. Of several scores of one answer the last by timestamp counts.
-    Scores by a model are never feedback. docs/feedback_formats.md has a row per format.
+    ``-1`` is a negative label. Of several scores of one answer the last by timestamp counts; of
+    ``verified`` the last by each person, and then the majority. A tie leaves the answer
+    unverified: have one more person judge it, since without the disputed answers the verified
+    ones are no longer a random sample. Scores by a model are never feedback and never verified.
+    An asked answer without feedback keeps ``asked`` True and ``feedback`` NaN.
+    docs/feedback_formats.md has a row per format.
 
     Examples
     --------
@@ -145,19 +161,14 @@ def load_feedback(
     n_repaired = sum(
         table.attrs.pop("n_repaired") for table in (records, tables) if table is not None
     )
+    names = Names(feedback_name, verified_name, asked_name, imputation_name)
     if chosen in PLAIN_FORMATS:
-        for name, value in (
-            ("scores", scores),
-            ("feedback_name", feedback_name),
-            ("verified_name", verified_name),
-            ("imputation_name", imputation_name),
-        ):
-            if value is not None:
-                raise UnusedParameterError(
-                    f"{name} was given, but the format {chosen!r} has its feedback in the rows "
-                    "themselves: leave it out or name another format."
-                )
-        frame = _read_plain(records, chosen, labels)
+        if scores is not None:
+            raise UnusedParameterError(
+                f"scores was given, but the format {chosen!r} has its feedback in the rows "
+                "themselves: leave it out or name another format."
+            )
+        frame = _read_plain(rename_columns(records, names), chosen, names, labels)
         counts: dict[str, int] = {}
     else:
         _refuse_scores_alone(records, chosen)
@@ -169,8 +180,7 @@ def load_feedback(
                 f"A record of the {chosen} export is malformed ({what}): repair or drop it, or "
                 "export again."
             ) from error
-        roles = assign_roles(export.scores, feedback_name, verified_name, imputation_name)
-        frame, counts = join(export, roles, labels)
+        frame, counts = join(export, names, labels)
     if n_repaired:
         counts["n_repaired"] = n_repaired
     return _finish(frame, chosen, counts)
@@ -224,12 +234,13 @@ def _refuse_scores_alone(records: pd.DataFrame, format: str) -> None:
 
 
 def _read_plain(
-    records: pd.DataFrame, format: str, labels: Mapping[Any, float | None] | None
+    records: pd.DataFrame, format: str, names: Names, labels: Mapping[Any, float | None] | None
 ) -> pd.DataFrame:
     frame = records.reset_index(drop=True)
     text = ("messages",) if format == "chat" else ("prompt", "completion")
-    present = [name for name in ("feedback", "label") if name in frame.columns]
-    needed = "label" if format == "trl" else next(iter(present), "feedback")
+    known = ("feedback",) if names.feedback is not None else ("feedback", "label")
+    present = [name for name in known if name in frame.columns]
+    needed = known[-1] if format == "trl" else next(iter(present), "feedback")
     missing = [name for name in (*text, needed) if name not in frame.columns]
     if missing:
         raise FeedbackFormatError(
@@ -254,7 +265,7 @@ def _read_plain(
     if "verified" in frame.columns:
         frame["verified"] = parse_labels(frame["verified"], "verified", labels)
     if "asked" in frame.columns:
-        frame["asked"] = parse_labels(frame["asked"], "asked") == 1
+        frame["asked"] = parse_flags(frame["asked"], "asked")
     if "imputation" in frame.columns:
         frame["imputation"] = parse_unit_interval(frame["imputation"], "imputation")
     if "group" not in frame.columns and "prompt_id" in frame.columns:
@@ -329,6 +340,10 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
         "n_unanswered": "traces without an output, which were left out",
         "n_unmatched": "scores of answers that are not in the source, which were left out",
         "n_superseded": "scores superseded by a later one of the same answer",
+        "n_outvoted": "verified answers decided by the majority of people who disagree",
+        "n_undecided": "answers on which people are evenly split, which are left unverified",
+        "n_asked_by_answer": "asked answers that only their feedback marks, so that the asked "
+        "who gave none pass for rows that nobody asked about (mark the trace instead)",
         "n_other_scores": "scores that are neither feedback nor named for another column",
     }
     found = [f"{counts[name]} {text}" for name, text in told.items() if counts.get(name)]

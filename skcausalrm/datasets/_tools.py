@@ -21,6 +21,7 @@ from ._exports import (
     get,
     index_to_column,
     make_scores,
+    no_marks,
     no_scores,
     pick,
     require,
@@ -50,10 +51,12 @@ def read_langfuse(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             kind=pick(scores, "source")
             .map({"API": USER, "ANNOTATION": HUMAN, "EVAL": MODEL})
             .fillna(UNKNOWN),
+            rater=pick(scores, "authorUserId", "author_user_id"),
             timestamp=pick(
                 scores, "timestamp", "updatedAt", "updated_at", "createdAt", "created_at"
             ),
             comment=pick(scores, "comment"),
+            metadata=pick(scores, "metadata"),
         )
     return build(
         ids=ids,
@@ -67,6 +70,8 @@ def read_langfuse(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             "model": pick(records, "model", "providedModelName", "provided_model_name"),
             "timestamp": pick(records, "timestamp", "startTime", "start_time"),
         },
+        tags=pick(records, "tags"),
+        metadata=pick(records, "metadata"),
         scores=raw,
     )
 
@@ -78,9 +83,10 @@ def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export
     raw = no_scores()
     if scores is not None:
         require(scores, "LangSmith feedback", ("key",), ("run_id",))
-        source = get(pick(scores, "feedback_source"), "type")
+        source = pick(scores, "feedback_source")
+        origin = get(source, "type")
         # "app" is LangSmith's own interface, where the team annotates.
-        kind = source.map({"api": USER, "app": HUMAN}).fillna(MODEL).mask(source.isna(), UNKNOWN)
+        kind = origin.map({"api": USER, "app": HUMAN}).fillna(MODEL).mask(origin.isna(), UNKNOWN)
         score = pick(scores, "score")
         raw = make_scores(
             scores,
@@ -89,8 +95,10 @@ def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export
             name=scores["key"],
             value=score.where(score.notna(), pick(scores, "value")),
             kind=kind,
+            rater=get(source, "user_id"),
             timestamp=pick(scores, "modified_at", "created_at"),
             comment=pick(scores, "comment"),
+            metadata=get(source, "metadata"),
         )
     metadata = get(pick(records, "extra"), "metadata")
     return build(
@@ -105,6 +113,8 @@ def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export
             "model": get(metadata, "ls_model_name"),
             "timestamp": pick(records, "start_time"),
         },
+        tags=pick(records, "tags"),
+        metadata=metadata,
         scores=raw,
     )
 
@@ -144,8 +154,13 @@ def read_phoenix(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             name=pick(scores, "annotation_name", "name"),
             value=score.where(score.notna(), of_result("label")),
             kind=kind,
+            # Through the API one account may write for many people, told by the identifier.
+            rater=pick(scores, "user_id").astype(str)
+            + "/"
+            + pick(scores, "identifier").astype(str),
             timestamp=pick(scores, "updated_at", "created_at"),
             comment=of_result("explanation"),
+            metadata=pick(scores, "metadata"),
         )
     inputs = attribute("input", "value")
     return build(
@@ -160,6 +175,8 @@ def read_phoenix(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             "model": attribute("llm", "model_name"),
             "timestamp": pick(records, "start_time"),
         },
+        tags=attribute("tag", "tags"),
+        metadata=attribute("metadata"),
         scores=raw,
     )
 
@@ -208,8 +225,10 @@ def read_otel(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             value=value.where(value.notna(), result("gen_ai.evaluation.score.label")),
             # The convention does not say who evaluated, so the caller names the user's score.
             kind=pd.Series(UNKNOWN, index=table.index),
+            rater=pd.Series(None, index=table.index, dtype=object),
             timestamp=pick(table, "timeUnixNano", "observedTimeUnixNano"),
             comment=result("gen_ai.evaluation.explanation"),
+            metadata=fields,
         )
     inputs = _with_system(
         attribute("gen_ai.input.messages"), attribute("gen_ai.system_instructions")
@@ -231,6 +250,8 @@ def read_otel(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             ),
             "timestamp": pick(spans, "startTimeUnixNano"),
         },
+        tags=pd.Series(None, index=spans.index, dtype=object),
+        metadata=attributes,
         scores=raw,
     )
 
@@ -293,8 +314,10 @@ def read_open_webui(records: pd.DataFrame, scores: pd.DataFrame | None) -> Expor
             name=pd.Series("rating", index=feedback.index),
             value=get(feedback["data"], "rating"),
             kind=pd.Series(USER, index=feedback.index),
+            rater=pick(feedback, "user_id"),
             timestamp=pick(feedback, "updated_at", "created_at"),
             comment=comment.where(comment.astype(bool), get(feedback["data"], "reason")),
+            metadata=feedback["meta"],
         )
     answers: list[dict[str, Any]] = []
     ratings: list[dict[str, Any]] = []
@@ -314,13 +337,13 @@ def read_open_webui(records: pd.DataFrame, scores: pd.DataFrame | None) -> Expor
         if feedback is None and rating is not None:
             ratings.append({"id": answer["id"], "value": rating})
     if ratings:
-        raw = pd.DataFrame(ratings).assign(name="rating", kind=USER, timestamp=None, comment=None)
+        raw = pd.DataFrame(ratings, columns=SCORE_COLUMNS).assign(name="rating", kind=USER)
     table = pd.DataFrame(answers)
     if table.empty:
         raise FeedbackFormatError("The Open WebUI chats hold no answer by an assistant.")
     table = table.drop_duplicates("id", keep="last", ignore_index=True)
     known = raw["id"].isin(table["id"])
-    return Export(table, raw.loc[known, SCORE_COLUMNS], n_unmatched=int((~known).sum()))
+    return Export(table, raw.loc[known, SCORE_COLUMNS], no_marks(), n_unmatched=int((~known).sum()))
 
 
 def _chat_answers(holder: Mapping[str, Any], chat_id: str, user: Any) -> list[dict[str, Any]]:

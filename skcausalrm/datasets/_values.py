@@ -43,12 +43,36 @@ def parse_labels(
         return values.astype(np.float64)
     else:
         known = _LABELS
+    return _look_up(
+        values,
+        column,
+        known,
+        "a label must be true, false, 1, 0, -1 or empty",
+        "name what other spellings mean with labels={...}",
+    )
+
+
+def parse_flags(values: pd.Series, column: str) -> pd.Series:
+    """Flags as booleans: true or 1; false, 0 and empty are False.
+
+    Raises
+    ------
+    FeedbackValueError
+        If a value is none of these.
+    """
+    known = {spelling: value for spelling, value in _LABELS.items() if spelling != "-1"}
+    rule = "a mark of what was asked for must be true, false, 1, 0 or empty"
+    return _look_up(values, column, known, rule, "recode it before loading") == 1
+
+
+def _look_up(
+    values: pd.Series, column: str, known: Mapping[str, float], rule: str, cure: str
+) -> pd.Series:
     try:
         codes, spellings = pd.factorize(values.to_numpy(dtype=object))
     except TypeError as error:
         raise FeedbackValueError(
-            f"column {column!r} holds lists or objects, and a label must be true, false, 1, 0, "
-            "-1 or empty."
+            f"column {column!r} holds lists or objects, and {rule}."
         ) from error
     parsed = np.array([known.get(_spelling(value), np.inf) for value in spellings] + [np.nan])
     result = parsed[codes]
@@ -56,8 +80,7 @@ def parse_labels(
         first = int(np.argmax(unknown))
         raise FeedbackValueError(
             f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like "
-            f"in {int(unknown.sum())} of {len(values)} rows, and a label must be true, false, 1, "
-            "0, -1 or empty: name what other spellings mean with labels={...}."
+            f"in {int(unknown.sum())} of {len(values)} rows, and {rule}: {cure}."
         )
     return pd.Series(result, index=values.index, dtype=np.float64)
 

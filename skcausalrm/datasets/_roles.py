@@ -1,0 +1,213 @@
+"""Which score of an export becomes which column, and how scores of one answer are settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import FeedbackFormatError
+from ._exports import HUMAN, MODEL, UNKNOWN, USER, Export, get
+from ._values import is_sequence, parse_flags, parse_json, parse_labels, parse_unit_interval
+
+_N_LISTED = 20  # names that an error lists
+# Whose scores each column takes: the first of these that has any under the name.
+_KINDS = {
+    "verified": (HUMAN, USER, UNKNOWN),
+    "feedback": (USER, UNKNOWN),
+    "imputation": (MODEL, UNKNOWN),
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names, given by the caller, of what becomes each column; None where not given."""
+
+    feedback: str | None = None
+    verified: str | None = None
+    asked: str | None = None
+    imputation: str | None = None
+
+    def given(self) -> dict[str, str]:
+        return {column: name for column, name in vars(self).items() if name is not None}
+
+
+def rename_columns(records: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """A table of rows, its columns renamed to what the caller says they are."""
+    role_of: dict[str, str] = {}
+    for column, name in names.given().items():
+        if name not in records.columns:
+            raise FeedbackFormatError(
+                f"{column}_name={name!r} is not among the columns {_listed(records.columns)}."
+            )
+        if name in role_of:
+            raise FeedbackFormatError(_same_name(role_of[name], column, name, "column"))
+        if column != name and column in records.columns:
+            raise FeedbackFormatError(
+                f"{column}_name={name!r} was given, but there is a column {column!r} too: drop "
+                "or rename it."
+            )
+        role_of[name] = column
+    return records.rename(columns=role_of)
+
+
+def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str]]:
+    """Which score, by its name and by who made it, becomes which column."""
+
+    def by(kind: str) -> list[str]:
+        return sorted(set(scores.loc[scores["kind"] == kind, "name"]))
+
+    roles: dict[str, tuple[str, str]] = {}
+    for column, kinds in _KINDS.items():
+        name = getattr(names, column)
+        if name is None:
+            continue
+        kind = next((kind for kind in kinds if name in by(kind)), None)
+        if kind is None and column == "verified" and name in by(MODEL):
+            raise FeedbackFormatError(
+                f"verified_name={name!r} is a score made by a model, and only a person's "
+                f"judgement is verified: pass imputation_name={name!r} instead."
+            )
+        if kind is None:
+            raise FeedbackFormatError(
+                f"{column}_name={name!r} is not among the scores that it may name: those by "
+                f"users are {by(USER)}, by annotators {by(HUMAN)}, by models {by(MODEL)}, by "
+                f"unknown raters {by(UNKNOWN)}."
+            )
+        for other, role in roles.items():
+            if role == (name, kind):
+                raise FeedbackFormatError(_same_name(other, column, name, "score"))
+        roles[column] = (name, kind)
+
+    def free(kind: str) -> list[str]:
+        return [
+            name for name in by(kind) if name != names.asked and (name, kind) not in roles.values()
+        ]
+
+    if "feedback" not in roles:
+        of_users, unknown = free(USER), free(UNKNOWN)
+        if len(of_users) > 1 or (unknown and not of_users):
+            raise FeedbackFormatError(
+                f"The scores are named {of_users + unknown}, and which of them is the user's "
+                "feedback cannot be told: pass feedback_name."
+            )
+        if of_users:
+            roles["feedback"] = (of_users[0], USER)
+    if "imputation" not in roles and len(of_models := free(MODEL)) == 1:
+        roles["imputation"] = (of_models[0], MODEL)
+    return roles
+
+
+def join(
+    export: Export, names: Names, labels: Mapping[Any, float | None] | None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Left-join the scores in their roles to the answers.
+
+    Of several scores of one answer the last counts; several verdicts of ``verified`` are put to
+    the vote. The counts say what became of the rest.
+    """
+    frame = export.answers.set_index("id", drop=False)
+    repeated = frame.index.duplicated(keep="last")
+    frame = frame[~repeated].assign(feedback=np.nan)
+    scores = export.scores.sort_values("timestamp", kind="stable", na_position="first")
+    used = scores["name"] == names.asked
+    is_feedback = pd.Series(False, index=scores.index)
+    counts = {
+        "n_repeated": int(repeated.sum()),
+        "n_unanswered": export.n_unanswered,
+        "n_unmatched": export.n_unmatched,
+        "n_superseded": 0,
+    }
+    for column, (name, kind) in assign_roles(scores, names).items():
+        of_role = (scores["name"] == name) & (scores["kind"] == kind)
+        used |= of_role
+        by = ["id", "rater"] if column == "verified" else ["id"]
+        last = scores[of_role].drop_duplicates(by, keep="last").set_index("id")
+        counts["n_superseded"] += int(of_role.sum()) - len(last)
+        where = f"{name} of the scores"
+        if column == "imputation":
+            values = parse_unit_interval(last["value"], where)
+        else:
+            values = parse_labels(last["value"], where, labels)
+        if column == "verified":
+            values, counts["n_outvoted"], counts["n_undecided"] = _vote(values)
+        if column == "feedback":
+            is_feedback = of_role
+            if last["comment"].notna().any():
+                frame["comment"] = last["comment"].reindex(frame.index)
+        frame[column] = values.reindex(frame.index)
+    if names.asked is not None:
+        asked, counts["n_asked_by_answer"] = _asked(names.asked, export, scores[is_feedback])
+        frame["asked"] = frame.index.isin(asked)
+    counts["n_other_scores"] = int((~used).sum())
+    return frame.reset_index(drop=True), counts
+
+
+def _vote(verdicts: pd.Series) -> tuple[pd.Series, int, int]:
+    """The majority per answer, NaN if there is none; how many were outvoted, and undecided."""
+    share = verdicts.dropna().groupby(level=0).mean()
+    undecided = share == 0.5
+    outvoted = (share > 0) & (share < 1) & ~undecided
+    decided = (share > 0.5).astype(np.float64).mask(undecided)
+    return decided, int(outvoted.sum()), int(undecided.sum())
+
+
+def _asked(name: str, export: Export, feedback: pd.DataFrame) -> tuple[set[str], int]:
+    """The answers that users were asked about, and how many of them only their feedback marks.
+
+    The mark is a tag or an entry of the metadata of a span, or a score of its own; or an entry
+    of the metadata of the feedback.
+    """
+    marks, scores = export.marks, export.scores[export.scores["name"] == name]
+    tagged = marks["tags"].map(lambda tags: True if name in _tags(tags) else None)
+    of_answers = _flagged(
+        name,
+        (marks["id"], tagged),
+        (marks["id"], get(marks["metadata"], name)),
+        (scores["id"], scores["value"]),
+    )
+    of_feedback = _flagged(name, (feedback["id"], get(feedback["metadata"], name)))
+    if of_answers is None and of_feedback is None:
+        tags = [tag for tags in marks["tags"] for tag in _tags(tags)]
+        objects = map(parse_json, [*marks["metadata"], *feedback["metadata"]])
+        keys = [key for entry in objects if isinstance(entry, Mapping) for key in entry]
+        raise FeedbackFormatError(
+            f"asked_name={name!r} is neither among the tags {_listed(tags)}, nor the keys of "
+            f"metadata {_listed(keys)}, nor the scores {_listed(export.scores['name'])}."
+        )
+    if of_answers is None:
+        return of_feedback or set(), len(of_feedback or ())
+    return of_answers | (of_feedback or set()), 0
+
+
+def _flagged(name: str, *pairs: tuple[pd.Series, pd.Series]) -> set[str] | None:
+    """Ids whose value is true, or None if there is no value."""
+    filled = [(ids[values.notna()], values[values.notna()]) for ids, values in pairs]
+    if all(values.empty for _, values in filled):
+        return None
+    return {
+        answer
+        for ids, values in filled
+        for answer in ids[parse_flags(values, f"{name} of the answers")]
+    }
+
+
+def _tags(value: Any) -> list[Any]:
+    tags = parse_json(value)
+    return list(tags) if is_sequence(tags) else []
+
+
+def _same_name(one: str, other: str, name: str, what: str) -> str:
+    return (
+        f"{one}_name and {other}_name are both {name!r}, and one {what} cannot be both: name "
+        "different ones."
+    )
+
+
+def _listed(names: Iterable[Any]) -> str:
+    unique = sorted(set(map(str, names)))
+    more = f" and {len(unique) - _N_LISTED} more" if len(unique) > _N_LISTED else ""
+    return f"{unique[:_N_LISTED]}{more}"
