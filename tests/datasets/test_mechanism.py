@@ -3,7 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skcausalrm.datasets import make_observational_feedback, simulate_feedback
+from skcausalrm.datasets import (
+    make_feedback_logs,
+    make_observational_feedback,
+    simulate_feedback,
+)
 from skcausalrm.datasets._mechanism import (
     SELECTIONS,
     draw_feedback,
@@ -80,9 +84,10 @@ def test_draws_agree_with_their_settings(selection, strength, fpr, fnr, rate, ba
         if rated.sum() > 50:
             flipped = (logs.y[rated] != value).mean()
             assert abs(flipped - flip_rate) < five_sigma(flip_rate, rated.sum())
-    # Calibrated: inverse weighting by the true propensity recovers the true mean reward.
-    weighted = observed * (logs.reward - base_rate) / logs.propensity
-    assert abs(weighted.mean()) < 6 * weighted.std() / np.sqrt(n) + 1e-9
+    for value in (0, 1):  # the propensity is calibrated given the reward too
+        rows = logs.reward == value
+        spread = np.sqrt((logs.propensity * (1 - logs.propensity))[rows].sum())
+        assert abs((observed - logs.propensity)[rows].sum()) < 5 * spread + 10
     checked = ~np.isnan(logs.verified)
     assert checked.sum() == 50
     assert np.array_equal(logs.verified[checked], logs.reward[checked])
@@ -96,6 +101,71 @@ def test_propensity_is_calibrated_in_every_tenth():
         expected = data.propensity[rows].mean()
         error = np.sqrt(expected * (1 - expected) / rows.size)
         assert abs(observed[rows].mean() - expected) < 4 * error
+
+
+# Strong selection on both x and the reward, which asked and verified rows must not share.
+STRONG = {"selection": "both", "selection_strength": 0.3, "base_rate": 0.7, "random_state": 5}
+
+
+def embeddings(n, **kwargs):
+    return make_observational_feedback(n, 4, **STRONG, **kwargs)
+
+
+def texts(n, **kwargs):
+    logs = make_feedback_logs(n, **STRONG, **kwargs)
+    columns = {"y": "feedback", "asked": "asked", "verified": "verified"}
+    return logs | {key: logs.frame[name].to_numpy() for key, name in columns.items()}
+
+
+@pytest.mark.parametrize("make", [embeddings, texts])
+class TestAskedAndVerified:
+    def test_both_are_drawn_at_random(self, make):
+        logs = make(12_000, n_asked=3_000, n_verified=3_000)
+        n = 12_000
+        verified = ~np.isnan(logs["verified"])
+        volunteered = ~np.isnan(logs["y"]) & ~logs["asked"]
+        assert logs["asked"].sum() == verified.sum() == 3_000
+        for chosen, others in ((logs["asked"], {}), (verified, {"rated": volunteered})):
+            truth = {name: logs[name] for name in ("reward", "probability", "propensity")}
+            for name, values in {**truth, **others, "row": np.arange(n)}.items():
+                error = np.std(values) * np.sqrt(1 / 3_000 - 1 / n)
+                assert abs(values[chosen].mean() - values.mean()) < 4.5 * error, name
+        both = (logs["asked"] & verified).sum()
+        expected = 3_000**2 / n
+        assert abs(both - expected) < 4.5 * np.sqrt(expected)
+        # While those who volunteer are anything but a random sample.
+        assert logs["propensity"][volunteered].mean() > 1.3 * logs["propensity"].mean()
+
+    def test_asked_rows_all_answer_with_the_usual_flips(self, make):
+        logs = make(12_000, n_asked=4_000, n_verified=1)
+        asked = logs["asked"]
+        assert not np.isnan(logs["y"][asked]).any()
+        for value, rate in ((0, 0.1), (1, 0.2)):
+            rows = asked & (logs["reward"] == value)
+            flipped = (logs["y"][rows] != value).mean()
+            assert abs(flipped - rate) < 4.5 * np.sqrt(rate * (1 - rate) / rows.sum())
+        noisy = (logs["reward"] * 0.8 + (1 - logs["reward"]) * 0.1).mean()
+        assert abs(logs["y"][asked].mean() - noisy) < 4.5 * np.sqrt(0.25 / 4_000)
+
+    def test_propensity_is_of_volunteering(self, make):
+        logs = make(12_000, n_asked=4_000, n_verified=1, observed_rate=0.25)
+        assert logs["propensity"].mean() == pytest.approx(0.25, rel=1e-6)
+        assert logs["propensity"][logs["asked"]].mean() < 0.3  # they would not all have volunteered
+        rest = ~logs["asked"]
+        spread = np.sqrt((logs["propensity"] * (1 - logs["propensity"]))[rest].sum())
+        surprise = (~np.isnan(logs["y"]) - logs["propensity"])[rest].sum()
+        assert abs(surprise) < 4.5 * spread
+
+    def test_asking_and_checking_change_nothing_else(self, make):
+        few, many = (make(12_000, n_asked=k, n_verified=k) for k in (1, 2_000))
+        for name in ("reward", "probability", "propensity"):
+            assert np.array_equal(few[name], many[name]), name
+
+    def test_every_row_may_be_asked_and_checked(self, make):
+        logs = make(1_000, n_asked=1_000, n_verified=1_000)
+        assert logs["asked"].all()
+        assert not np.isnan(logs["y"]).any()
+        assert np.array_equal(logs["verified"], logs["reward"])
 
 
 class TestSimulateFeedback:
