@@ -89,7 +89,11 @@ def answer_keys(frame: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def draw_answers(
-    frame: pd.DataFrame, labels: pd.DataFrame | None = None, *, random_state: int = 0
+    frame: pd.DataFrame,
+    labels: pd.DataFrame | None = None,
+    *,
+    random_state: int = 0,
+    keys: NDArray | None = None,
 ) -> NDArray[np.intp]:
     """Return the answers that nobody has judged, in the order to ask about them.
 
@@ -111,6 +115,8 @@ def draw_answers(
         As `read_labels` returns it: judged and skipped answers, which are not drawn again.
     random_state : int, default=0
         Another number is another order.
+    keys : ndarray of shape (n,), default=None
+        What `answer_keys` returned, where it was called already.
 
     Returns
     -------
@@ -126,7 +132,7 @@ def draw_answers(
     >>> logs["prompt"][order].tolist()
     ['a', 'c', 'b', 'a']
     """
-    keys = answer_keys(frame)
+    keys = answer_keys(frame) if keys is None else keys
     judged = set() if labels is None else set(labels.index)
     if "verified" in frame.columns:
         judged.update(keys[frame["verified"].notna().to_numpy()])
@@ -294,7 +300,9 @@ def _check_record(record: Any, number: int, path: Path) -> None:
         )
 
 
-def match_labels(frame: pd.DataFrame, labels: pd.DataFrame) -> tuple[NDArray[np.float64], int]:
+def match_labels(
+    frame: pd.DataFrame, labels: pd.DataFrame, *, keys: NDArray | None = None
+) -> tuple[NDArray[np.float64], int]:
     """Return the column ``verified`` of logs with the labels of a file put in.
 
     A judgement is one piece of evidence, so of rows with equal texts the first gets it.
@@ -305,6 +313,8 @@ def match_labels(frame: pd.DataFrame, labels: pd.DataFrame) -> tuple[NDArray[np.
         As `load_feedback` returns it, with or without a column ``verified`` of its own.
     labels : DataFrame
         As `read_labels` returns it.
+    keys : ndarray of shape (n,), default=None
+        What `answer_keys` returned, where it was called already.
 
     Returns
     -------
@@ -332,9 +342,9 @@ def match_labels(frame: pd.DataFrame, labels: pd.DataFrame) -> tuple[NDArray[np.
     >>> match_labels(logs, labels)
     (array([nan,  1., nan]), 0)
     """
-    keys = pd.Series(answer_keys(frame))
+    text = pd.Series(answer_keys(frame) if keys is None else keys)
     judged = labels["verified"].dropna()
-    label = keys.map(judged).to_numpy(dtype=float)
+    label = text.map(judged).to_numpy(dtype=float)
     own = np.full(len(frame), np.nan)
     if "verified" in frame.columns:
         own = frame["verified"].to_numpy(dtype=float)
@@ -345,9 +355,9 @@ def match_labels(frame: pd.DataFrame, labels: pd.DataFrame) -> tuple[NDArray[np.
                 f"{len(frame)} rows (first at row {int(np.argmax(unequal))}): correct one of "
                 "them, or drop the column."
             )
-    in_frame = keys.isin(keys[~np.isnan(own)]).to_numpy()
-    verified = np.where(keys.duplicated().to_numpy() | in_frame, own, label)
-    n_unmatched = len(judged) - int(judged.index.isin(keys).sum())
+    in_frame = text.isin(text[~np.isnan(own)]).to_numpy()
+    verified = np.where(text.duplicated().to_numpy() | in_frame, own, label)
+    n_unmatched = len(judged) - int(judged.index.isin(text).sum())
     if n_unmatched:
         warn(
             f"{n_unmatched} of {len(judged)} judged answers are not in the logs (their texts have "

@@ -17,6 +17,7 @@ from .demo import demo
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
+from .label import label
 from .score import score
 
 __all__ = ["app", "main"]
@@ -37,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fit, score, evaluate, export, demo):
+for command in (fit, label, score, evaluate, export, demo):
     app.command()(command)
 
 

@@ -47,7 +47,7 @@ def test_python_m_runs_the_command_line():
     assert done.stdout == f"skcausalrm {skcausalrm.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["fit", "score", "evaluate", "export", "demo"])
+@pytest.mark.parametrize("command", ["fit", "label", "score", "evaluate", "export", "demo"])
 def test_every_command_has_help(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -1,0 +1,138 @@
+"""The screen on which a person judges answers: logged text made harmless, folded, and keys."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["Screen", "fold", "harmless"]
+
+_WIDEST = 100  # columns; longer lines are hard to read
+_CHROME = 9  # lines of a screen that hold neither prompt nor answer
+_FEWEST_LINES = 4
+
+# Control characters, and those that reverse the reading direction of what follows.
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    r"""Return the text with its control characters spelled out, so that a terminal obeys none.
+
+    Newlines and tabs stay.
+
+    Examples
+    --------
+    >>> harmless("one\r\ntwo \x1b[2J three")
+    'one\ntwo \\x1b[2J three'
+    """
+
+    def spell(found: re.Match) -> str:
+        code = ord(found.group())
+        return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+    return _HARMFUL.sub(spell, text.replace("\r\n", "\n"))
+
+
+def fold(text: str, console: Console, width: int, rows: int) -> list[Text]:
+    """Wrap a text into at most so many lines; what is too long keeps its beginning and end."""
+    from rich.text import Text
+
+    def wrap(part: str) -> list[Text]:
+        return list(Text(part).wrap(console, width, tab_size=4))
+
+    lines = text.split("\n")
+    area = rows * width
+    # Wrapping is slow, so that of a huge text only what may be shown is wrapped.
+    if len(lines) <= rows and len(text) <= area and len(wrapped := wrap(text)) <= rows:
+        return wrapped
+    n_tail = rows // 3
+    head = wrap("\n".join(lines[:rows])[:area])[: rows - n_tail - 1]
+    tail = wrap("\n".join(lines[-rows:])[-area:])[-n_tail:] if n_tail else []
+    return [*head, Text(f"... m shows all {len(text):,} characters ...", style="yellow"), *tail]
+
+
+class Screen:
+    """Prompts and answers on stderr, keys from stdin.
+
+    Raises
+    ------
+    ValueError
+        If one of the two is no terminal.
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ValueError(
+                "A person judges answers in a terminal, and stdin or stderr is none: run the "
+                "command in one, or judge elsewhere and put 1 and 0 into a column verified of the "
+                "log."
+            )
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._drawn = False
+
+    def read_key(self) -> str:
+        """Wait for a key; "q" too for Ctrl-C, Ctrl-D and a terminal that is gone."""
+        try:
+            key = typer.getchar()
+        except (KeyboardInterrupt, EOFError, OSError):
+            return "q"
+        return key.lower() if key else "q"
+
+    def show(self, prompt: str, answer: str, *, unfolded: bool) -> None:
+        """Draw one answer below its prompt."""
+        from rich.rule import Rule
+
+        console = self.console
+        if self._drawn:  # the first screen leaves the warnings above it
+            console.clear()
+        self._drawn = True
+        width = max(1, min(console.width, _WIDEST) - 2)
+        prompt, answer = harmless(prompt), harmless(answer)
+        limits = [sys.maxsize] * 2 if unfolded else self._share(prompt, answer, width)
+        for title, text, rows in zip(("Prompt", "Answer"), (prompt, answer), limits, strict=True):
+            console.print(Rule(title, align="left", style="cyan"), width=width + 2)
+            self._print_body(text, width, rows)
+        console.print(Rule(style="cyan"), width=width + 2)
+
+    def _share(self, prompt: str, answer: str, width: int) -> list[int]:
+        """Lines for prompt and answer, so that both fit the screen: the answer gets more."""
+        body = max(2 * _FEWEST_LINES, self.console.height - _CHROME)
+        needs = [len(fold(text, self.console, width, body)) for text in (prompt, answer)]
+        for_prompt = min(needs[0], max(_FEWEST_LINES, body // 3, body - needs[1]))
+        return [for_prompt, body - for_prompt]
+
+    def _print_body(self, text: str, width: int, rows: int) -> None:
+        from rich.text import Text
+
+        if not text.strip():
+            self.console.print(Text("(empty)", style="dim"))
+            return
+        for line in fold(text, self.console, width, rows):
+            # The bar tells logged text from what this program says.
+            self.console.print(Text().append("| ", "dim").append(line), soft_wrap=True)
+
+    def show_progress(self, n_judged: int, n_wanted: int, remark: str) -> None:
+        """Draw a bar, its numbers and a remark."""
+        from rich.progress_bar import ProgressBar
+
+        width = min(self.console.width, _WIDEST)
+        bar = ProgressBar(total=n_wanted, completed=n_judged, width=width // 3)
+        self.console.print(bar, " ", remark, sep="", width=width)
+
+    def show_keys(self, question: str, keys: dict[str, str]) -> None:
+        """Draw a question and what each key means."""
+        from rich.text import Text
+
+        line = Text().append(question, style="bold")
+        for key, meaning in keys.items():
+            line.append("  ").append(key, style="bold reverse").append(f" {meaning}")
+        self.console.print(line, width=min(self.console.width, _WIDEST))
