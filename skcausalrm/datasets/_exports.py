@@ -25,15 +25,15 @@ from ._values import (
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
 _MAX_DEPTH = 1_000  # of a tree of spans; a cycle of parents must end
 SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
-MARK_COLUMNS = ["id", "tags", "metadata"]
+_MARK_COLUMNS = ["id", "tags", "metadata"]
 
 
 @dataclass
 class Export:
-    """Answers (id, prompt, completion, ...), scores (SCORE_COLUMNS) and marks (MARK_COLUMNS).
+    """Answers (id, prompt, completion, ...), scores (SCORE_COLUMNS) and marks.
 
-    In `scores` and `marks` ``id`` is the answer's. ``tags`` and ``metadata`` are as the tool
-    wrote them.
+    A mark is what the tool wrote of a span in ``tags`` and ``metadata``. In `scores` and `marks`
+    ``id`` is the answer's.
     """
 
     answers: pd.DataFrame
@@ -107,10 +107,15 @@ def build(
 
     answers = pd.DataFrame({"id": ids.iloc[rows].astype(str).to_numpy()})
     answers["prompt"] = pd.Series(
-        [input_prompt(inputs.iloc[row], f"row {row}: the input") for row in rows], dtype=object
+        [
+            input_prompt(value, f"row {row}: the input")
+            for row, value in zip(rows, inputs.iloc[rows], strict=True)
+        ],
+        dtype=object,
     )
     answers["completion"] = [
-        output_text(outputs.iloc[row], f"row {row}: the output") for row in rows
+        output_text(value, f"row {row}: the output")
+        for row, value in zip(rows, outputs.iloc[rows], strict=True)
     ]
     for name, values in columns.items():
         if values.notna().any():
@@ -131,13 +136,13 @@ def build(
 
     scores = scores.assign(id=answer_of(scores["id"], scores["trace"]))[SCORE_COLUMNS]
     matched = scores["id"].notna()
-    marks = pd.DataFrame({"tags": tags, "metadata": metadata}, index=ids.index)
-    marks = marks[marks.notna().any(axis=1)]
-    marks["id"] = answer_of(ids[marks.index], traces[marks.index])
+    some = tags.notna() | metadata.notna()
+    of = answer_of(ids[some], traces[some])
+    marks = pd.DataFrame({"id": of, "tags": tags[some], "metadata": metadata[some]})
     return Export(
         answers,
         scores[matched].reset_index(drop=True),
-        marks.loc[marks["id"].notna(), MARK_COLUMNS].reset_index(drop=True),
+        marks[of.notna()].reset_index(drop=True),
         n_unanswered,
         int((~matched).sum()),
     )
@@ -177,7 +182,7 @@ def no_scores() -> pd.DataFrame:
 
 
 def no_marks() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype=object) for name in MARK_COLUMNS})
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in _MARK_COLUMNS})
 
 
 def embedded(records: pd.DataFrame, column: str) -> pd.DataFrame | None:

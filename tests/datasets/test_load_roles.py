@@ -291,6 +291,16 @@ class TestAsked:
         )
         assert logs["asked"].tolist() == [False, True, False]
 
+    def test_tables_whose_index_repeats(self):
+        tool = Tool("langfuse")
+        answers = pd.DataFrame(tool.answers({"b": (["survey"], {})}), index=[0, 0, 0])
+        scores = [tool.score(key, "thumbs", key == "a") for key in "ab"]
+        logs = load_feedback(
+            answers, scores=pd.DataFrame(scores, index=[7, 7]), asked_name="survey"
+        )
+        assert nan_equal(logs["feedback"], [1, 0, np.nan])
+        assert logs["asked"].tolist() == [False, True, False]
+
     def test_a_name_that_is_not_there(self, tool):
         marks = {"a": (["blue"], {"region": "eu"})}
         with pytest.raises(
