@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit, logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._validation import FLOATS
 from .moments import linear_scores
@@ -35,6 +38,18 @@ class MixtureHead(RegressorMixin, BaseEstimator):
         The one sigmoid nearest to the mixture over the training rows.
     single_difference_ : float
         Largest difference in probability between the two over the training rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.heads.mixture import MixtureHead
+    >>> head = MixtureHead()
+    >>> head.directions_, head.offsets_ = np.eye(2), np.zeros(2)
+    >>> head.weights_, head.intercepts_ = np.array([0.5, 0.5]), np.array([-1.0, 1.0])
+    >>> head.slopes_ = np.array([[2.0, 0.0], [2.0, 1.0]])
+    >>> mean, std = head.predict(np.array([[0.0, 0.0], [1.0, 1.0]]), return_std=True)
+    >>> mean.round(3).tolist(), std.round(3).tolist()
+    ([0.5, 0.857], [0.231, 0.125])
     """
 
     def fit(self, X, y):
@@ -43,30 +58,63 @@ class MixtureHead(RegressorMixin, BaseEstimator):
 
     def indices(self, X) -> NDArray[np.float64]:
         """Return the two indices of each row, shape (n, 2)."""
+        check_is_fitted(self, "directions_")
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         return linear_scores(X, self.directions_) + self.offsets_
 
     def predict(self, X, return_std: bool = False):
-        """Return the mean over components, shape (n,), and on request their standard deviation."""
+        """Return the probability of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        mean : ndarray of shape (n,)
+            Over the components.
+        std : ndarray of shape (n,)
+            Their standard deviation, if `return_std`.
+        """
         z = self.indices(X)
         mean, std = np.empty(len(z)), np.empty(len(z))
-        for start in range(0, len(z), _BLOCK_ROWS):
-            rows = slice(start, start + _BLOCK_ROWS)
-            p = expit(z[rows] @ self.slopes_.T + self.intercepts_)
+        for rows, u in self._blocks(z):
+            p = expit(u, out=u)
             mean[rows] = p @ self.weights_
             if return_std:
-                deviation = p - mean[rows, None]
-                std[rows] = np.sqrt(np.square(deviation, out=deviation) @ self.weights_)
+                p -= mean[rows, None]
+                std[rows] = np.sqrt(np.square(p, out=p) @ self.weights_)
         return (mean, std) if return_std else mean
 
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return the log odds of `predict`, which do not saturate, shape (n,)."""
-        u = self.indices(X) @ self.slopes_.T + self.intercepts_
-        # log sum w sigmoid(u) - log sum w sigmoid(-u), each with its largest term taken out
-        return _log_mean_sigmoid(u, self.weights_) - _log_mean_sigmoid(-u, self.weights_)
+        z = self.indices(X)
+        score = np.empty(len(z))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_weights = np.log(self.weights_)
+            for rows, u in self._blocks(z):
+                score[rows] = np.log(expit(u) @ self.weights_) - np.log(expit(-u) @ self.weights_)
+                far = np.abs(u).max(axis=1) > 700  # where exponentials underflow
+                score[rows][far] = logsumexp(log_expit(u[far]) + log_weights, axis=1) - logsumexp(
+                    log_expit(-u[far]) + log_weights, axis=1
+                )
+        return score
 
+    def single(self) -> MixtureHead:
+        """Return the head of one component that is nearest to this one over the training rows.
 
-def _log_mean_sigmoid(u: NDArray, weights: NDArray) -> NDArray[np.float64]:
-    logs = -np.logaddexp(0.0, -u)
-    top = logs.max(axis=1)
-    return top + np.log(np.exp(logs - top[:, None]) @ weights)
+        Its `decision_function` is linear in x.
+        """
+        check_is_fitted(self, "single_slopes_")
+        head = copy.copy(self)
+        head.weights_, head.intercepts_ = np.ones(1), np.array([self.single_intercept_])
+        head.slopes_ = np.asarray(self.single_slopes_, dtype=np.float64)[None]
+        head.single_difference_ = 0.0
+        return head
+
+    def _blocks(self, z: NDArray) -> Iterator[tuple[slice, NDArray]]:
+        """Yield blocks of rows and the log odds of their components, shape (rows, m)."""
+        for start in range(0, len(z), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            yield rows, z[rows] @ self.slopes_.T + self.intercepts_

@@ -188,3 +188,28 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         return linear_scores(X, self.coef_) + self.intercept_
+
+    def predict_std(self, X, *, binary: bool = True) -> NDArray[np.float64]:
+        """Return the standard deviation over the folds' models of what they predict.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        binary : bool, default=True
+            Cut each prediction to [0, 1] first, as a reward that is a probability is.
+
+        Returns
+        -------
+        std : ndarray of shape (n,)
+
+        Notes
+        -----
+        Any two of the K models share most of their rows, so this is small: times sqrt(K - 1) it
+        is the delete-a-group jackknife's standard error (Kott, 2001) of the prediction.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        predictions = linear_scores(X, self.fold_coefs_.T) + self.fold_intercepts_
+        if binary:
+            np.clip(predictions, 0, 1, out=predictions)
+        return predictions.std(axis=1)
