@@ -50,8 +50,10 @@ class ModelDirectory:
     scorer : RewardScorer
         On the CPU; :meth:`load_scorer` makes others.
     weights : dict of ndarray
-        ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on. With
-        ``config["head"]`` they determine every reward.
+        ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on; of a mixture
+        ``component_weights`` (m,), of a ridge head ``folds.weight`` (d, n_folds) and
+        ``folds.bias`` (n_folds,). With ``config["head"]`` they determine every reward and its
+        standard deviation.
     """
 
     path: Path
@@ -115,7 +117,7 @@ def save_model_directory(
     Parameters
     ----------
     fitted : CausalRewardRegressor or CausalRewardClassifier
-        Fitted, with the ridge or the MLP head.
+        Fitted, with the joint model's own head, the ridge or the MLP head.
     path : path-like
         Where the directory shall stand: nothing, or an empty folder.
     encoder_settings : dict, default=None
@@ -319,6 +321,7 @@ def _head_config(network: RewardNetwork) -> dict[str, Any]:
         "binary": network.binary,
         "recalibration": None if recalibration is None else asdict(recalibration),
         "threshold": network.threshold,
+        "single_fit": network.single_fit,
     }
 
 
@@ -329,6 +332,13 @@ def _weights_bytes(network: RewardNetwork) -> bytes:
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         arrays[f"layers.{layer}.weight"] = np.ascontiguousarray(weight)
         arrays[f"layers.{layer}.bias"] = np.ascontiguousarray(bias)
+    for name, values in (
+        ("component_weights", network.component_weights),
+        ("folds.weight", network.fold_weights),
+        ("folds.bias", network.fold_biases),
+    ):
+        if values is not None:
+            arrays[name] = np.ascontiguousarray(values)
     return save(arrays)
 
 

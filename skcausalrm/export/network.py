@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Recalibration", "RewardNetwork", "describe", "feature_names", "frame"]
+from ..exceptions import UnusedParameterError
+
+__all__ = [
+    "Recalibration",
+    "RewardNetwork",
+    "describe",
+    "describe_single",
+    "feature_names",
+    "frame",
+]
 
 
 @dataclass(frozen=True)
@@ -21,16 +31,18 @@ class Recalibration:
 
 @dataclass(frozen=True)
 class RewardNetwork:
-    """The function behind `predict`, of either head.
+    """The function behind `predict`, of any head of ours.
 
     Attributes
     ----------
-    head : {"ridge", "mlp"}
+    head : {"ridge", "mlp", "mixture", "sigmoid"}
+        "sigmoid" is the one sigmoid nearest to a mixture.
     weights : list of ndarray of shape (n_in, n_out)
-        One matrix per layer; a ridge head has one layer, (d, 1).
+        One matrix per layer. Ridge and sigmoid have one layer, (d, 1); a mixture has two, the
+        directions (d, 2) and the slopes of its components (2, m).
     biases : list of ndarray of shape (n_out,)
     negative_slope : float
-        Of the leaky ReLU between layers.
+        Of the leaky ReLU between layers; 1 in a mixture, whose layers are linear.
     link : {"identity", "logistic"}
         From score to prediction.
     binary : bool
@@ -39,6 +51,13 @@ class RewardNetwork:
     threshold : float
         What `decision_function` subtracts from the head's score: a classifier's is zero where
         both classes are equally likely.
+    component_weights : ndarray of shape (m,) or None
+        Of a mixture: the prediction is the weighted mean of the link of the last layer's outputs,
+        and the score its log odds.
+    fold_weights, fold_biases : ndarray of shape (d, n_folds) and (n_folds,), or None
+        Of a ridge head: the models whose predictions have the standard deviation.
+    single_fit : dict or None
+        Of a mixture and its sigmoid: how far the two differ (see :func:`to_onnx`).
     """
 
     head: str
@@ -49,11 +68,20 @@ class RewardNetwork:
     binary: bool
     recalibration: Recalibration | None
     threshold: float
+    component_weights: np.ndarray | None = None
+    fold_weights: np.ndarray | None = None
+    fold_biases: np.ndarray | None = None
+    single_fit: dict[str, float] | None = None
 
     @property
     def n_features(self) -> int:
         """Columns of X."""
         return self.weights[0].shape[0]
+
+    @property
+    def has_std(self) -> bool:
+        """Whether predictions have a standard deviation."""
+        return self.component_weights is not None or self.fold_weights is not None
 
 
 def describe(fitted: Any) -> RewardNetwork:
@@ -68,8 +96,6 @@ def describe(fitted: Any) -> RewardNetwork:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from ..heads import MLPHead, RidgeHead
-
     if not (hasattr(fitted, "decision_function") and hasattr(fitted, "method")):
         raise TypeError(
             f"A {type(fitted).__name__} cannot be exported; pass a fitted CausalRewardRegressor "
@@ -77,36 +103,117 @@ def describe(fitted: Any) -> RewardNetwork:
         )
     check_is_fitted(fitted)
     head = fitted.estimator_
-    if isinstance(head, RidgeHead):
-        weights = [np.asarray(head.coef_, dtype=np.float64).reshape(-1, 1)]
-        biases = [np.array([head.intercept_], dtype=np.float64)]
-        name, link, negative_slope, raw_score = "ridge", "identity", 0.0, head.predict
-    elif isinstance(head, MLPHead):
-        weights, biases = list(head.coefs_), list(head.intercepts_)
-        name, link, negative_slope = "mlp", head.link, float(head.negative_slope)
-        raw_score = head.decision_function
-    else:
-        raise TypeError(
-            f"A {type(head).__name__} head cannot be exported; RidgeHead (estimator=None) and "
-            "MLPHead (estimator='mlp') can."
-        )
+    layers = _layers(head)
     recalibration = fitted.recalibration_
     if recalibration is not None:
         recalibration = Recalibration(
             float(recalibration.intercept), float(recalibration.slope), float(recalibration.center)
         )
-    origin = np.zeros((1, len(weights[0])))
+    raw_score = head.decision_function if hasattr(head, "decision_function") else head.predict
+    origin = np.zeros((1, len(layers["weights"][0])))
     with_names = frame(origin, feature_names(fitted))
     return RewardNetwork(
-        name,
-        weights,
-        biases,
-        negative_slope,
-        link,
-        bool(fitted.binary_),
-        recalibration,
-        float(raw_score(origin)[0] - fitted.decision_function(with_names)[0]),
+        **layers,
+        binary=bool(fitted.binary_),
+        recalibration=recalibration,
+        threshold=float(raw_score(origin)[0] - fitted.decision_function(with_names)[0]),
     )
+
+
+def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
+    """A copy of `fitted` whose head is the one sigmoid nearest to its mixture, and its network.
+
+    Raises
+    ------
+    UnusedParameterError
+        If its head is no mixture.
+    TypeError, sklearn.exceptions.NotFittedError
+        As of :func:`describe`.
+    """
+    mixture = describe(fitted)
+    if mixture.head != "mixture":
+        raise UnusedParameterError(
+            f"single=True is for the joint model's own head, and this model has a "
+            f"{type(fitted.estimator_).__name__}: leave single out."
+        )
+    single = copy.copy(fitted)
+    single.estimator_ = fitted.estimator_.single()
+    slopes = single.estimator_.slopes_.T
+    directions, offsets = mixture.weights[0], mixture.biases[0]
+    network = replace(
+        mixture,
+        head="sigmoid",
+        weights=[directions @ slopes],
+        biases=[offsets @ slopes + single.estimator_.intercepts_],
+        component_weights=None,
+    )
+    return single, network
+
+
+def _layers(head: Any) -> dict[str, Any]:
+    """Everything in a network that comes from its head."""
+    from ..heads import MLPHead, RidgeHead
+    from ..heads.mixture import MixtureHead
+
+    if isinstance(head, RidgeHead):
+        return {
+            "head": "ridge",
+            "weights": [np.asarray(head.coef_, dtype=np.float64).reshape(-1, 1)],
+            "biases": [np.array([head.intercept_], dtype=np.float64)],
+            "negative_slope": 0.0,
+            "link": "identity",
+            "fold_weights": np.asarray(head.fold_coefs_, dtype=np.float64).T,
+            "fold_biases": np.asarray(head.fold_intercepts_, dtype=np.float64),
+        }
+    if isinstance(head, MLPHead):
+        return {
+            "head": "mlp",
+            "weights": list(head.coefs_),
+            "biases": list(head.intercepts_),
+            "negative_slope": float(head.negative_slope),
+            "link": head.link,
+        }
+    if isinstance(head, MixtureHead):
+        used = head.weights_ > 0  # the graph takes their logarithm
+        return {
+            "head": "mixture",
+            "weights": [
+                np.asarray(head.directions_, dtype=np.float64),
+                np.asarray(head.slopes_, dtype=np.float64)[used].T,
+            ],
+            "biases": [
+                np.asarray(head.offsets_, dtype=np.float64),
+                np.asarray(head.intercepts_, dtype=np.float64)[used],
+            ],
+            "negative_slope": 1.0,
+            "link": "logistic",
+            "component_weights": np.asarray(head.weights_, dtype=np.float64)[used],
+            "single_fit": _single_fit(head),
+        }
+    raise TypeError(
+        f"A {type(head).__name__} head cannot be exported; the joint model's own, RidgeHead "
+        "(estimator=None) and MLPHead (estimator='mlp') can."
+    )
+
+
+def _single_fit(head: Any) -> dict[str, float]:
+    """How far a mixture's nearest sigmoid is from it, in probability.
+
+    Over the training rows, and over standard normal indices: they have about the training rows'
+    mean and spread, and a file can be judged by them where no row is at hand.
+    """
+    from scipy.special import expit
+
+    grid = np.linspace(-4, 4, 81)
+    z = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    mixture = expit(z @ head.slopes_.T + head.intercepts_) @ head.weights_
+    difference = np.abs(expit(z @ head.single_slopes_ + head.single_intercept_) - mixture)
+    density = np.exp(-np.square(z).sum(axis=1) / 2)
+    return {
+        "largest_training_difference": float(head.single_difference_),
+        "largest_normal_difference": float(difference.max()),
+        "mean_normal_difference": float(np.average(difference, weights=density)),
+    }
 
 
 def feature_names(fitted: Any) -> list[str] | None:

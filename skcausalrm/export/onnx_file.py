@@ -16,37 +16,45 @@ from .._extras import import_extra
 from .._version import __version__
 from ..exceptions import ExportParityError
 from .files import write_atomically
-from .network import RewardNetwork, describe, feature_names, frame
+from .graph import build_model
+from .network import RewardNetwork, describe, describe_single, feature_names, frame
 from .scorer import FORMAT_VERSION, RewardScorer
 
 __all__ = ["created_with", "onnx_bytes", "to_onnx"]
 
 TOLERANCE = 1e-5
-_DEFAULT_OPSET = 17
-_OLDEST_OPSET = 13
 _INPUT_SCALES = (0.0, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3, 1e6)
 
 
-def to_onnx(fitted: Any, path: str | os.PathLike, *, opset: int | None = None) -> Path:
+def to_onnx(
+    fitted: Any, path: str | os.PathLike, *, opset: int | None = None, single: bool = False
+) -> Path:
     """Write a fitted reward to one ONNX file that :class:`RewardScorer` scores.
 
     The graph takes "X" (N, d) float32 and returns "reward" (N,), what ``predict`` gives
     (``predict_proba(X)[:, 1]`` of a classifier), and "score" (N,), what
-    ``decision_function`` gives. It holds its weights, and as metadata what it is, which
-    method made it, its column names and the versions it was made with.
+    ``decision_function`` gives; of the joint model's own head and of a ridge head also
+    "reward_std" (N,), the standard deviation that ``predict(X, return_std=True)`` gives. It
+    holds its weights, and as metadata what it is, which method made it, its column names and
+    the versions it was made with.
 
     Sums run in float64 inside the graph, so that neither width nor input scale costs
-    precision. Before the file is kept, both outputs are compared with what the fitted model
+    precision. Before the file is kept, all outputs are compared with what the fitted model
     gives in float64, on random rows of scales 1e-3 to 1e6, on zeros and on unit vectors.
 
     Parameters
     ----------
     fitted : CausalRewardRegressor or CausalRewardClassifier
-        Fitted, with the ridge or the MLP head.
+        Fitted, with the joint model's own head, the ridge or the MLP head.
     path : path-like
         The file to write. It appears complete or not at all; an older one is replaced.
     opset : int, default=None
         ONNX operator set, from 13 on. None is 17, which every onnxruntime since 1.12 runs.
+    single : bool, default=False
+        Of the joint model's own head, a mean of sigmoids, write the one sigmoid nearest to it
+        instead (recalibrated as the mixture is): d numbers and an intercept, for systems that
+        take a linear score only. It has no standard deviation. ``RewardScorer.metadata_``
+        says under "single_fit" how far its probabilities are from the mixture's.
 
     Returns
     -------
@@ -61,8 +69,17 @@ def to_onnx(fitted: Any, path: str | os.PathLike, *, opset: int | None = None) -
         If onnx or onnxruntime is not installed.
     TypeError
         If `fitted` or its head is of another kind.
+    UnusedParameterError
+        If `single` is asked of another head.
     ValueError
         If `opset` is not available.
+
+    Notes
+    -----
+    "single_fit" holds differences of probabilities before any recalibration:
+    "largest_training_difference" over the training rows, "largest_normal_difference" and
+    "mean_normal_difference" over indices (see `MixtureHead.indices`) of a standard normal
+    distribution, the largest within 4 standard deviations. Files of the mixture hold it too.
 
     Examples
     --------
@@ -79,14 +96,15 @@ def to_onnx(fitted: Any, path: str | os.PathLike, *, opset: int | None = None) -
     True
     """
     path = Path(path)
-    write_atomically(path, onnx_bytes(fitted, describe(fitted), opset=opset))
+    fitted, network = describe_single(fitted) if single else (fitted, describe(fitted))
+    write_atomically(path, onnx_bytes(fitted, network, opset=opset))
     return path
 
 
 def onnx_bytes(fitted: Any, network: RewardNetwork, *, opset: int | None = None) -> bytes:
     """The checked ONNX model of `fitted`; `network` is ``describe(fitted)``."""
-    content = _build(network, _metadata(fitted, network), opset).SerializeToString()
-    _check_parity(fitted, RewardScorer(content))
+    content = build_model(network, _metadata(fitted, network), opset).SerializeToString()
+    _check_parity(fitted, network, RewardScorer(content))
     return content
 
 
@@ -111,104 +129,21 @@ def _metadata(fitted: Any, network: RewardNetwork) -> dict[str, str]:
         "binary": json.dumps(network.binary),
         "n_features": str(network.n_features),
         "feature_names": json.dumps(feature_names(fitted)),
+        "single_fit": json.dumps(network.single_fit),
         "created_with": json.dumps(created_with()),
     }
 
 
-def _build(network: RewardNetwork, metadata: dict[str, str], opset: int | None):
-    onnx = import_extra("onnx", extra="export", purpose="to_onnx")
-    newest = onnx.defs.onnx_opset_version()
-    opset = _DEFAULT_OPSET if opset is None else opset
-    if not _OLDEST_OPSET <= opset <= newest:
-        raise ValueError(
-            f"opset is {opset}; onnx {onnx.__version__} and this graph allow {_OLDEST_OPSET} to "
-            f"{newest}."
-        )
-    graph = _Graph(onnx)
-    score = graph.score(network)
-    reward = graph.reward(network, score)
-    float32 = onnx.TensorProto.FLOAT
-    graph.node("Cast", reward, to=float32, output="reward")
-    score = graph.node("Sub", score, graph.constant(network.threshold))
-    graph.node("Cast", score, to=float32, output="score")
-    info = onnx.helper.make_tensor_value_info
-    opsets = [onnx.helper.make_opsetid("", opset)]
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            graph.nodes,
-            "skcausalrm_reward",
-            [info("X", float32, ["N", network.n_features])],
-            [info("reward", float32, ["N"]), info("score", float32, ["N"])],
-            graph.constants,
-        ),
-        opset_imports=opsets,
-        # the newest IR version, make_model's default, is refused by older runtimes
-        ir_version=onnx.helper.find_min_ir_version_for(opsets),
-        producer_name="skcausalrm",
-        producer_version=__version__,
-    )
-    onnx.helper.set_model_props(model, metadata)
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
-class _Graph:
-    """Nodes and constants of one graph; every value in between is float64."""
-
-    def __init__(self, onnx):
-        self.onnx = onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def node(self, operator: str, *inputs: str, output: str = "", **attributes) -> str:
-        output = output or f"v{len(self.nodes)}"
-        self.nodes.append(
-            self.onnx.helper.make_node(operator, list(inputs), [output], **attributes)
-        )
-        return output
-
-    def constant(self, value: np.ndarray | float) -> str:
-        name = f"c{len(self.constants)}"
-        value = np.ascontiguousarray(value) if np.ndim(value) else np.array(value, np.float64)
-        self.constants.append(self.onnx.numpy_helper.from_array(value, name))
-        return name if value.dtype == np.float64 else self.double(name)
-
-    def double(self, value: str) -> str:
-        return self.node("Cast", value, to=self.onnx.TensorProto.DOUBLE)
-
-    def score(self, network: RewardNetwork) -> str:
-        hidden = self.double("X")
-        for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
-            hidden = self.node("MatMul", hidden, self.constant(weight))
-            hidden = self.node("Add", hidden, self.constant(bias))
-            # onnxruntime has no float64 LeakyRelu on the CPU
-            leak = self.node("Mul", hidden, self.constant(network.negative_slope))
-            hidden = self.node("Max", hidden, leak)
-        score = self.node("MatMul", hidden, self.constant(network.weights[-1][:, 0]))
-        return self.node("Add", score, self.constant(float(network.biases[-1][0])))
-
-    def reward(self, network: RewardNetwork, score: str) -> str:
-        value = self.node("Sigmoid", score) if network.link == "logistic" else score
-        if network.binary:
-            value = self.node("Clip", value, self.constant(0.0), self.constant(1.0))
-        if (recalibration := network.recalibration) is None:
-            return value
-        value = self.node("Clip", value, self.constant(0.01), self.constant(0.99))
-        odds = self.node("Div", value, self.node("Sub", self.constant(1.0), value))
-        logit = self.node("Log", odds)
-        # l + a + b (l - c) = (1 + b) l + (a - b c)
-        slope = self.constant(1.0 + recalibration.slope)
-        shift = self.constant(recalibration.intercept - recalibration.slope * recalibration.center)
-        return self.node("Sigmoid", self.node("Add", self.node("Mul", logit, slope), shift))
-
-
-def _check_parity(fitted: Any, scorer: RewardScorer) -> None:
+def _check_parity(fitted: Any, network: RewardNetwork, scorer: RewardScorer) -> None:
     names = feature_names(fitted)
     for scale, X in _probes(scorer.n_features_in_):
         # float64, since heads round float32 rows in their own way
         framed = frame(X.astype(np.float64), names)
         expected = {"reward": _predict(fitted, framed), "score": fitted.decision_function(framed)}
         found = {"reward": scorer.predict(X), "score": scorer.decision_function(X)}
+        if network.has_std:
+            expected["reward_std"] = _predict_std(fitted, network, X.astype(np.float64))
+            found["reward_std"] = scorer.predict(X, return_std=True)[1]
         for name, values in expected.items():
             unit = max(1.0, float(np.abs(values).max()))
             difference = float(np.abs(found[name] - values).max())
@@ -235,3 +170,15 @@ def _predict(fitted: Any, X) -> np.ndarray:
     if hasattr(fitted, "predict_proba"):
         return fitted.predict_proba(X)[:, 1]
     return fitted.predict(X)
+
+
+def _predict_std(fitted: Any, network: RewardNetwork, X: np.ndarray) -> np.ndarray:
+    """What ``predict(X, return_std=True)`` adds, for classifiers too."""
+    head = fitted.estimator_
+    if network.component_weights is not None:
+        prediction, std = head.predict(X, return_std=True)
+    else:
+        prediction, std = head.predict(X), head.predict_std(X, binary=network.binary)
+    if fitted.recalibration_ is None:
+        return std
+    return std * fitted.recalibration_.derivative(prediction)

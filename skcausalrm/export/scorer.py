@@ -6,18 +6,19 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from .._extras import import_extra
 from .._warn import warn
-from ..exceptions import ModelDirectoryError, ProviderFallbackWarning
+from ..exceptions import ModelDirectoryError, ProviderFallbackWarning, UnusedParameterError
 
 __all__ = ["RewardScorer"]
 
 FORMAT_VERSION = 1
 _BATCH_BYTES = 16 * 2**20
+_BATCH_ROWS = 2**15  # a mixture has some 80 values per row, however narrow X is
 _PROVIDERS: dict[str, list] = {
     "cpu": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
@@ -47,7 +48,9 @@ class RewardScorer:
         The onnxruntime provider that the session really got.
     metadata_ : dict
         What the file says of itself: format_version, skcausalrm_version, head, method,
-        binary, n_features, feature_names, created_with.
+        binary, n_features, feature_names, outputs (which there are), single_fit (how far one
+        sigmoid is from the joint model's mixture of them, see :func:`to_onnx`; None for other
+        heads) and created_with.
 
     Raises
     ------
@@ -106,25 +109,48 @@ class RewardScorer:
         """
         return cls(Path(path).read_bytes(), device=device, providers=providers)
 
-    def predict(self, X) -> np.ndarray:
+    @overload
+    def predict(self, X, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict(self, X, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(self, X, return_std: bool = False):
         """Rewards, as the fitted model's ``predict`` gives them.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features_in_)
             Embeddings; scored as float32, in batches of bounded size.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
 
         Returns
         -------
         reward : ndarray of shape (n,)
             In [0, 1] for binary feedback.
+        std : ndarray of shape (n,)
+            If `return_std`: of the reward, over the joint model's mixture or a ridge head's
+            folds.
 
         Raises
         ------
         ValueError
             If X has another width or other column names, or holds NaN or inf.
+        UnusedParameterError
+            If `return_std` is asked of a file without standard deviations.
         """
-        return self._run("reward", X)
+        if not return_std:
+            return self._run(["reward"], X)[0]
+        if "reward_std" not in self.metadata_["outputs"]:
+            raise UnusedParameterError(
+                f"return_std=True needs a file with standard deviations, and this one (a "
+                f"{self.metadata_['head']} head, skcausalrm {self.metadata_['skcausalrm_version']})"
+                f" has none: export the joint model's own head (without single=True) or a ridge "
+                f"head."
+            )
+        reward, std = self._run(["reward", "reward_std"], X)
+        return reward, std
 
     def decision_function(self, X) -> np.ndarray:
         """Unbounded scores, as the fitted model's ``decision_function`` gives them.
@@ -138,7 +164,7 @@ class RewardScorer:
         -------
         score : ndarray of shape (n,)
         """
-        return self._run("score", X)
+        return self._run(["score"], X)[0]
 
     def __repr__(self) -> str:
         return (
@@ -167,8 +193,11 @@ class RewardScorer:
                 f"{onnxruntime.__version__}; export it again."
             ) from error
         self._session = session
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.only_execute_path_to_fetches = True
         self.provider_: str = session.get_providers()[0]
         self.metadata_ = _read_metadata(session.get_modelmeta().custom_metadata_map)
+        self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
         self.n_features_in_: int = self.metadata_["n_features"]
         if self.provider_ != (wanted := _name(self._wanted[0])):
             warn(
@@ -177,13 +206,14 @@ class RewardScorer:
                 ProviderFallbackWarning,
             )
 
-    def _run(self, output: str, X) -> np.ndarray:
+    def _run(self, outputs: list[str], X) -> np.ndarray:
+        """Return the values of `outputs`, shape (len(outputs), n)."""
         X = self._check(X)
-        result = np.empty(len(X))
-        size = max(1, _BATCH_BYTES // (4 * self.n_features_in_))
+        result = np.empty((len(outputs), len(X)))
+        size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
         for start in range(0, len(X), size):
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
-            value, score = self._session.run([output, "score"], {"X": batch})
+            *values, score = self._session.run([*outputs, "score"], {"X": batch}, self._run_options)
             # every NaN or inf of a row reaches its score, so that X needs no pass of its own
             if not np.isfinite(score).all():
                 row = start + int(np.flatnonzero(~np.isfinite(score))[0])
@@ -191,7 +221,7 @@ class RewardScorer:
                     f"Row {row} of X has no finite score; it must not hold NaN, inf or values "
                     "beyond float32."
                 )
-            result[start : start + size] = value
+            result[:, start : start + size] = values
         return result
 
     def _check(self, X) -> np.ndarray:
@@ -239,6 +269,7 @@ def _read_metadata(raw: dict[str, str]) -> dict[str, Any]:
             "binary": json.loads(raw["binary"]),
             "n_features": int(raw["n_features"]),
             "feature_names": json.loads(raw["feature_names"]),
+            "single_fit": json.loads(raw.get("single_fit", "null")),
             "created_with": json.loads(raw["created_with"]),
         }
     except (KeyError, ValueError) as error:

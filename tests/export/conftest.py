@@ -8,6 +8,7 @@ import pytest
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import MLPHead, RidgeHead
+from skcausalrm.heads.mixture import MixtureHead
 from skcausalrm.recalibration import Recalibration
 
 pytest.importorskip("onnx")
@@ -27,13 +28,37 @@ def with_head(head, n_features, *, binary=True, recalibration=None, cls=CausalRe
 
 @pytest.fixture
 def make_ridge():
-    def make(coef, intercept=0.0, recalibration=None, **settings):
+    def make(coef, intercept=0.0, recalibration=None, *, fold_spread=0.0, **settings):
         head = RidgeHead()
         head.coef_, head.intercept_ = np.asarray(coef, dtype=np.float64), float(intercept)
+        rng = np.random.default_rng(0)
+        head.fold_coefs_ = head.coef_ + fold_spread * rng.normal(size=(5, len(head.coef_)))
+        head.fold_intercepts_ = head.intercept_ + fold_spread * rng.normal(size=5)
         head.n_features_in_ = len(head.coef_)
         if recalibration is not None:
             recalibration = Recalibration(*recalibration)
         return with_head(head, len(head.coef_), recalibration=recalibration, **settings)
+
+    return make
+
+
+@pytest.fixture
+def make_mixture():
+    def make(n_features, n_components, seed=0, scale=1.0, recalibration=None, **settings):
+        rng = np.random.default_rng(seed)
+        head = MixtureHead()
+        head.directions_ = scale * rng.normal(size=(n_features, 2)) / n_features**0.5
+        head.offsets_ = rng.normal(size=2)
+        head.weights_ = rng.dirichlet(np.ones(n_components))
+        head.intercepts_ = 2 * rng.normal(size=n_components)
+        head.slopes_ = np.array([1.0, 0.3]) + rng.normal(size=(n_components, 2))
+        head.single_intercept_ = float(head.weights_ @ head.intercepts_)
+        head.single_slopes_ = head.weights_ @ head.slopes_
+        head.single_difference_ = 0.125
+        head.n_features_in_ = n_features
+        if recalibration is not None:
+            recalibration = Recalibration(*recalibration)
+        return with_head(head, n_features, recalibration=recalibration, **settings)
 
     return make
 

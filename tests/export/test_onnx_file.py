@@ -7,17 +7,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
-from skcausalrm.exceptions import ExportParityError
+from skcausalrm.exceptions import ExportParityError, UnusedParameterError
 from skcausalrm.export import RewardScorer, to_onnx
 from skcausalrm.export.network import describe
 from skcausalrm.export.onnx_file import onnx_bytes
 from skcausalrm.heads import MLPHead
+from skcausalrm.heads.mixture import MixtureHead
 
 quick = settings(
     max_examples=40,
@@ -106,6 +108,221 @@ def test_any_network_is_reproduced(make_mlp, sizes, seed, scale, link, recalibra
     assert_same(exported(model), model, X)
 
 
+def std_of(model, X):
+    """Spread of the members of `model`, carried through the slope of its recalibration."""
+    X, head = np.asarray(X, dtype=np.float64), model.estimator_
+    if isinstance(head, MixtureHead):
+        members = expit((X @ head.directions_ + head.offsets_) @ head.slopes_.T + head.intercepts_)
+        prediction, weights = members @ head.weights_, head.weights_
+    else:
+        members, weights = X @ head.fold_coefs_.T + head.fold_intercepts_, np.full(5, 0.2)
+        prediction = head.predict(X)
+        if model.binary_:
+            members = np.clip(members, 0, 1)
+    std = np.sqrt((members - (members @ weights)[:, None]) ** 2 @ weights)
+    if model.recalibration_ is None:
+        return std
+    # a central difference in place of the derivative
+    h = 1e-6
+    slope = (model.recalibration_(prediction + h) - model.recalibration_(prediction - h)) / (2 * h)
+    return std * slope
+
+
+@quick
+@given(
+    n_features=st.integers(1, 12),
+    n_components=st.integers(1, 80),
+    seed=st.integers(0, 2**31),
+    scale=st.sampled_from([0.1, 1.0, 30.0]),
+    recalibration=recalibrations,
+    cls=st.sampled_from([CausalRewardRegressor, CausalRewardClassifier]),
+)
+def test_any_mixture_is_reproduced(
+    make_mixture, n_features, n_components, seed, scale, recalibration, cls
+):
+    model = make_mixture(n_features, n_components, seed, scale, recalibration, cls=cls)
+    scorer = exported(model)
+    X = np.random.default_rng(seed).normal(size=(20, n_features)).astype(np.float32)
+    assert_same(scorer, model, X)
+    assert_same(scorer, model, X[:1])
+    reward, std = scorer.predict(X, return_std=True)
+    np.testing.assert_array_equal(reward, scorer.predict(X))
+    away = np.abs(np.abs(reward_without_recalibration(model, X) - 0.5) - 0.49) > 1e-5
+    np.testing.assert_allclose(std[away], std_of(model, X)[away], atol=1e-5)
+    empty = scorer.predict(X[:0], return_std=True)
+    assert [values.shape for values in empty] == [(0,), (0,)]
+
+
+def reward_without_recalibration(model, X):
+    return model.estimator_.predict(np.asarray(X, dtype=np.float64))
+
+
+@quick
+@given(
+    coef=arrays(np.float64, st.integers(1, 6), elements=st.floats(-3, 3)),
+    spread=st.floats(0, 1),
+    binary=st.booleans(),
+    recalibration=recalibrations,
+)
+def test_a_linear_head_has_the_spread_of_its_folds(make_ridge, coef, spread, binary, recalibration):
+    recalibration = recalibration if binary else None
+    model = make_ridge(coef, 0.5, recalibration, fold_spread=spread, binary=binary)
+    X = np.random.default_rng(0).normal(size=(50, len(coef))).astype(np.float32)
+    std = exported(model).predict(X, return_std=True)[1]
+    away = np.abs(np.abs(reward_without_recalibration(model, X) - 0.5) - 0.49) > 1e-5
+    np.testing.assert_allclose(std[away], std_of(model, X)[away], rtol=1e-5, atol=1e-5)
+
+
+def test_a_fitted_ridge_keeps_its_spread(fit, logs):
+    model = fit(CausalRewardRegressor(random_state=0), verified=logs.verified)
+    std = exported(model).predict(logs.X, return_std=True)[1]
+    np.testing.assert_allclose(std, std_of(model, logs.X), atol=1e-5)
+    assert std.mean() > 1e-3
+
+
+def make_rising(head):
+    """Let all components rise along one direction."""
+    head.slopes_ = np.abs(head.slopes_)
+    head.directions_[:, 1] = head.directions_[:, 0]
+
+
+def test_a_spread_under_the_recalibrations_clip_is_zero(make_mixture):
+    model = make_mixture(3, 9, recalibration=(0.5, 0.2, 0.1), scale=10.0)
+    make_rising(model.estimator_)
+    X = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    std = exported(model).predict(X, return_std=True)[1]
+    prediction = reward_without_recalibration(model, X)
+    clipped = (prediction < 0.01) | (prediction > 0.99)
+    assert 0.05 < clipped.mean() < 0.95
+    np.testing.assert_array_equal(std == 0, clipped)
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18, None])
+def test_scores_of_a_mixture_stay_finite_and_in_order(make_mixture, tmp_path, opset):
+    model = make_mixture(4, 30)
+    head = model.estimator_
+    make_rising(head)
+    scorer = RewardScorer.load(to_onnx(model, tmp_path / "m.onnx", opset=opset))
+    along = np.union1d(np.linspace(-1e6, 1e6, 301), np.linspace(-2, 2, 101))
+    X = (along[:, None] * head.directions_[:, 0]).astype(np.float32)
+    score = scorer.decision_function(X)
+    assert np.isfinite(score).all()
+    assert (np.diff(score) > 0).all()
+    assert score.min() < -1e5
+    assert score.max() > 1e5
+    reward, std = scorer.predict(X, return_std=True)
+    np.testing.assert_allclose([reward[0], reward[-1], std[0], std[-1]], [0, 1, 0, 0], atol=1e-12)
+
+
+def test_components_of_no_weight_say_nothing(make_mixture):
+    model = make_mixture(3, 6)
+    weights = model.estimator_.weights_
+    weights[[1, 2, 4]] = 0.0, 1e-320, 0.0
+    weights /= weights.sum()
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    assert_same(exported(model), model, 1e3 * X)
+    fewer = make_mixture(3, 6)
+    used = weights > 0
+    for name in ("weights_", "intercepts_", "slopes_"):
+        setattr(fewer.estimator_, name, getattr(model.estimator_, name)[used])
+    np.testing.assert_array_equal(
+        exported(model).decision_function(X), exported(fewer).decision_function(X)
+    )
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", range(3))
+def test_a_mixture_refuses_rows_without_a_finite_value(make_mixture, bad, place):
+    scorer = exported(make_mixture(3, 30))
+    X = np.zeros((5, 3))
+    X[3, place] = bad
+    for call in (scorer.predict, scorer.decision_function, lambda X: scorer.predict(X, True)):
+        with pytest.raises(ValueError, match="Row 3 of X has no finite score"):
+            call(X)
+
+
+@quick
+@given(
+    n_features=st.integers(1, 8),
+    seed=st.integers(0, 999),
+    recalibration=recalibrations,
+    cls=st.sampled_from([CausalRewardRegressor, CausalRewardClassifier]),
+)
+def test_a_single_sigmoid_is_linear(make_mixture, tmp_path, n_features, seed, recalibration, cls):
+    model = make_mixture(n_features, 20, seed, recalibration=recalibration, cls=cls)
+    head = model.estimator_
+    scorer = RewardScorer.load(to_onnx(model, tmp_path / "m.onnx", single=True))
+    X = np.random.default_rng(seed).normal(size=(30, n_features)).astype(np.float32)
+    z = X.astype(np.float64) @ head.directions_ + head.offsets_
+    u = z @ head.single_slopes_ + head.single_intercept_
+    reward = expit(u) if recalibration is None else model.recalibration_(expit(u))
+    np.testing.assert_allclose(scorer.predict(X), reward, atol=1e-5)
+    score = scorer.decision_function(X)
+    np.testing.assert_allclose(score - score[0], u - u[0], rtol=1e-5, atol=1e-5)
+    if cls is CausalRewardClassifier:
+        sure = np.abs(reward - 0.5) > 1e-5
+        np.testing.assert_array_equal((score > 0)[sure], (reward > 0.5)[sure])
+    assert model.estimator_ is head
+    assert scorer.metadata_["head"] == "sigmoid"
+    assert scorer.metadata_["outputs"] == ["reward", "score"]
+    with pytest.raises(UnusedParameterError, match=r"a sigmoid head, .* \(without single=True"):
+        scorer.predict(X, return_std=True)
+    file = onnx.load(tmp_path / "m.onnx")
+    sizes = [np.prod(c.dims, dtype=int) for c in file.graph.initializer]
+    assert sorted(sizes)[-2:] == [1, n_features]
+
+
+def test_a_single_sigmoid_says_how_well_it_fits(make_mixture, tmp_path):
+    model = make_mixture(5, 1)
+    alone = {}
+    for name, single in (("one", True), ("mixture", False)):
+        path = to_onnx(model, tmp_path / name, single=single)
+        alone[name] = RewardScorer.load(path).metadata_["single_fit"]
+    assert alone["one"] == alone["mixture"]
+    assert alone["one"]["largest_training_difference"] == 0.125  # as the head says
+    assert alone["one"]["largest_normal_difference"] < 1e-12
+    # one sigmoid in truth, and one that is off by its intercept
+    model.estimator_.single_intercept_ += 0.5
+    fit = describe(model).single_fit
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(100_000, 2))
+    u = z @ model.estimator_.slopes_[0] + model.estimator_.intercepts_[0]
+    difference = np.abs(expit(u + 0.5) - expit(u))
+    assert fit["mean_normal_difference"] == pytest.approx(difference.mean(), rel=0.01)
+    assert fit["largest_normal_difference"] == pytest.approx(difference.max(), rel=0.01)
+
+
+def test_single_is_for_mixtures_only(make_ridge, make_mlp, tmp_path):
+    path = tmp_path / "m.onnx"
+    for model, head in ((make_ridge([1.0]), "RidgeHead"), (make_mlp([3, 2]), "MLPHead")):
+        with pytest.raises(UnusedParameterError, match=f"single=True .* has a {head}"):
+            to_onnx(model, path, single=True)
+    with pytest.raises(TypeError, match="Ridge cannot be exported"):
+        to_onnx(Ridge(), path, single=True)
+    assert not path.exists()
+
+
+def test_a_network_has_no_standard_deviation(make_mlp):
+    scorer = exported(make_mlp([3, 2]))
+    assert scorer.metadata_["outputs"] == ["reward", "score"]
+    with pytest.raises(UnusedParameterError, match="needs a file with standard deviations"):
+        scorer.predict(np.zeros((1, 3)), return_std=True)
+
+
+def test_a_wrong_spread_is_noticed(make_mixture, monkeypatch, tmp_path):
+    model = make_mixture(3, 5)
+    predict = MixtureHead.predict
+
+    def off(self, X, return_std=False):
+        found = predict(self, X, return_std)
+        return (found[0], found[1] + 3e-5) if return_std else found
+
+    monkeypatch.setattr(MixtureHead, "predict", off)
+    with pytest.raises(ExportParityError, match="The exported reward_std differs"):
+        to_onnx(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_cancelling_weights_on_wide_rows_keep_five_decimals(make_ridge):
     # float32 sums would be off by about 1e-2 here
     rng = np.random.default_rng(0)
@@ -135,7 +352,9 @@ def test_the_file_says_what_it_is(fit, logs, tmp_path):
     file = onnx.load(path)
     onnx.checker.check_model(file, full_check=True)
     assert [i.name for i in file.graph.input] == ["X"]
-    assert [o.name for o in file.graph.output] == ["reward", "score"]
+    assert [o.name for o in file.graph.output] == ["reward", "score", "reward_std"]
+    assert metadata["outputs"] == ["reward", "score", "reward_std"]
+    assert metadata["single_fit"] is None
     assert file.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -195,7 +414,7 @@ def test_a_failed_write_leaves_nothing(make_ridge, tmp_path, monkeypatch):
 
 def test_other_objects_and_heads_are_refused_by_name(fit, fitted, tmp_path):
     path = tmp_path / "m.onnx"
-    with pytest.raises(TypeError, match=r"Ridge head cannot be exported; RidgeHead .* MLPHead"):
+    with pytest.raises(TypeError, match=r"Ridge head cannot be exported; the joint .* MLPHead"):
         to_onnx(fit(CausalRewardRegressor("dr", Ridge(), random_state=0)), path)
     with pytest.raises(TypeError, match="Pipeline cannot be exported"):
         to_onnx(make_pipeline(StandardScaler(), fitted), path)
