@@ -127,8 +127,7 @@ def load_feedback(
     ``verified`` the last by each person, and then the majority. A tie leaves the answer
     unverified: have one more person judge it, since without the disputed answers the verified
     ones are no longer a random sample. Scores by a model are never feedback and never verified.
-    An asked answer without feedback keeps ``asked`` True and ``feedback`` NaN.
-    docs/feedback_formats.md has a row per format.
+    An asked answer without feedback keeps ``asked`` True. docs/feedback_formats.md has more.
 
     Examples
     --------
@@ -144,14 +143,24 @@ def load_feedback(
     1          5       0.0      0
     2          6       NaN      1
 
-    Traces and scores of a tracing tool, here Langfuse:
+    Traces and scores of a tracing tool, here Langfuse. Users were asked about the tagged traces,
+    whether they answered or not, and a colleague judged one of them:
 
-    >>> logs = load_feedback(
-    ...     [{"id": "a", "input": "2+2?", "output": "4"}, {"id": "b", "input": "?", "output": "5"}],
-    ...     scores=[{"traceId": "b", "name": "thumbs", "value": 0, "source": "API"}],
-    ... )
-    >>> logs["feedback"].tolist()
-    [nan, 0.0]
+    >>> traces = [
+    ...     {"id": "a", "input": "2+2?", "output": "4", "tags": ["survey"]},
+    ...     {"id": "b", "input": "2+3?", "output": "5", "tags": ["survey"]},
+    ...     {"id": "c", "input": "3+3?", "output": "7", "tags": []},
+    ... ]
+    >>> scores = [
+    ...     {"traceId": "b", "name": "thumbs", "value": 0, "source": "API"},
+    ...     {"traceId": "b", "name": "correct", "value": 1, "source": "ANNOTATION"},
+    ... ]
+    >>> logs = load_feedback(traces, scores=scores, verified_name="correct", asked_name="survey")
+    >>> logs[["completion", "feedback", "verified", "asked"]]
+      completion  feedback  verified  asked
+    0          4       NaN       NaN   True
+    1          5       0.0       1.0   True
+    2          7       NaN       NaN  False
     """
     records = read_records(source)
     chosen = _detect(records) if format == "auto" else format
