@@ -246,9 +246,13 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
     {'b': 0.0}
     """
     path = Path(path)
+    if not (missing_ok or path.exists()):
+        raise FileNotFoundError(
+            f"There is no label file {path}: make one by `skcausalrm label LOGS --out {path}`."
+        )
     found: dict[str, dict[str, Any]] = {}
     torn = []
-    content = b"" if missing_ok and not path.exists() else path.read_bytes()
+    content = path.read_bytes() if path.exists() else b""
     # By newlines alone: texts may hold other separators of lines.
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():

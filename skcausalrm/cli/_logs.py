@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._warn import warn
-from ..exceptions import ConversationError, FeedbackImportWarning
+from ..exceptions import ConversationError, FeedbackImportWarning, FeedbackValueError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["FeedbackLog", "check_suffix", "read_log", "read_rows", "save_rows", "write_rows"]
+__all__ = [
+    "FeedbackLog",
+    "check_suffix",
+    "read_frame",
+    "read_log",
+    "read_rows",
+    "save_rows",
+    "write_rows",
+]
 
 _SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 
@@ -64,17 +73,53 @@ class FeedbackLog:
         return result
 
 
+def read_frame(source: Path, *, verified: Sequence[str] = (), **options: Any) -> pd.DataFrame:
+    """Read a log by `load_feedback`, with its options, and put judgements into it.
+
+    Parameters
+    ----------
+    source : path
+    verified : sequence of str
+        Label files (.jsonl), and at most one name of a column or score.
+
+    Raises
+    ------
+    FeedbackValueError
+        If a label file has no judgement of an answer in the log, or sources disagree.
+    """
+    from ..datasets import load_feedback
+    from ..labels import answer_keys, match_labels, read_labels
+
+    files = [Path(name) for name in verified if name.endswith(".jsonl")]
+    names = [name for name in verified if not name.endswith(".jsonl")]
+    if len(names) > 1:
+        raise ValueError(
+            f"--verified names the columns or scores {', '.join(names)}, and can name one besides "
+            "label files (.jsonl): keep one."
+        )
+    labels = {path: read_labels(path) for path in files}
+    frame = load_feedback(source, verified_name=names[0] if names else None, **options)
+    keys = answer_keys(frame) if labels else None
+    for path, table in labels.items():
+        values, n_unmatched = match_labels(frame, table, keys=keys)
+        if n_unmatched == (n_judged := int(table["verified"].count())):
+            raise FeedbackValueError(
+                f"None of the {n_judged} answers judged in {path} is in {source}: judge some by "
+                "`skcausalrm label`, or pass the log that was judged."
+            )
+        frame = frame.assign(verified=values)
+    return frame
+
+
 def read_log(source: Path, **options: Any) -> FeedbackLog:
-    """Read a log by `load_feedback`, with its options.
+    """Read a log by `read_frame`, with its options.
 
     Warns
     -----
     FeedbackImportWarning
         If rows lack an imputation, so that the column is left out.
     """
-    from ..datasets import load_feedback
-
-    frame = load_feedback(source, **options)
+    frame = read_frame(source, **options)
     columns = {}
     for name in ("asked", "verified", "imputation"):
         # An all-empty column, as many exports have, says nothing.

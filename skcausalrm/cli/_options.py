@@ -25,13 +25,29 @@ Format = Annotated[
     str, typer.Option(help="Format of LOGS, such as plain, trl, chat, langfuse; auto tells.")
 ]
 FeedbackName = Annotated[
-    str | None, typer.Option(help="Name of the score that is the user's feedback.")
+    str | None, typer.Option(help="Column or score that is the user's feedback.")
 ]
-VerifiedName = Annotated[
-    str | None, typer.Option(help="Name of the score by which a careful person judged answers.")
+Verified = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE_OR_NAME",
+        help="Where careful people judged answers: label files (.jsonl), and a column or score. "
+        "[default: the column verified]",
+        show_default=False,
+    ),
+]
+AskedName = Annotated[
+    str | None,
+    typer.Option(
+        "--asked",
+        metavar="NAME",
+        help="Column, tag or metadata that marks answers whose users were asked at random. "
+        "[default: the column asked]",
+        show_default=False,
+    ),
 ]
 ImputationName = Annotated[
-    str | None, typer.Option(help="Name of the score that a model (a judge) gave.")
+    str | None, typer.Option(help="Column or score that a model (a judge) gave.")
 ]
 FalsePositiveRate = Annotated[
     float | None, typer.Option(help="Known P(thumbs up | bad answer); default: estimated.")

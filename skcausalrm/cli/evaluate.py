@@ -38,7 +38,8 @@ def evaluate(
     scores: options.Scores = None,
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
-    verified_name: options.VerifiedName = None,
+    verified: options.Verified = None,
+    asked: options.AskedName = None,
     imputation_name: options.ImputationName = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
@@ -68,7 +69,8 @@ def evaluate(
         scores=scores,
         format=format,
         feedback_name=feedback_name,
-        verified_name=verified_name,
+        verified=verified or (),
+        asked_name=asked,
         imputation_name=imputation_name,
     )
     _refuse_unusable(log, logs)

@@ -48,7 +48,8 @@ def fit(
     scores: options.Scores = None,
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
-    verified_name: options.VerifiedName = None,
+    verified: options.Verified = None,
+    asked: options.AskedName = None,
     imputation_name: options.ImputationName = None,
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
@@ -85,7 +86,8 @@ def fit(
         scores=scores,
         format=format,
         feedback_name=feedback_name,
-        verified_name=verified_name,
+        verified=verified or (),
+        asked_name=asked,
         imputation_name=imputation_name,
     )
     if method != Method.dr and "imputation" in log.columns:

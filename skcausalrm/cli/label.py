@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from . import _options as options
 from ._console import print_json, progress
+from ._logs import read_frame
 from ._screen import Screen
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def label(
     scores: options.Scores = None,
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
-    verified_name: options.VerifiedName = None,
+    verified: options.Verified = None,
     imputation_name: options.ImputationName = None,
     random_state: Annotated[int, typer.Option(help="Another number draws other answers.")] = 0,
     as_json: options.AsJson = False,
@@ -41,7 +43,7 @@ def label(
     """Judge answers of a feedback log, drawn at random, for `fit --verified FILE`.
 
     Rated and unrated answers alike, without the user's own feedback.
-    It would sway the judge. Answers that LOGS calls verified are left out.
+    It would sway the judge. Answers that are verified already are left out.
     A prompt's second answer comes when every prompt has had one.
 
     Keys: g good, b bad, s skip (another is drawn instead), u undo,
@@ -54,24 +56,24 @@ def label(
         raise ValueError(f"--out {out} must end in .jsonl, as it will hold JSON lines: rename it.")
     options.check_parent(out)
 
-    from ..datasets import load_feedback
     from ..labels import read_labels
 
     labels = read_labels(out, missing_ok=True)
+    progress(f"reading {logs}")
     loading: dict[str, Any] = {
         "scores": scores,
         "format": format,
         "feedback_name": feedback_name,
-        "verified_name": verified_name,
         "imputation_name": imputation_name,
     }
-    progress(f"reading {logs}")
-    frame = load_feedback(logs, **loading)
+    frame = read_frame(logs, verified=verified or (), **loading)
     session = Session.start(frame, labels, out, n, random_state)
     if (missing := n - session.n_judged - session.left) > 0:
         progress(f"{logs} has {session.left} more answers to judge, {missing} too few for --n {n}")
     if session.left:
-        run(session, Screen())
+        screen = Screen()
+        with suppress(KeyboardInterrupt):  # between keys
+            run(session, screen)
     result = session.counts()
     if as_json:
         print_json({"labels": str(out), **result, "warnings": ctx.obj})
@@ -80,7 +82,10 @@ def label(
     if result["left"]:
         line += " (the same command goes on)"
     if result["good"] + result["bad"]:
-        arguments = [logs, "--verified", out, "--out", "MODEL_DIR"]
+        arguments = [logs]
+        for source in (out, *(verified or ())):
+            arguments += ["--verified", source]
+        arguments += ["--out", "MODEL_DIR"]
         for name, value in loading.items():
             if value not in (None, "auto"):
                 arguments += ["--" + name.replace("_", "-"), value]
