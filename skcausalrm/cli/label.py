@@ -82,7 +82,7 @@ def label(
     if result["left"]:
         line += " (the same command goes on)"
     if result["good"] + result["bad"]:
-        arguments = [logs]
+        arguments: list[Any] = [logs]
         for source in (out, *(verified or ())):
             arguments += ["--verified", source]
         arguments += ["--out", "MODEL_DIR"]
