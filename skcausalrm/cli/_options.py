@@ -31,8 +31,8 @@ Verified = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE_OR_NAME",
-        help="Where careful people judged answers: label files (.jsonl), and a column or score. "
-        "[default: the column verified]",
+        help="Where careful people judged answers: label files (.jsonl), and a column or score; "
+        "default: the column verified.",
         show_default=False,
     ),
 ]
@@ -41,8 +41,8 @@ AskedName = Annotated[
     typer.Option(
         "--asked",
         metavar="NAME",
-        help="Column, tag or metadata that marks answers whose users were asked at random. "
-        "[default: the column asked]",
+        help="Column, tag or metadata that marks answers whose users were asked at random; "
+        "default: the column asked.",
         show_default=False,
     ),
 ]
@@ -50,10 +50,20 @@ ImputationName = Annotated[
     str | None, typer.Option(help="Column or score that a model (a judge) gave.")
 ]
 FalsePositiveRate = Annotated[
-    float | None, typer.Option(help="Known P(thumbs up | bad answer); default: estimated.")
+    float | None,
+    typer.Option(min=0, max=1, help="Known P(thumbs up | bad answer); default: estimated."),
 ]
 FalseNegativeRate = Annotated[
-    float | None, typer.Option(help="Known P(thumbs down | good answer); default: estimated.")
+    float | None,
+    typer.Option(min=0, max=1, help="Known P(thumbs down | good answer); default: estimated."),
+]
+BaseRate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="P or P:SD",
+        help="Known share of good answers; SD says how well, on the log odds; default: estimated.",
+        show_default=False,
+    ),
 ]
 CacheDirectory = Annotated[
     Path | None, typer.Option("--cache-dir", help="Folder of the embedding cache.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen", "fold", "harmless"]
 
 _WIDEST = 100  # columns; longer lines are hard to read
-_CHROME = 9  # lines of a screen that hold neither prompt nor answer
+_CHROME = 8  # lines of a screen that hold neither prompt nor answer
 _FEWEST_LINES = 4
 
 # Control characters, and those that reverse the reading direction of what follows.
@@ -101,7 +101,7 @@ class Screen:
         for title, text, rows in zip(("Prompt", "Answer"), (prompt, answer), limits, strict=True):
             console.print(Rule(title, align="left", style="cyan"), width=width + 2)
             self._print_body(text, width, rows)
-        console.print(Rule(style="cyan"), width=width + 2)
+        console.print()
 
     def _share(self, prompt: str, answer: str, width: int) -> list[int]:
         """Lines for prompt and answer, so that both fit the screen: the answer gets more."""

@@ -45,7 +45,7 @@ def evaluate(
     false_negative_rate: options.FalseNegativeRate = None,
     period: Annotated[
         Period | None,
-        typer.Option(help="Score per day, week or month too. [default: W where LOGS has times]"),
+        typer.Option(help="Score per day, week or month too; default: W, if LOGS has times."),
     ] = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
