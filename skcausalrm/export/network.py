@@ -206,6 +206,7 @@ def _single_fit(head: Any) -> dict[str, float]:
 
     grid = np.linspace(-4, 4, 81)
     z = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    z = z[np.linalg.norm(z, axis=1) <= 4]
     mixture = expit(z @ head.slopes_.T + head.intercepts_) @ head.weights_
     difference = np.abs(expit(z @ head.single_slopes_ + head.single_intercept_) - mixture)
     density = np.exp(-np.square(z).sum(axis=1) / 2)

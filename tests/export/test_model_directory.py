@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skcausalrm.exceptions import ModelDirectoryError
+from skcausalrm.exceptions import ModelDirectoryError, UnusedParameterError
 from skcausalrm.export import load_model_directory, save_model_directory
 from skcausalrm.export.model_directory import _signed
 from skcausalrm.heads import MLPHead
@@ -48,10 +48,11 @@ def rewards_from(weights, config, X):
         hidden = hidden @ weights[f"layers.{layer}.weight"] + weights[f"layers.{layer}.bias"]
         if layer < head["n_layers"] - 1:
             hidden = np.where(hidden > 0, hidden, head["negative_slope"] * hidden)
-    reward = hidden[:, 0]
     with np.errstate(over="ignore"):
         if head["link"] == "logistic":
-            reward = 1 / (1 + np.exp(-reward))
+            hidden = 1 / (1 + np.exp(-hidden))
+        mixed = head["kind"] == "mixture"
+        reward = hidden @ weights["component_weights"] if mixed else hidden[:, 0]
         if head["binary"]:
             reward = np.clip(reward, 0, 1)
         if (r := head["recalibration"]) is not None:
@@ -59,6 +60,17 @@ def rewards_from(weights, config, X):
             l = np.log(l / (1 - l))
             reward = 1 / (1 + np.exp(-(l + r["intercept"] + r["slope"] * (l - r["center"]))))
     return reward
+
+
+def spread_from(weights, config, X):
+    """Standard deviations likewise, of a model that is not recalibrated."""
+    if config["head"]["kind"] == "ridge":
+        members = np.clip(X @ weights["folds.weight"] + weights["folds.bias"], 0, 1)
+        return members.std(axis=1)
+    z = X @ weights["layers.0.weight"] + weights["layers.0.bias"]
+    members = 1 / (1 + np.exp(-(z @ weights["layers.1.weight"] + weights["layers.1.bias"])))
+    mean = members @ weights["component_weights"]
+    return np.sqrt((members - mean[:, None]) ** 2 @ weights["component_weights"])
 
 
 def test_a_saved_model_comes_back_whole(saved):
@@ -112,6 +124,46 @@ def test_round_trip(make_mlp, tmp_path, sizes, seed, recalibration, report):
     X = np.random.default_rng(seed).normal(size=(10, sizes[0])).astype(np.float32)
     np.testing.assert_allclose(loaded.scorer.predict(X), model.predict(X), atol=1e-5)
     assert sorted(os.listdir(tmp_path)) == ["model"]
+
+
+@settings(quick, max_examples=25)
+@given(
+    n_components=st.integers(1, 60),
+    seed=st.integers(0, 999),
+    recalibration=st.none() | st.tuples(*[st.floats(-0.9, 2)] * 3),
+)
+def test_round_trip_of_a_mixture(make_mixture, tmp_path, n_components, seed, recalibration):
+    model = make_mixture(5, n_components, seed, recalibration=recalibration)
+    loaded = load_model_directory(save_model_directory(model, tmp_path / "model", overwrite=True))
+    head, config = model.estimator_, loaded.config["head"]
+    assert (config["kind"], config["n_layers"], config["negative_slope"]) == ("mixture", 2, 1)
+    assert config["single_fit"] == loaded.scorer.metadata_["single_fit"]
+    assert config["single_fit"]["largest_training_difference"] == head.single_difference_
+    for name, values in {
+        "layers.0.weight": head.directions_,
+        "layers.0.bias": head.offsets_,
+        "layers.1.weight": head.slopes_.T,
+        "layers.1.bias": head.intercepts_,
+        "component_weights": head.weights_,
+    }.items():
+        np.testing.assert_array_equal(loaded.weights[name], values)
+    X = np.random.default_rng(seed).normal(size=(10, 5)).astype(np.float32)
+    reward, std = loaded.scorer.predict(X, return_std=True)
+    np.testing.assert_allclose(reward, model.predict(X.astype(float)), atol=1e-6)
+    np.testing.assert_allclose(
+        rewards_from(loaded.weights, loaded.config, X), model.predict(X.astype(float)), atol=1e-9
+    )
+    if recalibration is None:
+        np.testing.assert_allclose(std, spread_from(loaded.weights, loaded.config, X), atol=1e-6)
+
+
+def test_the_folds_of_a_ridge_head_come_back(make_ridge, tmp_path):
+    model = make_ridge([1.0, 2.0, -1.0], 0.25, fold_spread=0.2)
+    loaded = load_model_directory(save_model_directory(model, tmp_path / "model"))
+    X = 0.2 * np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    std = loaded.scorer.predict(X, return_std=True)[1]
+    np.testing.assert_allclose(std, spread_from(loaded.weights, loaded.config, X), atol=1e-6)
+    assert np.median(std) > 0.02
 
 
 @settings(quick, max_examples=200)
@@ -287,6 +339,10 @@ def test_version_1_still_loads(tmp_path):
     np.testing.assert_allclose(loaded.scorer.predict(X), expected, atol=1e-6)
     np.testing.assert_allclose(loaded.scorer.decision_function(X), [0.2, 0.9, 0.15], atol=1e-6)
     np.testing.assert_array_equal(loaded.weights["layers.0.weight"][:, 0], [0.5, 0.25, -1.0])
+    assert loaded.scorer.metadata_["outputs"] == ["reward", "score"]
+    assert loaded.scorer.metadata_["single_fit"] is None
+    with pytest.raises(UnusedParameterError, match="needs a file with standard deviations"):
+        loaded.scorer.predict(X, return_std=True)
     copy = shutil.copytree(FIXTURE, tmp_path / "copy")
     assert load_model_directory(copy).config == loaded.config
 
@@ -296,3 +352,21 @@ def test_checksums_are_plain_sha256(saved):
     assert sorted(files) == ["head.onnx", "head.safetensors"]
     for name, digest in files.items():
         assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_mixture_of_version_1_still_loads():
+    loaded = load_model_directory(FIXTURE.with_name("model_v1_mixture"))
+    assert loaded.config["format_version"] == 1
+    assert loaded.config["method"] == "joint"
+    # by hand: indices 0 and 1, so log odds -1 + .25 and 1 + .5, weighted 1 to 3
+    X = np.array([[0.5, 0.5, -1.0]])
+    members = 1 / (1 + np.exp(-np.array([-0.75, 1.5])))
+    mean = members @ [0.25, 0.75]
+    variance = (members - mean) ** 2 @ [0.25, 0.75]
+    l = np.log(mean / (1 - mean))
+    reward = 1 / (1 + np.exp(-(l + 0.125 + 0.5 * (l - 0.25))))
+    slope = 1.5 * reward * (1 - reward) / (mean * (1 - mean))
+    found = loaded.scorer.predict(X, return_std=True)
+    np.testing.assert_allclose(np.ravel(found), [reward, slope * variance**0.5], atol=1e-6)
+    np.testing.assert_allclose(loaded.scorer.decision_function(X), [l], atol=1e-6)
+    assert loaded.scorer.metadata_["single_fit"]["largest_training_difference"] == 0.0625
