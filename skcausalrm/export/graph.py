@@ -76,9 +76,17 @@ class _Graph:
     def double(self, value: str) -> str:
         return self.node("Cast", value, to=self.onnx.TensorProto.DOUBLE)
 
-    def affine(self, value: str, weight: np.ndarray, bias: np.ndarray | float) -> str:
-        product = self.node("MatMul", value, self.constant(weight))
-        return self.node("Add", product, self.constant(bias))
+    def affine(self, value: str, weight: np.ndarray, bias: np.ndarray) -> str:
+        return self.node("Gemm", value, self.constant(weight), self.constant(bias))
+
+    def squeeze(self, column: str) -> str:
+        """Shape (N,) from (N, 1)."""
+        # to multiply by a vector at once takes onnxruntime several times as long as by a column
+        return self.node("Squeeze", column, self.constant(np.array([1])))
+
+    def mean(self, members: str, weights: np.ndarray) -> str:
+        """Weighted mean over columns, shape (N, 1)."""
+        return self.node("MatMul", members, self.constant(weights[:, None]))
 
     def outputs(self, network: RewardNetwork) -> dict[str, str]:
         """The value of each output, by name."""
@@ -110,10 +118,8 @@ class _Graph:
                 # onnxruntime has no float64 LeakyRelu on the CPU
                 leak = self.node("Mul", hidden, self.constant(network.negative_slope))
                 hidden = self.node("Max", hidden, leak)
-        weight, bias = network.weights[-1], network.biases[-1]
-        if network.component_weights is not None:
-            return self.affine(hidden, weight, bias)
-        return self.affine(hidden, weight[:, 0], float(bias[0]))
+        last = self.affine(hidden, network.weights[-1], network.biases[-1])
+        return self.squeeze(last) if network.component_weights is None else last
 
     def log_odds(self, u: str, weights: np.ndarray) -> str:
         """Log odds of ``sigmoid(u) @ weights``, which do not saturate."""
@@ -151,10 +157,9 @@ class _Graph:
 
     def spread(self, members: str, weights: np.ndarray) -> str:
         """Weighted standard deviation over columns, shape (N,)."""
-        mean = self.node("MatMul", members, self.constant(weights[:, None]))
-        deviation = self.node("Sub", members, mean)
+        deviation = self.node("Sub", members, self.mean(members, weights))
         square = self.node("Mul", deviation, deviation)
-        return self.node("Sqrt", self.node("MatMul", square, self.constant(weights)))
+        return self.node("Sqrt", self.squeeze(self.mean(square, weights)))
 
     def recalibrated_std(
         self, network: RewardNetwork, std: str, prediction: str, reward: str

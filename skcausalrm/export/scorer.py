@@ -193,8 +193,6 @@ class RewardScorer:
                 f"{onnxruntime.__version__}; export it again."
             ) from error
         self._session = session
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.only_execute_path_to_fetches = True
         self.provider_: str = session.get_providers()[0]
         self.metadata_ = _read_metadata(session.get_modelmeta().custom_metadata_map)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
@@ -213,7 +211,7 @@ class RewardScorer:
         size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
         for start in range(0, len(X), size):
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
-            *values, score = self._session.run([*outputs, "score"], {"X": batch}, self._run_options)
+            *values, score = self._session.run([*outputs, "score"], {"X": batch})
             # every NaN or inf of a row reaches its score, so that X needs no pass of its own
             if not np.isfinite(score).all():
                 row = start + int(np.flatnonzero(~np.isfinite(score))[0])

@@ -58,9 +58,9 @@ def test_batches_of_bounded_size_give_the_same(path, monkeypatch):
     session = loaded._session
 
     class Spy:
-        def run(self, outputs, inputs, options):
+        def run(self, outputs, inputs):
             sizes.append(len(inputs["X"]))
-            return session.run(outputs, inputs, options)
+            return session.run(outputs, inputs)
 
     loaded._session = Spy()
     monkeypatch.setattr(scorer, "_BATCH_BYTES", 12 * 64)
