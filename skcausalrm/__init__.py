@@ -17,6 +17,7 @@ _HOMES = {
     "ConversationEncoder": "embedding",
     "NoiseTransitionEstimator": "noise",
     "PropensityEstimator": "propensity",
+    "SelectionModel": "selection",
 }
 _SUBPACKAGES = ("datasets", "embedding", "export", "heads", "metrics", "model_selection")
 

@@ -19,16 +19,23 @@ from ._validation import (
     Feedback,
     check_asked,
     check_propensity,
-    check_verified,
     check_weights,
 )
 from ._warn import warn
 from .crossfit import make_folds
-from .exceptions import AskedNonresponseWarning, SharedGroupsWarning, UnusedParameterError
+from .exceptions import (
+    AskedNonresponseWarning,
+    MethodFallbackWarning,
+    SharedGroupsWarning,
+    UnusedParameterError,
+)
 from .heads.fitting import fit_head, out_of_fold_predictions
+from .heads.mixture import MixtureHead
+from .heads.ridge import RidgeHead
 from .noise import NoiseTransitionEstimator
 from .nuisances import (
     NuisanceSettings,
+    RowColumns,
     check_columns,
     fit_nuisances,
     predicted_propensity,
@@ -36,8 +43,13 @@ from .nuisances import (
 )
 from .recalibration import fit_recalibration
 from .recipes import NEEDS, RECIPES
+from .selection import SelectionModel
+from .selection_report import report_selection
 
 __all__ = ["CausalReward", "debiased_r2"]
+
+# Rated rows of a class, under which "auto" leaves the selection likelihood alone.
+FEWEST_RATED = 30
 
 
 class CausalReward(BaseEstimator):
@@ -51,11 +63,12 @@ class CausalReward(BaseEstimator):
     )
 
     _parameter_constraints: ClassVar[dict] = {
-        "method": [StrOptions(set(RECIPES))],
+        "method": [StrOptions({"auto", *RECIPES})],
         "estimator": [StrOptions({"mlp"}), HasMethods(["fit", "predict"]), None],
         "propensity_estimator": [HasMethods(["fit", "predict_proba"]), None],
         "noise_estimator": [NoiseTransitionEstimator, FrozenEstimator, None],
         "imputation_estimator": [HasMethods(["fit", "predict"]), None],
+        "selection_model": [SelectionModel, None],
         "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like"],
         "random_state": ["random_state"],
@@ -65,12 +78,13 @@ class CausalReward(BaseEstimator):
 
     def __init__(
         self,
-        method="dr",
+        method="auto",
         estimator=None,
         *,
         propensity_estimator=None,
         noise_estimator=None,
         imputation_estimator=None,
+        selection_model=None,
         verified_error_rate=0.0,
         cv=5,
         random_state=None,
@@ -82,6 +96,7 @@ class CausalReward(BaseEstimator):
         self.propensity_estimator = propensity_estimator
         self.noise_estimator = noise_estimator
         self.imputation_estimator = imputation_estimator
+        self.selection_model = selection_model
         self.verified_error_rate = verified_error_rate
         self.cv = cv
         self.random_state = random_state
@@ -141,66 +156,116 @@ class CausalReward(BaseEstimator):
         self._validate_params()
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         feedback = self._check_labels(X, y)
-        n_rows = len(X)
-        verified = check_verified(verified, n_rows)
-        columns = check_columns(X, groups, sample_weight, asked, propensity, imputation)
-        if verified is not None and not feedback.binary:
+        columns = check_columns(X, groups, sample_weight, asked, propensity, imputation, verified)
+        if columns.verified is not None and not feedback.binary:
             raise UnusedParameterError(
                 "verified holds judgements of good and bad, but the feedback is continuous: "
                 "binarise the feedback or leave verified out."
             )
         if columns.asked is not None:
             self._warn_of_nonresponse(columns.asked, feedback.observed)
-        settings = NuisanceSettings(
-            self.method,
-            self.propensity_estimator,
-            self.noise_estimator,
-            self.imputation_estimator,
-            self.cv,
-            self.random_state,
-            self.n_jobs,
-        )
+        method = self._choose_method(feedback, columns) if self.method == "auto" else self.method
+        settings = self._nuisance_settings(method)
         folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
-        self._say(f"nuisances of {self.method!r} on {n_rows} rows, {folds.n_splits} folds")
+        self._say(f"nuisances of {method!r} on {len(X)} rows, {folds.n_splits} folds")
         found = fit_nuisances(settings, X, feedback, columns, folds)
         weight = (
             found.weight if columns.sample_weight is None else found.weight * columns.sample_weight
         )
-        self._say("head")
-        self.estimator_ = fit_head(
-            self.estimator,
-            X,
-            found.target,
-            weight,
-            folds,
-            moments=found.moments if self.method == "dr" else None,
-            binary=feedback.binary,
-            cv=self.cv,
-            random_state=self.random_state,
-            verbose=self.verbose,
-        )
-        self.method_ = self.method
-        self.binary_ = feedback.binary
+        self.method_, self.binary_ = method, feedback.binary
         self.target_, self.weight_ = found.target, found.weight
         self.effective_sample_size_ = found.effective_sample_size
         self.propensity_estimator_ = found.propensity_estimator
         self.noise_estimator_ = found.noise_estimator
         self.imputation_estimator_ = found.imputation_estimator
+        self.selection_model_ = found.selection_model
         self.groups_ = None if groups is None else _prompt_names(groups)
         self.recalibration_ = None
-        if verified is not None:
-            self._say(f"recalibration on {np.count_nonzero(~np.isnan(verified))} verified rows")
-            held_out = out_of_fold_predictions(
-                self.estimator_, X, found.target, weight, folds, n_jobs=self.n_jobs
+        self._say("head")
+        if method == "joint" and self.estimator is None:
+            self.estimator_ = found.selection_model.head_
+            self.recalibration_ = found.selection_model.recalibration_
+        else:
+            self.estimator_ = fit_head(
+                self.estimator,
+                X,
+                found.target,
+                weight,
+                folds,
+                moments=found.moments,
+                binary=feedback.binary,
+                cv=self.cv,
+                random_state=self.random_state,
+                verbose=self.verbose,
             )
-            self.recalibration_ = fit_recalibration(
-                np.clip(held_out, 0, 1),
-                verified,
-                feedback.values,
-                sample_weight=columns.sample_weight,
-                error_rate=self.verified_error_rate,
+            # The target of "joint" is recalibrated already.
+            if columns.verified is not None and method != "joint":
+                self._recalibrate(X, feedback, columns, weight, folds)
+        self.selection_report_ = None
+        if self.method == "auto" and method == "joint":
+            self._say("report")
+            self.selection_report_ = report_selection(
+                found.selection_model, settings, X, feedback, columns, folds
             )
         return self
+
+    def _nuisance_settings(self, method: str) -> NuisanceSettings:
+        return NuisanceSettings(
+            method,
+            self.propensity_estimator,
+            self.noise_estimator,
+            self.imputation_estimator,
+            self.selection_model,
+            self.verified_error_rate,
+            self.cv,
+            self.random_state,
+            self.n_jobs,
+        )
+
+    def _choose_method(self, feedback: Feedback, columns: RowColumns) -> str:
+        """Return what "auto" is on this log; warn if it is not "joint"."""
+        rated = feedback.values[feedback.observed]
+        fewest = min((rated == 1).sum(), (rated == 0).sum())
+        other = [
+            name
+            for name in ("noise_estimator", "propensity_estimator", "imputation_estimator")
+            if getattr(self, name) is not None
+        ]
+        other += [
+            name for name in ("propensity", "imputation") if getattr(columns, name) is not None
+        ]
+        if not feedback.binary:
+            method, reason = "dr", "the feedback is not 0/1"
+        elif feedback.observed.all():
+            method, reason = "noise", f"all {len(rated)} rows are rated"
+        elif self.selection_model is not None:
+            return "joint"
+        elif other:
+            method, reason = "dr", f"{' and '.join(other)} can be used by 'dr' and not by 'joint'"
+        elif 0 < fewest < FEWEST_RATED:
+            method, reason = "dr", f"only {fewest} rated rows are of one class"
+        else:
+            return "joint"
+        warn(
+            f"method='auto' used {method!r}, as {reason}: name the method to choose it yourself.",
+            MethodFallbackWarning,
+        )
+        return method
+
+    def _recalibrate(self, X, feedback: Feedback, columns: RowColumns, weight, folds) -> None:
+        verified = columns.verified
+        assert verified is not None
+        self._say(f"recalibration on {np.count_nonzero(~np.isnan(verified))} verified rows")
+        held_out = out_of_fold_predictions(
+            self.estimator_, X, self.target_, weight, folds, n_jobs=self.n_jobs
+        )
+        self.recalibration_ = fit_recalibration(
+            np.clip(held_out, 0, 1),
+            verified,
+            feedback.values,
+            sample_weight=columns.sample_weight,
+            error_rate=self.verified_error_rate,
+        )
 
     def _say(self, stage: str) -> None:
         if self.verbose:
@@ -231,6 +296,24 @@ class CausalReward(BaseEstimator):
         if self.binary_:
             reward = np.clip(reward, 0, 1)
         return reward if self.recalibration_ is None else self.recalibration_(reward)
+
+    def _predict_with_std(self, X) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        head = self.estimator_
+        if isinstance(head, MixtureHead):
+            reward, std = head.predict(X, return_std=True)
+        elif isinstance(head, RidgeHead):
+            reward, std = head.predict(X), head.predict_std(X, binary=self.binary_)
+            reward = np.clip(reward, 0, 1) if self.binary_ else reward
+        else:
+            raise UnusedParameterError(
+                f"return_std needs a head that keeps its folds or components, but a "
+                f"{type(head).__name__} is one model: leave estimator out."
+            )
+        if self.recalibration_ is None:
+            return reward, std
+        return self.recalibration_(reward), self.recalibration_.derivative(reward) * std
 
     def _warn_of_shared_groups(self, groups) -> None:
         if groups is None or self.groups_ is None:
@@ -284,7 +367,9 @@ def debiased_r2(
             r2_score(feedback.values[observed], prediction[observed], sample_weight=rated_weight)
         )
     m = None
-    if "imputation" in NEEDS[model.method_]:
+    if "selection" in NEEDS[model.method_]:
+        m = model.selection_model_.posterior(X, feedback.values, asked=asked)
+    elif "imputation" in NEEDS[model.method_]:
         m = np.asarray(model.imputation_estimator_.predict(X), dtype=np.float64)
     rates = (0.0, 0.0) if model.noise_estimator_ is None else model.noise_estimator_.rates_
     z, recipe_weight = RECIPES[model.method_](feedback.values, observed, e, m, rates)

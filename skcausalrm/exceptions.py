@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "AbsentAnchorsWarning",
     "AskedNonresponseWarning",
+    "BaseRateUncertainWarning",
     "ContinuousFeedbackWarning",
     "ConversationError",
     "EmbeddingCacheError",
@@ -20,8 +21,10 @@ __all__ = [
     "FewerFoldsWarning",
     "GroupsError",
     "InvertedFeedbackWarning",
+    "KnowledgeError",
     "LabelFileError",
     "LowEffectiveSampleSizeWarning",
+    "MethodFallbackWarning",
     "MissingExtraError",
     "ModelDirectoryError",
     "NoFeedbackError",
@@ -39,6 +42,7 @@ __all__ = [
     "TruncatedTextWarning",
     "UnmatchedLabelsWarning",
     "UnusedParameterError",
+    "VerifiedClassWarning",
     "VerifiedStratumWarning",
 ]
 
@@ -61,6 +65,10 @@ class NoiseRateError(ValueError):
 
 class PropensityError(ValueError):
     """Known propensities outside (0, 1]."""
+
+
+class KnowledgeError(ValueError):
+    """A base rate or selection log odds given as known that cannot be."""
 
 
 class PredictionError(ValueError):
@@ -158,6 +166,18 @@ class NoUnratedRowsWarning(SkcausalrmWarning):
 
 class VerifiedStratumWarning(SkcausalrmWarning):
     """A kind of row (unrated, disliked, liked) that the logs hold has no verified row."""
+
+
+class VerifiedClassWarning(SkcausalrmWarning):
+    """All verified rows are of one class, so they say nothing of the reward's slope."""
+
+
+class BaseRateUncertainWarning(SkcausalrmWarning):
+    """The logs leave the share of good answers open: the ranking is usable, the level is not."""
+
+
+class MethodFallbackWarning(SkcausalrmWarning):
+    """``method="auto"`` did not use "joint"; the message says what it used, and why."""
 
 
 class InvertedFeedbackWarning(SkcausalrmWarning):

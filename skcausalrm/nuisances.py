@@ -1,4 +1,6 @@
-"""From logs to target and weight: flip rates, propensity and imputation, then a recipe."""
+"""From logs to target and weight: flip rates, propensity, imputation, or the selection likelihood;
+then a recipe.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from ._validation import (
     check_column,
     check_propensity,
     check_two_classes,
+    check_verified,
     check_weights,
     warn_of_rare_class,
 )
@@ -33,6 +36,7 @@ from .heads.ridge import RidgeHead, held_out_scores
 from .noise import NoiseTransitionEstimator
 from .propensity import PropensityEstimator
 from .recipes import NEEDS, RECIPES, correct_labels, effective_sample_size
+from .selection import SelectionModel
 
 __all__ = ["NuisanceSettings", "Nuisances", "fit_nuisances"]
 
@@ -44,6 +48,8 @@ class NuisanceSettings(NamedTuple):
     propensity_estimator: Any = None
     noise_estimator: Any = None
     imputation_estimator: Any = None
+    selection_model: Any = None
+    verified_error_rate: float = 0.0
     cv: Any = 5
     random_state: Any = None
     n_jobs: int | None = None
@@ -57,9 +63,12 @@ class RowColumns(NamedTuple):
     asked: NDArray[np.bool_] | None = None
     propensity: NDArray | None = None
     imputation: NDArray | None = None
+    verified: NDArray | None = None  # read by the selection likelihood alone
 
 
-def check_columns(X, groups, sample_weight, asked, propensity, imputation) -> RowColumns:
+def check_columns(
+    X, groups, sample_weight, asked, propensity, imputation, verified=None
+) -> RowColumns:
     """Check the per-row extras that the user gave; groups are checked where folds are made."""
     n_rows = len(X)
     return RowColumns(
@@ -68,6 +77,7 @@ def check_columns(X, groups, sample_weight, asked, propensity, imputation) -> Ro
         check_asked(asked, n_rows),
         None if propensity is None else check_propensity(propensity, n_rows),
         None if imputation is None else check_column(imputation, "imputation", n_rows),
+        check_verified(verified, n_rows),
     )
 
 
@@ -83,7 +93,8 @@ class Nuisances(NamedTuple):
     propensity_estimator: Any
     noise_estimator: Any
     imputation_estimator: Any
-    moments: FoldMoments | None  # of all rows, where they were needed
+    selection_model: Any = None
+    moments: FoldMoments | None = None  # of all rows, where they were needed
 
 
 def check_usable(settings: NuisanceSettings, columns: RowColumns) -> None:
@@ -98,6 +109,7 @@ def check_usable(settings: NuisanceSettings, columns: RowColumns) -> None:
         ("noise_estimator", settings.noise_estimator, "rates"),
         ("propensity_estimator", settings.propensity_estimator, "propensity"),
         ("imputation_estimator", settings.imputation_estimator, "imputation"),
+        ("selection_model", settings.selection_model, "selection"),
         ("propensity", columns.propensity, "propensity"),
         ("imputation", columns.imputation, "imputation"),
     ):
@@ -134,6 +146,8 @@ def fit_nuisances(
     """
     check_usable(settings, columns)
     needs, observed = NEEDS[settings.method], feedback.observed
+    if "selection" in needs:
+        return _fit_joint(settings, X, feedback, columns, folds)
     rates, noise = (0.0, 0.0), None
     if feedback.binary:
         check_two_classes(feedback.values, columns.sample_weight)
@@ -170,7 +184,38 @@ def fit_nuisances(
     target, weight = RECIPES[settings.method](feedback.values, observed, e, m, rates)
     ess = _effective_sample_size(observed, e, columns.sample_weight)
     return Nuisances(
-        target, weight, rates, e, m, ess, propensity, noise, imputation, everyone.moments
+        target,
+        weight,
+        rates,
+        e,
+        m,
+        ess,
+        propensity,
+        noise,
+        imputation,
+        moments=everyone.moments if settings.method == "dr" else None,
+    )
+
+
+def _fit_joint(settings, X, feedback: Feedback, columns: RowColumns, folds: Folds) -> Nuisances:
+    given = settings.selection_model
+    if given is None:
+        selection = SelectionModel(
+            cv=settings.cv, random_state=settings.random_state, n_jobs=settings.n_jobs
+        )
+    else:
+        selection = _seeded(given, settings)
+        selection._validate_params()
+        folds = _own_folds(selection, X, feedback.values, columns.groups)
+    if settings.verified_error_rate:
+        selection.set_params(verified_error_rate=settings.verified_error_rate)
+    selection._fit_folds(X, feedback, folds, columns.sample_weight, columns.asked, columns.verified)
+    rates = selection.false_positive_rate_, selection.false_negative_rate_
+    m = selection.oof_posterior_
+    target, weight = RECIPES["joint"](feedback.values, feedback.observed, None, m, rates)
+    ess = _effective_sample_size(feedback.observed, None, columns.sample_weight)
+    return Nuisances(
+        target, weight, rates, None, m, ess, None, None, None, selection_model=selection
     )
 
 

@@ -225,7 +225,7 @@ def fit_probability(
         if moments is None:
             weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
             moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-        coefs, intercepts = fit_logistic_folds(moments, labels)
+        coefs, intercepts, _ = fit_logistic_folds(moments, labels)
         scores = held_out_scores(X, folds.of_row, coefs, intercepts)
         models: list[Any] = [
             LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from ._warn import warn
-from .exceptions import InvertedFeedbackWarning, VerifiedStratumWarning
+from .exceptions import InvertedFeedbackWarning, VerifiedClassWarning, VerifiedStratumWarning
 
 __all__ = ["Recalibration", "fit_recalibration"]
 
@@ -35,8 +35,16 @@ class Recalibration(NamedTuple):
 
     def __call__(self, prediction) -> NDArray[np.float64]:
         """Return recalibrated probabilities of the same shape."""
-        l = _log_odds(prediction)
-        return expit(l + self.intercept + self.slope * (l - self.center))
+        return expit(_log_odds(prediction) + self.shift(prediction))
+
+    def shift(self, prediction) -> NDArray[np.float64]:
+        """Return what is added to the log odds of rows with these predictions."""
+        return self.intercept + self.slope * (_log_odds(prediction) - self.center)
+
+    def derivative(self, prediction) -> NDArray[np.float64]:
+        """Return the slope of the map: how it carries a small standard deviation over."""
+        p, q = np.clip(prediction, _CLIP, 1 - _CLIP), self(prediction)
+        return np.where(p == prediction, (1 + self.slope) * q * (1 - q) / (p * (1 - p)), 0.0)
 
 
 def fit_recalibration(
@@ -46,6 +54,7 @@ def fit_recalibration(
     *,
     sample_weight: NDArray | None = None,
     error_rate: float = 0.0,
+    posterior: NDArray | None = None,
 ) -> Recalibration:
     """Fit a shift and a stretch of log odds to verified rows.
 
@@ -61,6 +70,9 @@ def fit_recalibration(
     sample_weight : ndarray of shape (n,) or None
     error_rate : float, default=0.0
         How often the person errs.
+    posterior : ndarray of shape (n,) or None
+        P(r=1 given o, s, x), read at verified rows, where a model gives it: then that is what
+        moves, and rows need no weights, for o and s are conditioned on.
 
     Returns
     -------
@@ -70,6 +82,10 @@ def fit_recalibration(
     -----
     VerifiedStratumWarning
         If a kind of row that the logs hold has no verified row.
+    VerifiedClassWarning
+        If all verified rows are of one class; the slope is then left as it is.
+    InvertedFeedbackWarning
+        If the verified rows rank against the predictions.
 
     Notes
     -----
@@ -79,6 +95,49 @@ def fit_recalibration(
     rows = np.ones(len(l)) if sample_weight is None else sample_weight
     center = float(np.average(l, weights=rows))
     judged = ~np.isnan(verified) & (rows > 0)
+    weight = rows[judged]
+    if posterior is None:
+        weight = weight * _stratum_weights(feedback, judged, rows)
+        start = l[judged]
+    else:
+        start = logit(np.clip(posterior[judged], 1e-6, 1 - 1e-6))
+    if not judged.any():
+        return Recalibration(0.0, 0.0, center)
+    label, z = verified[judged], l[judged] - center
+    weight *= judged.sum() / weight.sum()
+
+    def loss(theta):
+        p = expit(start + theta[0] + theta[1] * z)
+        q = np.clip(error_rate + (1 - 2 * error_rate) * p, 1e-12, 1 - 1e-12)
+        d_u = (
+            weight * np.where(label == 1, -1 / q, 1 / (1 - q)) * (1 - 2 * error_rate) * p * (1 - p)
+        )
+        penalty = theta / np.array([_INTERCEPT_SD, _SLOPE_SD]) ** 2
+        value = -(weight @ np.log(np.where(label == 1, q, 1 - q))) + theta @ penalty / 2
+        return value, np.array([d_u.sum(), d_u @ z]) + penalty
+
+    slopes: tuple[float, float | None] = (_LEAST_SLOPE, None)
+    if label.min() == label.max():
+        warn(
+            f"All {judged.sum()} verified rows are {label[0]:.0f}, so they move the level of the "
+            f"reward and not its slope: check more rows, drawn at random.",
+            VerifiedClassWarning,
+        )
+        slopes = (0.0, 0.0)
+    bounds = [(None, None), slopes]
+    intercept, slope = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds).x
+    if slope <= _LEAST_SLOPE:
+        warn(
+            f"The {judged.sum()} verified rows rank against the predictions, so their log odds are "
+            f"shrunk to a tenth and no further: look whether good and bad are swapped in the "
+            f"feedback.",
+            InvertedFeedbackWarning,
+        )
+    return Recalibration(float(intercept), float(slope), center)
+
+
+def _stratum_weights(feedback, judged, rows) -> NDArray[np.float64]:
+    """Return per judged row how many logged rows of its kind it stands for."""
     stratum = np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))
     logged = np.bincount(stratum, rows, minlength=3)
     checked = np.bincount(stratum[judged], rows[judged], minlength=3)
@@ -93,30 +152,5 @@ def fit_recalibration(
             f"such rows: draw the rows to check at random.",
             VerifiedStratumWarning,
         )
-    if not judged.any():
-        return Recalibration(0.0, 0.0, center)
     shares = np.divide(logged, checked, out=np.zeros(3), where=checked > 0)
-    weight = rows[judged] * shares[stratum[judged]]
-    weight *= judged.sum() / weight.sum()
-    label, l, z = verified[judged], l[judged], l[judged] - center
-
-    def loss(theta):
-        p = expit(l + theta[0] + theta[1] * z)
-        q = np.clip(error_rate + (1 - 2 * error_rate) * p, 1e-12, 1 - 1e-12)
-        d_u = (
-            weight * np.where(label == 1, -1 / q, 1 / (1 - q)) * (1 - 2 * error_rate) * p * (1 - p)
-        )
-        penalty = theta / np.array([_INTERCEPT_SD, _SLOPE_SD]) ** 2
-        value = -(weight @ np.log(np.where(label == 1, q, 1 - q))) + theta @ penalty / 2
-        return value, np.array([d_u.sum(), d_u @ z]) + penalty
-
-    bounds = [(None, None), (_LEAST_SLOPE, None)]
-    intercept, slope = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds).x
-    if slope <= _LEAST_SLOPE:
-        warn(
-            f"The {judged.sum()} verified rows rank against the predictions, so their log odds are "
-            f"shrunk to a tenth and no further: look whether good and bad are swapped in the "
-            f"feedback.",
-            InvertedFeedbackWarning,
-        )
-    return Recalibration(float(intercept), float(slope), center)
+    return shares[stratum[judged]]

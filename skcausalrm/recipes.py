@@ -123,15 +123,28 @@ def dr(s, o, e, m, rates) -> tuple[Array, Array]:
     return m + np.divide(residual, e, out=np.zeros(len(m)), where=o), np.ones(len(m))
 
 
-RECIPES: dict[str, Recipe] = {"naive": naive, "noise": noise, "ips": ips, "snips": snips, "dr": dr}
+def joint(s, o, e, m, rates=None) -> tuple[Array, Array]:
+    """Posterior m = P(r=1 given o, s, x) of the selection likelihood, on all rows."""
+    return m, np.ones(len(m))
 
-# What each recipe takes from the nuisances: flip rates, propensity, imputation.
+
+RECIPES: dict[str, Recipe] = {
+    "naive": naive,
+    "noise": noise,
+    "ips": ips,
+    "snips": snips,
+    "dr": dr,
+    "joint": joint,
+}
+
+# What each recipe takes from the nuisances: flip rates, propensity, imputation, selection model.
 NEEDS: dict[str, frozenset[str]] = {
     "naive": frozenset(),
     "noise": frozenset({"rates"}),
     "ips": frozenset({"rates", "propensity"}),
     "snips": frozenset({"rates", "propensity"}),
     "dr": frozenset({"rates", "propensity", "imputation"}),
+    "joint": frozenset({"selection"}),
 }
 
 

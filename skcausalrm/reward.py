@@ -22,13 +22,16 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
 
     Parameters
     ----------
-    method : {"dr", "snips", "ips", "noise", "naive"}, default="dr"
-        How target and weight are made (see Notes).
+    method : {"auto", "joint", "dr", "snips", "ips", "noise", "naive"}, default="auto"
+        How target and weight are made (see Notes). "auto" is "joint" with a report; where that
+        cannot be had (feedback that is not 0/1, fewer than 30 rated rows of a class, something
+        given that only "dr" uses) it is "dr", with nothing unrated "noise"; `method_` and a
+        warning say so.
     estimator : None, "mlp" or regressor, default=None
         The head. None is ridge regression in closed form, its penalty chosen on the out-of-fold
-        corrected risk; "mlp" a torch network (`skcausalrm.heads.MLPHead`); else any scikit-learn
-        regressor, whose `fit` must take `sample_weight` where rows are weighted ("ips",
-        "snips").
+        corrected risk (with "joint": the likelihood's own `MixtureHead`); "mlp" a torch network
+        (`skcausalrm.heads.MLPHead`); else any scikit-learn regressor, whose `fit` must take
+        `sample_weight` where rows are weighted ("ips", "snips").
     propensity_estimator : PropensityEstimator, classifier or None, default=None
         For "ips", "snips" and "dr". A bare classifier is cross-fitted by `PropensityEstimator`;
         a fitted one in `sklearn.frozen.FrozenEstimator` is used as it is.
@@ -36,6 +39,8 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
         For all methods but "naive". Pass one with known rates to use those.
     imputation_estimator : regressor or None, default=None
         For "dr": m(x), fitted on the corrected labels of the rated rows, cross-fitted.
+    selection_model : SelectionModel or None, default=None
+        For "joint" and "auto": base rate, flip rates or selection log odds that are known.
     verified_error_rate : float, default=0.0
         How often the person behind `verified` errs, below 0.5.
     cv : int or splitter, default=5
@@ -56,7 +61,11 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
         What the head was fitted to; NaN in rows that took no part.
     weight_ : ndarray of shape (n,)
         The recipe's weights, without `sample_weight`; 0 in rows that took no part.
-    propensity_estimator_, noise_estimator_, imputation_estimator_ : fitted nuisances or None
+    propensity_estimator_, noise_estimator_, imputation_estimator_, selection_model_ : \
+fitted nuisances or None
+    selection_report_ : dict or None
+        With "auto", where it used "joint": what the likelihood found, what each other recipe would
+        have said, and one sentence of advice (keys: see `skcausalrm.selection_report`).
     effective_sample_size_ : float
         Of the rated rows under the weights 1/propensity.
     recalibration_ : Recalibration or None
@@ -87,11 +96,14 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
     ips     t                       o / e       flip rates and e right
     snips   t                       o / e, mean 1 over the rated; the minimiser of ips
     dr      m + o (t - m) / e       1           flip rates right, and e or m
+    joint   P(r=1 given o, s, x)    1           the selection likelihood right
     ======= ======================= =========== =======================================
 
-    All assume that selection does not depend on the reward given x, overlap (e > 0), and, unless
-    flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in rated rows shows
-    whether the first holds; verified rows repair the level where it does not.
+    All but "joint" assume that selection does not depend on the reward given x, overlap (e > 0),
+    and, unless flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in rated
+    rows shows whether the first holds; verified rows repair the level where it does not. "joint"
+    models selection on the preference itself (see `SelectionModel`): its ranking holds without
+    further rows, its level wants about 50 verified ones, and a warning says when.
 
     Examples
     --------
@@ -106,12 +118,30 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
     def _check_labels(self, X, y) -> Feedback:
         return check_feedback(X, y)
 
-    def predict(self, X) -> NDArray[np.float64]:
-        """Return the reward, shape (n,): P(r=1 given x) in [0, 1] for binary feedback.
+    def predict(self, X, return_std: bool = False):
+        """Return the reward, for binary feedback P(r=1 given x) in [0, 1].
 
-        The head's own prediction is cut to [0, 1]; `decision_function` is not.
+        A ridge head's prediction is cut to [0, 1]; `decision_function` is not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        reward : ndarray of shape (n,)
+        std : ndarray of shape (n,)
+            If `return_std`: over the solutions that the log allows ("joint"), else over the
+            models that each left a fold out. It says how far the fit leaves this prediction open,
+            not how far a single answer's reward lies from it.
+
+        Raises
+        ------
+        UnusedParameterError
+            If `return_std` is asked of a head of your own, which is one model.
         """
-        return self._predict_reward(X)
+        return self._predict_with_std(X) if return_std else self._predict_reward(X)
 
     def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
         """Return the debiased R2 on logs, by the nuisances of this model.
@@ -152,7 +182,7 @@ class CausalRewardClassifier(ClassifierMixin, CausalReward):
     Parameters
     ----------
     method, estimator, propensity_estimator, noise_estimator, imputation_estimator, \
-verified_error_rate, cv, random_state, n_jobs, verbose
+selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
         As in `CausalRewardRegressor`.
 
     Attributes

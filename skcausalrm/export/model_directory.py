@@ -156,7 +156,7 @@ def save_model_directory(
     ...     loaded = load_model_directory(path)
     ...     scores = loaded.scorer.predict(data.X)
     >>> loaded.config["method"], scores.shape
-    ('dr', (2000,))
+    ('joint', (2000,))
     """
     path = Path(path)
     place = path.resolve()  # behind a link, what it points to is replaced

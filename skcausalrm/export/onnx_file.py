@@ -142,7 +142,7 @@ def _check_parity(fitted: Any, network: RewardNetwork, scorer: RewardScorer) -> 
         expected = {"reward": _predict(fitted, framed), "score": fitted.decision_function(framed)}
         found = {"reward": scorer.predict(X), "score": scorer.decision_function(X)}
         if network.has_std:
-            expected["reward_std"] = _predict_std(fitted, network, X.astype(np.float64))
+            expected["reward_std"] = fitted._predict_with_std(framed)[1]
             found["reward_std"] = scorer.predict(X, return_std=True)[1]
         for name, values in expected.items():
             unit = max(1.0, float(np.abs(values).max()))
@@ -170,15 +170,3 @@ def _predict(fitted: Any, X) -> np.ndarray:
     if hasattr(fitted, "predict_proba"):
         return fitted.predict_proba(X)[:, 1]
     return fitted.predict(X)
-
-
-def _predict_std(fitted: Any, network: RewardNetwork, X: np.ndarray) -> np.ndarray:
-    """What ``predict(X, return_std=True)`` adds, for classifiers too."""
-    head = fitted.estimator_
-    if network.component_weights is not None:
-        prediction, std = head.predict(X, return_std=True)
-    else:
-        prediction, std = head.predict(X), head.predict_std(X, binary=network.binary)
-    if fitted.recalibration_ is None:
-        return std
-    return std * fitted.recalibration_.derivative(prediction)

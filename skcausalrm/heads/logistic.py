@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -9,7 +11,15 @@ from scipy.special import expit
 from .moments import FoldMoments, cross_products, linear_scores
 from .ridge import fit_ridge
 
-__all__ = ["fit_logistic_folds", "fit_sigmoid"]
+__all__ = ["LogisticFolds", "fit_logistic_folds", "fit_sigmoid"]
+
+
+class LogisticFolds(NamedTuple):
+    """Logistic regressions of all folds but each, and the penalty they share."""
+
+    coefs: NDArray[np.float64]  # (n_splits, d)
+    intercepts: NDArray[np.float64]  # (n_splits,)
+    penalty: float
 
 
 def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
@@ -53,8 +63,14 @@ def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
 
 
 def fit_logistic_folds(
-    moments: FoldMoments, labels: NDArray, *, tol: float | None = None, max_iter: int = 100
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    moments: FoldMoments,
+    labels: NDArray,
+    *,
+    penalty: float | None = None,
+    left_out: NDArray[np.bool_] | None = None,
+    tol: float | None = None,
+    max_iter: int = 100,
+) -> LogisticFolds:
     """Fit one ridge-penalised logistic regression per fold, on all rows of the other folds.
 
     Parameters
@@ -63,6 +79,10 @@ def fit_logistic_folds(
         Of the rows to fit on.
     labels : ndarray of shape (n,)
         0 or 1, read where rows take part in `moments`.
+    penalty : float or None, default=None
+        Relative, as one of `PENALTIES`; None chooses.
+    left_out : ndarray of bool, shape (n,), or None, default=None
+        Rows that no fold's model may see; needs a penalty, as the choice sees them.
     tol : float or None, default=None
         Stop when a step promises less log loss per unit of weight than this; None is 1e-5, well
         under what sampling noise costs, for float32 and 1e-14 for float64.
@@ -71,33 +91,39 @@ def fit_logistic_folds(
 
     Returns
     -------
-    coefs : ndarray of shape (n_splits, d)
-    intercepts : ndarray of shape (n_splits,)
+    LogisticFolds
 
     Notes
     -----
     The penalty is the one with the least out-of-fold squared error of a linear fit to the labels,
-    a search that never reads X. The linear fit scaled by 1/v is the start, v = p(1-p) at the mean
-    label. With v the mean of p(1-p) over rows, v Gram + penalty stands for the Hessian of a step
-    (Boehning and Lindsay, 1988, use 1/4 for v), and a search along the step makes up for what it
-    misses.
+    a search that never reads X. The linear fit scaled by 1/v is then the start, v = p(1-p) at the
+    mean label. With v the mean of p(1-p) over rows, v Gram + penalty stands for the Hessian of a
+    step (Boehning and Lindsay, 1988, use 1/4 for v), and a search along the step makes up for what
+    it misses.
     """
     if tol is None:
         tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14
-    linear = fit_ridge(moments, labels, folds_only=True)
+    linear = None if penalty is not None else fit_ridge(moments, labels, folds_only=True)
     X, rows, K = moments.X, moments.rows, moments.n_splits
     labels = labels if rows is None else labels[rows]
     # Column k holds the weights of the rows that fold k's model may see.
     weight = np.repeat(moments.weight[:, None], K, axis=1)
     weight[np.arange(len(labels)), moments.fold] = 0
+    if left_out is not None:
+        weight[left_out if rows is None else left_out[rows]] = 0
     totals = weight.sum(axis=0)
     share = labels @ weight / totals
     v = share * (1 - share)
-    penalties = linear.penalty * moments.typical_variance * totals * v
+    penalty = penalty if linear is None else linear.penalty
+    assert penalty is not None
+    penalties = penalty * moments.typical_variance * totals * v
     center = moments.center.astype(np.float64)
 
-    coefs = linear.fold_coefs.T / v
-    scores = linear_scores(X, coefs, rows)
+    if linear is not None:
+        coefs = linear.fold_coefs.T / v
+        scores = linear_scores(X, coefs, rows)
+    else:
+        coefs, scores = np.zeros((X.shape[1], K)), np.zeros((len(labels), K))
     intercepts = np.log(share / (1 - share)) - np.einsum("nk,nk->k", weight, scores) / totals
     for _ in range(max_iter):
         p = expit(scores + intercepts)
@@ -118,7 +144,7 @@ def fit_logistic_folds(
         coefs += lengths * step
         scores += lengths * move
         intercepts += shifts
-    return coefs.T, intercepts
+    return LogisticFolds(coefs.T, intercepts, penalty)
 
 
 def _search(labels, weight, scores, move, coefs, step, penalties):

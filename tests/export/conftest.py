@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime")
 
 def with_head(head, n_features, *, binary=True, recalibration=None, cls=CausalRewardRegressor):
     """A fitted model around `head`, as fit would leave it."""
-    model = cls()
+    model = cls("dr")
     model.estimator_, model.binary_, model.recalibration_ = head, binary, recalibration
     model.method_, model.n_features_in_ = "dr", n_features
     model.effective_sample_size_ = 12.5

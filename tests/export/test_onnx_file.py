@@ -173,8 +173,24 @@ def test_a_linear_head_has_the_spread_of_its_folds(make_ridge, coef, spread, bin
     np.testing.assert_allclose(std[away], std_of(model, X)[away], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("verified", [False, True])
+def test_a_fitted_joint_model_is_kept_whole(fit, logs, tmp_path, verified):
+    columns = {"verified": logs.verified} if verified else {}
+    model = fit(CausalRewardRegressor("joint", random_state=0), **columns)
+    scorer = exported(model)
+    assert_same(scorer, model, logs.X)
+    expected = model.predict(logs.X.astype(np.float64), return_std=True)
+    np.testing.assert_allclose(scorer.predict(logs.X, return_std=True), expected, atol=1e-6)
+    assert scorer.predict(logs.X, return_std=True)[1].mean() > 0.01
+    single = RewardScorer.load(to_onnx(model, tmp_path / "single.onnx", single=True))
+    largest = single.metadata_["single_fit"]["largest_training_difference"]
+    difference = np.abs(single.predict(logs.X) - scorer.predict(logs.X)).max()
+    if not verified:  # indices of rows that were trained on spread a little more
+        assert 0.25 * largest < difference < 4 * largest
+
+
 def test_a_fitted_ridge_keeps_its_spread(fit, logs):
-    model = fit(CausalRewardRegressor(random_state=0), verified=logs.verified)
+    model = fit(CausalRewardRegressor("dr", random_state=0), verified=logs.verified)
     std = exported(model).predict(logs.X, return_std=True)[1]
     np.testing.assert_allclose(std, std_of(model, logs.X), atol=1e-5)
     assert std.mean() > 1e-3

@@ -119,7 +119,7 @@ def test_logistic_folds_equal_scikit_learns(d):
     X, _, labels, _ = problem(1500, d)
     folds = make_folds(X, labels, None, 3, 0)
     moments = FoldMoments(X, folds.of_row, 3)
-    coefs, intercepts = fit_logistic_folds(moments, labels)
+    coefs, intercepts, _ = fit_logistic_folds(moments, labels)
     penalty = fit_ridge(moments, labels, folds_only=True).penalty
     for k in range(3):
         train = folds.of_row != k
@@ -145,7 +145,7 @@ def test_separable_labels_stay_finite():
     X = np.linspace(-1, 1, 200)[:, None]
     labels = (X[:, 0] > 0).astype(float)
     folds = make_folds(X, labels, None, 5, 0)
-    coefs, intercepts = fit_logistic_folds(FoldMoments(X, folds.of_row, 5), labels)
+    coefs, intercepts, _ = fit_logistic_folds(FoldMoments(X, folds.of_row, 5), labels)
     assert np.isfinite(coefs).all()
     assert np.isfinite(intercepts).all()
     slope, intercept = fit_sigmoid(10 * X[:, 0], labels)

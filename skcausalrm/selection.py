@@ -1,0 +1,454 @@
+"""SelectionModel: the likelihood of who answers what, which uses the unrated rows too."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._sklearn_compat import HasMethods, Interval
+from ._validation import (
+    FLOATS,
+    Feedback,
+    check_asked,
+    check_column,
+    check_feedback,
+    check_verified,
+    check_weights,
+    warn_of_rare_class,
+)
+from ._warn import warn
+from .crossfit import Folds, make_folds
+from .exceptions import (
+    BaseRateUncertainWarning,
+    FeedbackValueError,
+    KnowledgeError,
+    NoUnratedRowsWarning,
+    SingleClassError,
+)
+from .heads.logistic import fit_sigmoid
+from .heads.mixture import MixtureHead
+from .joint.averaging import BaseRatePrior, Mixture, average, level_moments
+from .joint.counts import Outcome, count_outcomes, outcomes_of_rows
+from .joint.indices import Indices, fit_indices
+from .joint.likelihood import DELTA, GAMMA, A, B, Knowledge
+from .recalibration import fit_recalibration
+from .recipes import check_rates
+
+__all__ = ["SelectionModel"]
+
+# Standard deviation of the logit of a base rate that is given without one.
+_BASE_RATE_SD = 0.05
+# Above this posterior standard deviation of its logit, the base rate is said to be open.
+UNCERTAIN = 0.4
+_MOST_LOG_ODDS = 10
+# Of the selection log odds: mean of the liked bins minus mean of the disliked, delta's part.
+_DELTA_SHARE = 1.2
+
+
+class SelectionModel(BaseEstimator):
+    """P(r=1 given x) where people rate what they feel strongly about.
+
+    Models all that a log shows, who rated and what was said, by one likelihood in which the chance
+    of a rating depends on x and on the preference itself. Averages over the base rates that the
+    log leaves open. A few rows that a person has checked settle them.
+
+    Parameters
+    ----------
+    base_rate : float, (float, float) or None, default=None
+        Known mean of P(r=1 given x), and how well it is known: the standard deviation of its
+        logit (0.05 if only the rate is given). None is a prior about the share of positive
+        feedback, with standard deviation 1: safe, not true.
+    false_positive_rate, false_negative_rate : float or None, default=None
+        Known P(s=1 given r=0) and P(s=0 given r=1). None estimates them, with a prior about .13.
+    selection_log_odds : float or None, default=None
+        How much likelier a liked answer is rated than a disliked one, in log odds, fixed within
+        -10 and 10; 0 is selection on x alone. None estimates it, with a prior about 0.
+    verified_error_rate : float, default=0.0
+        How often the person behind `verified` errs, below 0.5.
+    temperature : float, default=0.25
+        Power of the likelihood of the volunteered rows, in (0, 1]. The likelihood is a model, and
+        at full power it would be sure of what it cannot know.
+    cv : int or splitter, default=4
+        Folds of the two indices.
+    random_state : int, RandomState or None, default=None
+        Folds, and the rows on which `index_slope_` is measured.
+    n_jobs : int or None, default=None
+        Link functions in parallel.
+
+    Attributes
+    ----------
+    base_rate_ : float
+        Posterior mean of the mean of P(r=1 given x).
+    base_rate_interval_ : (float, float)
+        Its 5% and 95% quantiles.
+    base_rate_std_ : float
+        Standard deviation of its logit.
+    selection_log_odds_, selection_log_odds_std_ : float
+        How much likelier a liked answer is rated, posterior mean and standard deviation; NaN if
+        nothing could be learned of it.
+    false_positive_rate_, false_negative_rate_ : float
+        Posterior means.
+    link_weights_ : dict of float to float
+        Posterior weight of each link (1: logit, towards 0: complementary log-log).
+    index_slope_ : ndarray of shape (2,)
+        By what the two indices of new rows were stretched.
+    head_ : MixtureHead
+        P(r=1 given x), before recalibration.
+    recalibration_ : Recalibration or None
+        Where there were verified rows.
+    oof_indices_ : ndarray of shape (n, 2)
+    oof_probability_ : ndarray of shape (n,)
+        P(r=1 given x) of the training rows by models that did not see their feedback.
+    oof_posterior_ : ndarray of shape (n,)
+        P(r=1 given o, s, x) likewise: the target for a head of your own.
+    n_dropped_ : int
+        Solutions left out of the average, as they were no maxima.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where X has string column names.
+
+    Notes
+    -----
+    Two logistic regressions give each row two out-of-fold indices: of being liked given rated,
+    and of being rated. On these, the likelihood has a dozen parameters. Behind r lies a graded
+    strength; how likely a row is rated depends on it and on both indices (`skcausalrm.joint`).
+    With neither verified nor asked rows, nor a base rate, the ranking is reliable and the level is
+    a guess within `base_rate_interval_`; a warning says so. Assumed: that feedback depends on x
+    through the indices alone, and that selection on the preference has the same form everywhere.
+
+    Examples
+    --------
+    >>> from skcausalrm import SelectionModel
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> log = make_observational_feedback(5000, 16, selection="reward", n_verified=50,
+    ...                                   random_state=0)
+    >>> model = SelectionModel(random_state=0).fit(log.X, log.y, verified=log.verified)
+    >>> model.predict_proba(log.X).shape
+    (5000, 2)
+    >>> low, high = model.base_rate_interval_
+    >>> bool(low < 0.5 < high)
+    True
+    """
+
+    __metadata_request__fit: ClassVar = dict.fromkeys(
+        ("groups", "sample_weight", "asked", "verified"), True
+    )
+
+    _parameter_constraints: ClassVar[dict] = {
+        "base_rate": [Real, tuple, list, None],
+        "false_positive_rate": [Real, None],
+        "false_negative_rate": [Real, None],
+        "selection_log_odds": [Real, None],
+        "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
+        "temperature": [Interval(Real, 0, 1, closed="right")],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        base_rate=None,
+        false_positive_rate=None,
+        false_negative_rate=None,
+        selection_log_odds=None,
+        verified_error_rate=0.0,
+        temperature=0.25,
+        cv=4,
+        random_state=None,
+        n_jobs=None,
+    ):
+        self.base_rate = base_rate
+        self.false_positive_rate = false_positive_rate
+        self.false_negative_rate = false_negative_rate
+        self.selection_log_odds = selection_log_odds
+        self.verified_error_rate = verified_error_rate
+        self.temperature = temperature
+        self.cv = cv
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y, *, groups=None, sample_weight=None, asked=None, verified=None):
+        """Fit indices, likelihood and recalibration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings, float32 or float64.
+        y : array-like of shape (n,)
+            Feedback: 1, 0, NaN where the user left none.
+        groups : array-like of shape (n,) or (n, 2), default=None
+            Prompt ids, or prompt and user ids: rows that share one are never split.
+        sample_weight : array-like of shape (n,), default=None
+            A weight counts as so many rows.
+        asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random rather than volunteered.
+        verified : array-like of shape (n,), default=None
+            1 or 0 where a careful person has judged the answer, NaN elsewhere. A rule in x and the
+            feedback may pick them; random rows do best.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FeedbackValueError, NoFeedbackError
+            If y is not 0, 1 and NaN, or NaN throughout.
+        SingleClassError
+            If all feedback is of one class, as of clicks, and neither a base rate nor verified nor
+            asked rows are given.
+        KnowledgeError, NoiseRateError
+            If a known base rate, selection log odds or flip rate cannot be.
+        GroupsError
+            If groups cannot be used.
+
+        Warns
+        -----
+        BaseRateUncertainWarning
+            If the standard deviation of the logit of the base rate exceeds 0.4.
+        FewFeedbackWarning, NoUnratedRowsWarning, VerifiedClassWarning
+        """
+        self._validate_params()
+        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        feedback = check_feedback(X, y)
+        asked = check_asked(asked, len(X))
+        verified = check_verified(verified, len(X))
+        sample_weight = check_weights(sample_weight, X)
+        folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
+        return self._fit_folds(X, feedback, folds, sample_weight, asked, verified)
+
+    def _fit_folds(self, X, feedback: Feedback, folds: Folds, sample_weight, asked, verified):
+        """Fit on checked input and folds that are there already."""
+        self._check_feedback(feedback, asked, verified)
+        rng = check_random_state(self.random_state)
+        indices = fit_indices(X, feedback.values, asked, sample_weight, folds, rng)
+        self._fit_likelihood(indices, feedback.values, sample_weight, asked, verified)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def _check_feedback(self, feedback: Feedback, asked, verified) -> None:
+        if not feedback.binary:
+            raise FeedbackValueError(
+                f"SelectionModel is a model of 0/1 feedback, but {feedback.observed.sum()} rated "
+                f"rows hold other values: binarise them."
+            )
+        self._knowledge(), self._prior(feedback.values, None)
+        observed, values = feedback.observed, feedback.values
+        volunteered = observed if asked is None else observed & ~asked
+        answered = observed & ~volunteered
+        positives = int((values[volunteered] == 1).sum())
+        if volunteered.any() and positives in (0, volunteered.sum()):
+            if self.base_rate is None and verified is None and not answered.any():
+                raise SingleClassError(
+                    f"All {volunteered.sum()} rated rows are {int(positives > 0)}, so how rare "
+                    f"good answers are and how rarely people rate them cannot be told apart: give "
+                    f"base_rate, verified rows or asked rows."
+                )
+        else:
+            warn_of_rare_class(values)
+        if volunteered.all() or (
+            asked is not None and observed[~asked].all() and volunteered.any()
+        ):
+            warn(
+                f"All {volunteered.sum()} rows that nobody asked for are rated, so there is no "
+                f"selection to model: keep the unrated rows of the log if there were any.",
+                NoUnratedRowsWarning,
+            )
+
+    def _knowledge(self) -> Knowledge:
+        """Check and collect what is known.
+
+        Raises
+        ------
+        KnowledgeError, NoiseRateError
+        """
+        rates = self.false_positive_rate, self.false_negative_rate
+        check_rates(*(0.0 if rate is None else rate for rate in rates))
+        fixed = self.selection_log_odds
+        if fixed is not None and not abs(fixed) <= _MOST_LOG_ODDS:
+            raise KnowledgeError(
+                f"selection_log_odds is {fixed!r}, but log odds beyond {_MOST_LOG_ODDS} either way "
+                f"say that only one kind of answer is ever rated: give a number from "
+                f"-{_MOST_LOG_ODDS} to {_MOST_LOG_ODDS}."
+            )
+        return Knowledge(*rates, fixed, self.verified_error_rate)
+
+    def _prior(self, y: NDArray, sample_weight) -> BaseRatePrior:
+        """Return the prior of the base rate's logit.
+
+        Raises
+        ------
+        KnowledgeError
+        """
+        if self.base_rate is None:
+            rated = ~np.isnan(y)
+            weight = np.ones(len(y)) if sample_weight is None else sample_weight
+            positives = weight[rated] @ y[rated]
+            return BaseRatePrior(float(logit((positives + 0.5) / (weight[rated].sum() + 1))), 1.0)
+        given = np.atleast_1d(np.asarray(self.base_rate, dtype=np.float64))
+        rate, sd = given if len(given) == 2 else (*given[:1], _BASE_RATE_SD)
+        if len(given) > 2 or not 0 < rate < 1 or not 0 < sd < np.inf:
+            raise KnowledgeError(
+                f"base_rate is {self.base_rate!r}, but must be a probability strictly between 0 "
+                f"and 1, or such a probability and the positive standard deviation of its logit."
+            )
+        return BaseRatePrior(float(logit(rate)), float(sd))
+
+    def _fit_likelihood(self, indices: Indices, y, sample_weight, asked, verified) -> None:
+        """Fit all that stands on the indices."""
+        self.oof_indices_, self.index_slope_ = indices.z, indices.slope
+        outcome = outcomes_of_rows(y, asked)
+        seen = np.bincount(outcome, minlength=len(Outcome))
+        pair = Outcome.DISLIKED, Outcome.LIKED
+        self._clicks = [
+            kind for kind, other in (pair, pair[::-1]) if seen[kind] and not seen[other]
+        ]
+        outcome = self._merge_clicks(outcome)
+        counts = count_outcomes(
+            indices.z, outcome, verified, weight=sample_weight, temperature=self.temperature
+        )
+        prior = self._prior(y, sample_weight)
+        mixture, whole = average(counts, self._knowledge(), prior, n_jobs=self.n_jobs)
+        self._mixture = mixture
+        self._describe(whole)
+        self.head_ = self._make_head(indices, counts)
+        self.oof_probability_ = mixture.probability(indices.z)
+        posterior = self._posterior(indices.z, outcome)
+        self.recalibration_ = None
+        if verified is not None:
+            self.recalibration_ = fit_recalibration(
+                self.oof_probability_,
+                verified,
+                y,
+                sample_weight=sample_weight,
+                error_rate=self.verified_error_rate,
+                posterior=self._without_own_label(indices.z, outcome, verified),
+            )
+            posterior = expit(logit(posterior) + self.recalibration_.shift(self.oof_probability_))
+            self.oof_probability_ = self.recalibration_(self.oof_probability_)
+        self.oof_posterior_ = posterior
+        if self.base_rate_std_ > UNCERTAIN:
+            low, high = self.base_rate_interval_
+            warn(
+                f"The log leaves the share of good answers open between {low:.0%} and {high:.0%}, "
+                f"so the reward ranks but its level is a guess: have about 50 rows checked "
+                f"(`skcausalrm label`) and pass them as verified, or give base_rate.",
+                BaseRateUncertainWarning,
+            )
+
+    def _merge_clicks(self, outcome: NDArray) -> NDArray:
+        """Where volunteers say only one thing, that they said it is all there is."""
+        return np.where(np.isin(outcome, self._clicks), Outcome.RATED, outcome)
+
+    def _describe(self, mixture: Mixture) -> None:
+        """Set what the posterior says of base rate, selection, flips and links."""
+        nodes = mixture.nodes
+        self.base_rate_ = mixture.mean([node.base_rate for node in nodes])
+        self.base_rate_std_ = level_moments(mixture)[1]
+        self.base_rate_interval_ = _interval(mixture)
+        towards = np.zeros(len(nodes[0].theta))
+        towards[GAMMA], towards[DELTA] = 1, _DELTA_SHARE
+        any_model = next(iter(mixture.models.values()))
+        self.selection_log_odds_ = self.selection_log_odds_std_ = np.nan
+        if any_model.selects:
+            log_odds = np.array([node.theta @ towards for node in nodes])
+            variances = np.array([towards @ node.covariance @ towards for node in nodes])
+            mean = mixture.mean(log_odds)
+            self.selection_log_odds_ = mean
+            self.selection_log_odds_std_ = mixture.mean(variances + (log_odds - mean) ** 2) ** 0.5
+        rates = np.array([any_model.rates(node.theta) for node in nodes])
+        self.false_positive_rate_, self.false_negative_rate_ = map(mixture.mean, rates.T)
+        self.link_weights_ = {
+            float(link): float(mixture.weights[mixture.links == link].sum())
+            for link in mixture.models
+        }
+        self.n_dropped_ = mixture.n_dropped
+
+    def _make_head(self, indices: Indices, counts) -> MixtureHead:
+        head = MixtureHead()
+        head.directions_, head.offsets_ = indices.directions, indices.offsets
+        head.n_features_in_ = len(indices.directions)
+        theta = np.array([node.theta for node in self._mixture.nodes])
+        head.intercepts_, head.slopes_ = theta[:, B], theta[:, A]
+        head.weights_ = self._mixture.weights
+        # One sigmoid for all: its index is the mean log odds, stretched to fit.
+        p = self._mixture.probability(counts.z)
+        slopes, intercept = head.weights_ @ head.slopes_, head.weights_ @ head.intercepts_
+        stretch, shift = fit_sigmoid(counts.z @ slopes + intercept, p, counts.weight)
+        head.single_slopes_, head.single_intercept_ = stretch * slopes, stretch * intercept + shift
+        single = expit(indices.z @ head.single_slopes_ + head.single_intercept_)
+        head.single_difference_ = float(np.abs(single - self._mixture.probability(indices.z)).max())
+        return head
+
+    def _posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
+        total = np.zeros(len(z))
+        for weight, p in zip(
+            self._mixture.weights, self._mixture.posteriors(z, outcome), strict=True
+        ):
+            total += weight * p
+        return np.clip(total, 1e-12, 1 - 1e-12)
+
+    def _without_own_label(self, z, outcome, verified) -> NDArray[np.float64]:
+        """P(r=1 given o, s, x) of the verified rows, by weights that do not know their label."""
+        judged = ~np.isnan(verified)
+        error, label = self.verified_error_rate, verified[judged]
+        p = np.array(list(self._mixture.posteriors(z[judged], outcome[judged])))
+        q = error + (1 - 2 * error) * p
+        said = np.maximum(np.where(label == 1, q, 1 - q), 1e-12)
+        weights = self._mixture.weights[:, None] / said
+        result = np.full(len(z), np.nan)
+        result[judged] = (weights * p).sum(axis=0) / weights.sum(axis=0)
+        return result
+
+    def predict_proba(self, X) -> NDArray[np.float64]:
+        """Return P(r=0 given x) and P(r=1 given x), shape (n, 2)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        p = self.head_.predict(X)
+        p = p if self.recalibration_ is None else self.recalibration_(p)
+        return np.column_stack([1 - p, p])
+
+    def posterior(self, X, y, *, asked=None) -> NDArray[np.float64]:
+        """Return P(r=1 given feedback and x) of new rows, rated or not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,)
+            Feedback, NaN where there is none; that too tells something.
+        asked : array-like of bool, shape (n,), default=None
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            For training rows use `oof_posterior_`, which has not seen their feedback twice.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        y = check_column(y, "y", len(X), allow_nan=True)
+        outcome = self._merge_clicks(outcomes_of_rows(y, check_asked(asked, len(X))))
+        z = self.head_.indices(X)
+        posterior = self._posterior(z, outcome)
+        if self.recalibration_ is None:
+            return posterior
+        return expit(logit(posterior) + self.recalibration_.shift(self._mixture.probability(z)))
+
+
+def _interval(mixture: Mixture) -> tuple[float, float]:
+    """5% and 95% quantiles of the base rate, each node spread evenly over its width."""
+    level = np.array([node.level for node in mixture.nodes])
+    grid = np.linspace((level - mixture.widths).min(), (level + mixture.widths).max(), 4001)
+    below = np.zeros(len(grid))
+    for center, width, weight in zip(level, mixture.widths, mixture.weights, strict=True):
+        below += weight * np.clip((grid - center) / max(width, 1e-12) + 0.5, 0, 1)
+    low, high = expit(np.interp([0.05, 0.95], below, grid))
+    return float(low), float(high)
