@@ -19,7 +19,15 @@ _HOMES = {
     "PropensityEstimator": "propensity",
     "SelectionModel": "selection",
 }
-_SUBPACKAGES = ("datasets", "embedding", "export", "heads", "metrics", "model_selection")
+_SUBPACKAGES = (
+    "datasets",
+    "embedding",
+    "export",
+    "heads",
+    "inspection",
+    "metrics",
+    "model_selection",
+)
 
 __all__ = ["__version__", *_HOMES, *_SUBPACKAGES]
 

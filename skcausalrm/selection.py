@@ -108,6 +108,9 @@ class SelectionModel(BaseEstimator):
         P(r=1 given x) of the training rows by models that did not see their feedback.
     oof_posterior_ : ndarray of shape (n,)
         P(r=1 given o, s, x) likewise: the target for a head of your own.
+    log_evidence_ : float
+        Of the tempered likelihood, averaged over its parameters; to compare values of
+        `selection_log_odds` on one log, not models.
     n_dropped_ : int
         Solutions left out of the average, as they were no maxima.
     n_features_in_ : int
@@ -371,6 +374,7 @@ class SelectionModel(BaseEstimator):
             float(link): float(mixture.weights[mixture.links == link].sum())
             for link in mixture.models
         }
+        self.log_evidence_ = mixture.log_evidence
         self.n_dropped_ = mixture.n_dropped
 
     def _make_head(self, indices: Indices, counts) -> MixtureHead:

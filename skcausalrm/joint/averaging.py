@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit, logit, logsumexp
 
 from .counts import Counts, Outcome
 from .likelihood import (
@@ -106,6 +106,12 @@ class Mixture(NamedTuple):
     def mean(self, values) -> float:
         """Return the weighted mean of one value per node."""
         return float(self.weights @ np.asarray(values))
+
+    @property
+    def log_evidence(self) -> float:
+        """Log of the tempered likelihood averaged over all parameters, up to a constant."""
+        scores = np.array([node.score for node in self.nodes])
+        return float(logsumexp(scores, b=self.widths) - np.log(len(self.models)))
 
     def probability(self, z: NDArray) -> NDArray[np.float64]:
         """Return P(r=1 given x) of rows with these indices, shape (n,)."""
@@ -218,7 +224,9 @@ class _Path:
         covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
         covariance[np.ix_(free, free)] = (vectors / values) @ vectors.T
         tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
-        score = value - 0.5 * float(np.log(values).sum()) + self.prior.log_density(base_rate)
+        # Of the constants, only the priors' widths differ with what is free.
+        score = value - 0.5 * float(np.log(values).sum()) - float(np.log(self.model.sd[free]).sum())
+        score += self.prior.log_density(base_rate)
         self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
         return theta, tangent
 

@@ -8,12 +8,12 @@ from sklearn.utils import check_array
 
 from .._validation import FLOATS, check_feedback
 from ..crossfit import make_folds
-from ..exceptions import FeedbackValueError
+from ..exceptions import FeedbackValueError, UnusedParameterError
 from ..nuisances import NuisanceSettings, check_columns, fit_nuisances
 
 __all__ = ["pseudo_outcomes"]
 
-_METHODS = ("dr", "ips", "snips")
+_METHODS = ("dr", "ips", "snips", "joint")
 
 
 def pseudo_outcomes(
@@ -24,11 +24,13 @@ def pseudo_outcomes(
     groups=None,
     sample_weight=None,
     asked=None,
+    verified=None,
     propensity=None,
     imputation=None,
     propensity_estimator=None,
     noise_estimator=None,
     imputation_estimator=None,
+    selection_model=None,
     cv=5,
     random_state=None,
     n_jobs=None,
@@ -45,11 +47,17 @@ def pseudo_outcomes(
         Embeddings.
     y : array-like of shape (n,)
         Feedback 0 or 1, NaN where there is none.
-    method : {"dr", "ips", "snips"}, default="dr"
-        "dr": m + o (t - m)/e; "ips": o t/e; "snips": the same, the weights' mean brought to 1.
+    method : {"dr", "ips", "snips", "joint"}, default="dr"
+        "dr": m + o (t - m)/e; "ips": o t/e; "snips": the same, the weights' mean brought to 1;
+        "joint": P(r=1 given o, s, x) of `SelectionModel`, where selection may depend on the
+        preference itself.
     groups, sample_weight, asked, propensity, imputation
         Per-row columns, as in `CausalRewardRegressor.fit`.
-    propensity_estimator, noise_estimator, imputation_estimator, cv, random_state, n_jobs
+    verified : array-like of shape (n,), default=None
+        For "joint": judged rows, as in `CausalRewardRegressor.fit`. They settle the level of z;
+        for a score that owes nothing to z, keep some out and score them by themselves.
+    propensity_estimator, noise_estimator, imputation_estimator, selection_model, cv, \
+random_state, n_jobs
         As in `CausalRewardRegressor`.
 
     Returns
@@ -60,14 +68,15 @@ def pseudo_outcomes(
     Raises
     ------
     FeedbackValueError
-        If the feedback is not 0/1, or the method is not one of the three.
+        If the feedback is not 0/1, or the method is not one of these.
     NoFeedbackError, SingleClassError, UnusedParameterError, NoiseRateError, GroupsError
         As in `CausalRewardRegressor.fit`.
 
     Notes
     -----
     Unbiased if flip rates are right, selection does not depend on the reward given x, and e (for
-    "dr": e or m) is right.
+    "dr": e or m) is right; "joint" if its likelihood is, and the log or verified rows settle the
+    base rate.
 
     Examples
     --------
@@ -89,19 +98,25 @@ def pseudo_outcomes(
             f"Pseudo-outcomes are of 0/1 feedback, but {feedback.observed.sum()} rated rows hold "
             f"other values: binarise them."
         )
-    columns = check_columns(X, groups, sample_weight, asked, propensity, imputation)
+    columns = check_columns(X, groups, sample_weight, asked, propensity, imputation, verified)
+    if columns.verified is not None and method != "joint":
+        raise UnusedParameterError(
+            f"verified was given, but pseudo-outcomes of method={method!r} do not use it: leave "
+            f"it out, or choose 'joint'."
+        )
     folds = make_folds(X, feedback.values, groups, cv, random_state)
     settings = NuisanceSettings(
         method,
         propensity_estimator,
         noise_estimator,
         imputation_estimator,
-        cv,
-        random_state,
-        n_jobs,
+        selection_model,
+        cv=cv,
+        random_state=random_state,
+        n_jobs=n_jobs,
     )
     found = fit_nuisances(settings, X, feedback, columns, folds)
-    if method == "dr":
+    if method in ("dr", "joint"):
         return found.target
     z = np.where(feedback.observed, found.target * found.weight, 0.0)
     return z * (len(z) / feedback.observed.sum()) if method == "snips" else z
