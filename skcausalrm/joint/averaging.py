@@ -56,10 +56,10 @@ class Node(NamedTuple):
 
     Attributes
     ----------
-    theta : ndarray of shape (11,)
-    covariance : ndarray of shape (11, 11)
+    theta : ndarray of shape (13,)
+    covariance : ndarray of shape (13, 13)
         Of the free parameters given b, zero elsewhere.
-    tangent : ndarray of shape (11,)
+    tangent : ndarray of shape (13,)
         Derivative of theta by b.
     base_rate : float
     score : float
@@ -134,10 +134,10 @@ def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
 
     Returns
     -------
-    theta : ndarray of shape (11,)
+    theta : ndarray of shape (13,)
     value : float
         Log posterior there.
-    hessian : ndarray of shape (11, 11)
+    hessian : ndarray of shape (13, 13)
     """
     free = model.free
     theta = theta.copy()

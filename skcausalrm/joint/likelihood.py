@@ -4,10 +4,11 @@ Given the indices z of a row, ``u = b + a'z`` and ``P(r=1 given x) = sigmoid(u)`
 a strength ``u + logistic noise``, cut into six bins at fixed thresholds; r = 1 in the upper three.
 Whether the row is rated depends on bin and indices through a linear predictor
 
-    l_k = c + gamma (r_k - 1/2) + delta s_k + kappa (|s_k| - mean |s|) + v'z,  s = -1, -.6, .., 1
+    l_k = c + gamma (r_k - 1/2) + delta s_k + kappa (|s_k| - mean |s|) + v'w,  s = -1, -.6, .., 1
 
 and the Aranda-Ordaz link ``p_k = 1 - (1 + lam exp l_k)^(-1/lam)``; what is said, if anything, on
-r alone, with flip rates ``sigmoid(phi) / 2``. The bin is summed out.
+r alone, with flip rates ``sigmoid(phi) / 2``. The bin is summed out. w are both indices, and square
+and cube of the second.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ __all__ = ["GOOD", "PARAMETERS", "GradedLikelihood", "Knowledge"]
 
 PARAMETERS = (
     "b", "a_s", "a_o", "c", "gamma", "delta", "kappa",
-    "v_s", "v_o", "v_ss", "v_so", "v_oo", "phi_fp", "phi_fn",
+    "v_s", "v_o", "v_o2", "v_o3", "phi_fp", "phi_fn",
 )  # fmt: skip
-B, A, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 3, 4, 5, 6, slice(7, 12)
-PHI_FP, PHI_FN = 12, 13
-SELECTION = slice(3, 12)
+B, A, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 3, 4, 5, 6, slice(7, 11)
+PHI_FP, PHI_FN = 11, 12
+SELECTION = slice(3, 11)
 _U, _L = slice(0, 3), slice(3, 7)
 
 _GRADES = np.linspace(-1, 1, 6)
@@ -39,18 +40,20 @@ _BIN_DESIGN = np.column_stack(
     [np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GRADES).mean()]
 )
 LOGISTIC_VARIANCE = np.pi**2 / 3
-QSD = 0.5
-_PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, QSD, QSD, QSD, 1, 1])
-_PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
+_PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
+_PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
 _FEW = 1e-300
+_FAR = 2.5  # where the curve of the second index goes on flat
 
 
 def _selection_design(z: NDArray) -> NDArray[np.float64]:
-    """What of x alone the chance of a rating depends on: both indices, to second order."""
-    t = np.clip(z, -2.5, 2.5)
-    return np.column_stack(
-        [z, t[:, 0] ** 2 - 1, (t[:, 1] ** 3 - 3 * t[:, 1]) / 2.5, t[:, 1] ** 2 - 1]
-    )
+    """What of x alone the chance of a rating depends on: either index, and a curve of the second.
+
+    Without the curve, whatever bends the chance of a rating in x, such as a chance that levels
+    off, would pass for selection on the preference.
+    """
+    o = np.clip(z[:, 1], -_FAR, _FAR)
+    return np.column_stack([z, o**2 - 1, (o**3 - 3 * o) / _FAR])
 
 
 def _add(matrix: NDArray, rows: slice, columns: slice, block: NDArray) -> None:
@@ -93,7 +96,7 @@ class GradedLikelihood:
     ----------
     free : ndarray of int
         Which of `PARAMETERS` are estimated, b aside.
-    start : ndarray of shape (11,)
+    start : ndarray of shape (13,)
         Prior means, and the values of those that are known.
     """
 
@@ -232,7 +235,7 @@ class GradedLikelihood:
         return joint if label is None else joint * self._judged()[label + 1]
 
     def evaluate(self, theta: NDArray) -> tuple[float, NDArray, NDArray]:
-        """Return log posterior, gradient (11,) and Hessian (11, 11) by all parameters."""
+        """Return log posterior, gradient (13,) and Hessian (13, 13) by all parameters."""
         counts, coefficient = self.counts, self.counts.coefficient
         cell, outcome = counts.cell, counts.outcome
         pi, pi1, pi2 = (values[cell] for values in self._grades(theta, counts.z))
