@@ -1,5 +1,6 @@
 """scikit-learn's own checks over every public estimator."""
 
+import numpy as np
 import pytest
 import sklearn
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -10,6 +11,7 @@ from skcausalrm import (
     CausalRewardRegressor,
     NoiseTransitionEstimator,
     PropensityEstimator,
+    SelectionModel,
 )
 from skcausalrm.heads import RidgeHead
 
@@ -22,6 +24,12 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
         )
     }
 }
+WEIGHTED_QUANTILES = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "the grid's edges lie between rows, elsewhere where a row is repeated than where it weighs "
+        "more: probabilities agree to 1e-5"
+    )
+}
 if parse_version(sklearn.__version__) < parse_version("1.7"):
     for name in ("PropensityEstimator", "NoiseTransitionEstimator", "CausalRewardClassifier"):
         EXPECTED_FAILURES[name] = {
@@ -32,8 +40,20 @@ if parse_version(sklearn.__version__) < parse_version("1.7"):
         }
 
 
+class BinarySelectionModel(SelectionModel):
+    """The checks give y that is not feedback: cut at its least value, it is."""
+
+    def fit(self, X, y, **columns):
+        if y is not None and np.asarray(y).dtype.kind in "iufO":
+            values = np.asarray(y, dtype=float)
+            y = (values > values.min()).astype(float) if np.isfinite(values).all() else y
+        return super().fit(X, y, **columns)
+
+
 def expected_failures(estimator):
-    return EXPECTED_FAILURES.get(type(estimator).__name__, {})
+    expected = EXPECTED_FAILURES.get(type(estimator).__name__, {})
+    joint = getattr(estimator, "method", None) == "joint"
+    return {**WEIGHTED_QUANTILES, **expected} if joint else expected
 
 
 @parametrize_with_checks(
@@ -43,7 +63,10 @@ def expected_failures(estimator):
         CausalRewardRegressor(),
         CausalRewardRegressor("snips"),
         CausalRewardRegressor("naive"),
+        CausalRewardRegressor("dr"),
+        BinarySelectionModel(),
         CausalRewardClassifier(),
+        CausalRewardClassifier("joint"),
         RidgeHead(),
     ],
     expected_failed_checks=expected_failures,
