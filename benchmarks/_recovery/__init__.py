@@ -1,0 +1,1 @@
+"""What recovery.py runs, checks and shows."""

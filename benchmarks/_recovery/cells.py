@@ -1,0 +1,335 @@
+"""One data set, every method on it, and their scores on new rows."""
+
+from __future__ import annotations
+
+import time
+import warnings
+import zlib
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.utils import Bunch
+
+from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, SelectionModel
+from skcausalrm.crossfit import make_folds
+from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.exceptions import BaseRateUncertainWarning
+from skcausalrm.heads.fitting import out_of_fold_predictions
+from skcausalrm.heads.logistic import fit_sigmoid
+from skcausalrm.joint.indices import Indices
+from skcausalrm.recalibration import fit_recalibration
+
+REGIMES = {
+    "none": ("none", 1.0),
+    "x": ("x", 0.5),
+    "reward .5": ("reward", 0.5),
+    "reward .1": ("reward", 0.1),
+    "both": ("both", 0.5),
+    "u-shape": ("u-shape", 0.5),
+    "complain": ("complain", 0.5),
+}
+FLIPS = (0.1, 0.2)
+RECIPES = ("naive", "noise", "snips", "dr")
+
+
+class Cell(NamedTuple):
+    """One data set."""
+
+    selection: str
+    base_rate: float
+    signal: str
+    false_positive_rate: float
+    false_negative_rate: float
+    n_features: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Readable, unique, and fit for a file."""
+        return "_".join(map(str, self)).replace(" ", "-")
+
+    @property
+    def random_state(self) -> int:
+        """A draw of its own for every cell, so that means run over many reward functions."""
+        return zlib.crc32(self.name.encode())
+
+
+class Settings(NamedTuple):
+    """Sizes, the same in all cells."""
+
+    n_train: int = 16_000
+    n_new: int = 8_000
+    verified: tuple[int, ...] = (30, 50, 100, 200)
+    asked: tuple[int, ...] = (300, 1_000)
+
+
+QUICK = Settings(n_train=4_000, n_new=4_000, verified=(50,), asked=(300,))
+
+
+def full_grid(seeds: int) -> list[Cell]:
+    """Base rates at medium signal, other signals, other flips, and more features once."""
+    settings = [
+        *product((0.15, 0.3, 0.5, 0.75, 0.85), ("medium",), (FLIPS,), (128,), range(seeds)),
+        *product((0.5, 0.8), ("strong", "weak"), (FLIPS,), (128,), range(seeds)),
+        *product((0.5,), ("medium",), ((0.05, 0.05), (0.2, 0.1), (0.2, 0.3)), (128,), range(seeds)),
+        *product((0.5,), ("medium",), (FLIPS,), (1024,), range(1)),
+    ]
+    return [
+        Cell(regime, base_rate, signal, *flips, n_features, seed)
+        for (base_rate, signal, flips, n_features, seed), regime in product(settings, REGIMES)
+    ]
+
+
+def quick_grid() -> list[Cell]:
+    return [Cell(regime, 0.5, "medium", *FLIPS, 32, 0) for regime in ("none", "x", "reward .5")]
+
+
+def draw(cell: Cell, settings: Settings) -> Bunch:
+    """Draw the log, what every row would have been answered, and the new rows."""
+    selection, strength = REGIMES[cell.selection]
+    n, m = settings.n_train, settings.n_train + settings.n_new
+    everyone = make_observational_feedback(
+        m,
+        cell.n_features,
+        selection=selection,
+        selection_strength=strength,
+        base_rate=cell.base_rate,
+        signal=cell.signal,
+        false_positive_rate=cell.false_positive_rate,
+        false_negative_rate=cell.false_negative_rate,
+        n_asked=m,
+        random_state=cell.random_state,
+    )
+    rng = np.random.default_rng(cell.random_state)
+    volunteered = rng.random(n) < everyone.propensity[:n]
+    return Bunch(
+        X=everyone.X[:n],
+        y=np.where(volunteered, everyone.y[:n], np.nan),
+        answers=everyone.y[:n],
+        reward=everyone.reward[:n],
+        to_verify=rng.permutation(n),
+        to_ask=rng.permutation(n),
+        matched=rng.choice(n, volunteered.sum(), replace=False),
+        X_new=everyone.X[n:],
+        reward_new=everyone.reward[n:],
+    )
+
+
+def verified_column(data: Bunch, count: int) -> np.ndarray:
+    """Return the reward of the first `count` rows to verify, NaN elsewhere."""
+    verified = np.full(len(data.reward), np.nan)
+    rows = data.to_verify[:count]
+    verified[rows] = data.reward[rows]
+    return verified
+
+
+def score(reward: np.ndarray, p: np.ndarray, ranking: np.ndarray | None = None) -> dict:
+    """Score predictions on clean labels.
+
+    `R2 recalibrated` is that of the best sigmoid of the same log odds: what it lacks is lost in
+    the ranking, what `R2` lacks of it in level and slope.
+    """
+    log_odds = logit(np.clip(p, 0.001, 0.999))
+    slope, intercept = fit_sigmoid(log_odds, reward)
+    return {
+        "R2": r2_score(reward, p),
+        "R2 recalibrated": r2_score(reward, expit(slope * log_odds + intercept)),
+        "AUROC": roc_auc_score(reward, p if ranking is None else ranking),
+        "level": float(p.mean() - reward.mean()),
+        "slope": slope,
+    }
+
+
+class Lean(SelectionModel):
+    """Without the posterior of every row, which nothing here reads."""
+
+    def _posterior(self, z, outcome):
+        return np.full(len(z), 0.5)
+
+
+def with_verified(fitted: SelectionModel, data: Bunch, verified: np.ndarray) -> SelectionModel:
+    """Fit the likelihood again with verified rows, on the indices of a model without them."""
+    indices = Indices(
+        fitted.oof_indices_, fitted.head_.directions_, fitted.head_.offsets_, fitted.index_slope_
+    )
+    model = Lean(random_state=fitted.random_state)
+    model._fit_likelihood(indices, data.y, None, None, verified)
+    model.n_features_in_ = fitted.n_features_in_
+    return model
+
+
+def selection_row(model: SelectionModel, data: Bunch) -> dict:
+    low, high = model.base_rate_interval_
+    return {
+        **score(data.reward_new, model.predict_proba(data.X_new)[:, 1]),
+        "base rate": model.base_rate_,
+        "low": low,
+        "high": high,
+        "log odds of selection": model.selection_log_odds_,
+        "false positive rate": model.false_positive_rate_,
+        "false negative rate": model.false_negative_rate_,
+    }
+
+
+def joint_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
+    """Score the joint model without further rows, with verified rows, and with asked rows."""
+    alone = Lean(random_state=seed).fit(data.X, data.y)
+    yield {"method": "joint", "further": "none", **selection_row(alone, data)}
+    for count in settings.verified:
+        model = with_verified(alone, data, verified_column(data, count))
+        yield {"method": "joint", "further": f"{count} verified", **selection_row(model, data)}
+    for count in settings.asked:
+        asked = np.zeros(len(data.y), dtype=bool)
+        asked[data.to_ask[:count]] = True
+        y = np.where(asked, data.answers, data.y)
+        model = Lean(random_state=seed).fit(data.X, y, asked=asked)
+        yield {"method": "joint", "further": f"{count} asked", **selection_row(model, data)}
+    new = alone.head_.indices(data.X_new)
+    for count in settings.verified:
+        rows = data.to_verify[:count]
+        p = index_regression(alone.oof_indices_[rows], data.reward[rows], new)
+        yield {"method": "indices", "further": f"{count} verified", **score(data.reward_new, p)}
+
+
+def index_regression(z: np.ndarray, reward: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Predict by a logistic regression on the two indices, where there are both classes."""
+    if reward.min() == reward.max():
+        return np.full(len(new), (reward.sum() + 1) / (len(reward) + 2))
+    return LogisticRegression().fit(z, reward).predict_proba(new)[:, 1]
+
+
+def recipe_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
+    """Score each recipe as it is and recalibrated, and naive after Platt scaling."""
+    for method in RECIPES:
+        model = CausalRewardRegressor(method, random_state=seed).fit(data.X, data.y)
+        p, ranking = model.predict(data.X_new), model.decision_function(data.X_new)
+        yield {"method": method, "further": "none", **score(data.reward_new, p, ranking)}
+        held_out = out_of_fold(model, data)
+        for count in settings.verified:
+            moved = fit_recalibration(held_out, verified_column(data, count), data.y)
+            yield {
+                "method": method,
+                "further": f"{count} verified",
+                **score(data.reward_new, moved(p), ranking),
+            }
+        for count in settings.verified if method == "naive" else ():
+            rows = data.to_verify[:count]
+            scaled = platt(held_out[rows], data.reward[rows], p)
+            yield {
+                "method": "Platt",
+                "further": f"{count} verified",
+                **score(data.reward_new, scaled),
+            }
+
+
+def out_of_fold(model: CausalRewardRegressor, data: Bunch) -> np.ndarray:
+    """Return predictions of the training rows as the model itself makes them to recalibrate."""
+    folds = make_folds(data.X, data.y, None, model.cv, model.random_state)
+    held_out = out_of_fold_predictions(
+        model.estimator_, data.X, model.target_, model.weight_, folds
+    )
+    return np.clip(held_out, 0, 1)
+
+
+def platt(held_out: np.ndarray, reward: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Fit Platt's sigmoid to the log odds of `held_out`, slope not negative, and apply it to p."""
+    old, new = (logit(np.clip(values, 0.01, 0.99)) for values in (held_out, p))
+    slope, intercept = fit_sigmoid(old, reward)
+    if slope < 0:
+        return np.full(len(p), (reward.sum() + 1) / (len(reward) + 2))
+    return expit(slope * new + intercept)
+
+
+def reference_rows(data: Bunch, cell: Cell) -> Iterator[dict]:
+    """Score as many rated rows as in the log, drawn at random, flips known; and clean labels.
+
+    Either by the graded likelihood without selection, which is a logistic regression corrected for
+    flips, and by ridge.
+    """
+    rates = {
+        "false_positive_rate": cell.false_positive_rate,
+        "false_negative_rate": cell.false_negative_rate,
+    }
+    samples = {
+        "matched": (data.X[data.matched], data.answers[data.matched], rates),
+        "oracle": (data.X, data.reward, dict.fromkeys(rates, 0.0)),
+    }
+    for name, (X, y, known) in samples.items():
+        model = Lean(**known, random_state=cell.seed).fit(X, y, asked=np.ones(len(y), dtype=bool))
+        yield {"method": name, "further": "none", **selection_row(model, data)}
+        ridge = CausalRewardRegressor(
+            "noise", noise_estimator=NoiseTransitionEstimator(**known), random_state=cell.seed
+        ).fit(X, y)
+        p, ranking = ridge.predict(data.X_new), ridge.decision_function(data.X_new)
+        yield {
+            "method": f"{name}, ridge",
+            "further": "none",
+            **score(data.reward_new, p, ranking),
+        }
+
+
+def run_cell(cell: Cell, settings: Settings) -> pd.DataFrame:
+    """Return one row per method and further rows, with CPU seconds and the warnings raised."""
+    data = draw(cell, settings)
+    sources = (
+        joint_rows(data, settings, cell.seed),
+        recipe_rows(data, settings, cell.seed),
+        reference_rows(data, cell),
+    )
+    rows = []
+    for source in sources:
+        while True:
+            begin = time.process_time()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                row = next(source, None)
+            if row is None:
+                break
+            kinds = {warning.category.__name__ for warning in caught}
+            rows.append(
+                {
+                    **cell._asdict(),
+                    **row,
+                    "rated": len(data.matched),
+                    "warned": BaseRateUncertainWarning.__name__ in kinds,
+                    "warnings": " ".join(sorted(kinds)),
+                    "seconds": time.process_time() - begin,
+                }
+            )
+    table = pd.DataFrame(rows)
+    measured = table.select_dtypes("float").columns.difference(list(Cell._fields))
+    return table.astype(dict.fromkeys(measured, "float32"))
+
+
+def check_shortcut(cell: Cell, settings: Settings) -> float:
+    """Return how far predictions on shared indices lie from those of a whole fit.
+
+    Raises
+    ------
+    RuntimeError
+        If they differ, for then the table would be of another model.
+    """
+    data = draw(cell, settings)
+    verified = verified_column(data, settings.verified[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shared = with_verified(Lean(random_state=0).fit(data.X, data.y), data, verified)
+        whole = SelectionModel(random_state=0).fit(data.X, data.y, verified=verified)
+        recipe = CausalRewardRegressor("snips", random_state=0)
+        alone = recipe.fit(data.X, data.y)
+        p = alone.predict(data.X_new)
+        moved = fit_recalibration(out_of_fold(alone, data), verified, data.y)(p)
+        recalibrated = recipe.fit(data.X, data.y, verified=verified).predict(data.X_new)
+    gap = max(
+        np.abs(shared.predict_proba(data.X_new) - whole.predict_proba(data.X_new)).max(),
+        np.abs(moved - recalibrated).max(),
+    )
+    if not gap < 1e-6:
+        raise RuntimeError(f"Shared stages differ from whole fits by {gap:.1e}: do not share them.")
+    return float(gap)

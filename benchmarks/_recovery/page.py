@@ -1,0 +1,96 @@
+"""The page of results, with its rows and figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from skcausalrm.exceptions import MissingExtraError
+
+from .figures import draw_base_rates, draw_regimes
+from .goals import goals
+from .rows import FLIPS, prepare, table, usual
+from .tables import (
+    by,
+    by_signal,
+    intervals,
+    seconds,
+    slopes,
+    worst_against_naive,
+    worst_runs,
+)
+
+REASONS = "## What went wrong, and why"
+
+
+def page(rows: pd.DataFrame, about: str) -> str:
+    """Return everything that is computed, as Markdown."""
+    rows = prepare(rows)
+    grid = usual(rows)
+    medium = grid[grid["signal"] == "medium"]
+    half = rows[(rows["signal"] == "medium") & (rows["base_rate"] == 0.5)]
+    first = rows.iloc[0]
+    other_flips = half[half["n_features"] == first["n_features"]]
+    other_sizes = half[(half[FLIPS] == first[FLIPS]).all(axis=1)]
+    checked = [[goal.text, goal.found, "met" if goal.met else "**missed**"] for goal in goals(rows)]
+    sections = [
+        "# Recovery of the preference",
+        about,
+        "R2 and AUROC are on clean labels of new rows; the level is mean prediction minus mean "
+        "label there, the slope that of a logistic regression of the labels on the predicted log "
+        "odds (1 is right, above 1 too flat). `verified`: so many random rows that a person has "
+        "judged; `asked`: so many random rows that were asked, with the usual flips. naive, noise, "
+        "snips and dr with verified rows are recalibrated on them. Platt: Platt scaling of naive "
+        "on the same rows, slope not negative. indices: a logistic regression of the same labels "
+        "on the two out-of-fold indices (C = 1, the best of .1 to 100). matched: as many rated "
+        "rows as the log has, drawn at random, corrected with the known flips. oracle: all rows "
+        "with clean labels. The last two are logistic; beside them by ridge. Every data set is a "
+        "draw of its own, reward function included; ± is the standard deviation over seeds of the "
+        "mean over regimes and base rates.",
+        "## Goals",
+        table(["goal", "found", ""], checked),
+        "![R2 and AUROC by regime](recovery_regimes.png)",
+        "![Base rate found against true](recovery_base_rate.png)",
+        "## By signal, mean over regimes and base rates",
+        *by_signal(grid),
+        "## By regime, medium signal",
+        by(medium, "selection"),
+        "## By base rate, medium signal",
+        by(medium, "base_rate"),
+        "## By flips (bad answers liked / good answers disliked), medium signal, base rate .5",
+        by(other_flips, FLIPS),
+        "## By number of features, medium signal, base rate .5",
+        by(other_sizes, "n_features"),
+        "## Against naive, the worst single run",
+        worst_against_naive(rows),
+        "## Intervals of the base rate, and the warning that it is open",
+        intervals(grid),
+        "## Calibration slope on new rows",
+        slopes(rows),
+    ]
+    for further in ("none", "50 verified"):
+        sections += [
+            f"## Farthest under matched: {further}",
+            "Recalibrated: the best sigmoid of the same log odds. What it lacks is lost in the "
+            "ranking, what R2 lacks of it in level and slope.",
+            worst_runs(rows, further),
+        ]
+    sections += ["## CPU seconds of a data set", seconds(rows)]
+    return "\n\n".join(sections) + "\n"
+
+
+def write(rows: pd.DataFrame, about: str, folder: Path) -> None:
+    """Write rows, page and figures; keep what is written by hand below them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.attrs["about"] = about
+    rows.to_parquet(folder / "recovery.parquet", index=False, compression="zstd")
+    path = folder / "recovery.md"
+    by_hand = path.read_text().partition(REASONS)[2] if path.exists() else "\n"
+    path.write_text(page(rows, about) + "\n" + REASONS + by_hand)
+    try:
+        draw_regimes(rows, folder / "recovery_regimes.png")
+        draw_base_rates(rows, folder / "recovery_base_rate.png")
+    except MissingExtraError as error:
+        print(f"No figures: {error}", file=sys.stderr)
