@@ -102,12 +102,13 @@ def about(cells: int, minutes: float, gap: float) -> str:
     import scipy
     import sklearn
 
+    agreement = f"to within {gap:.0e}" if gap else "exactly"
     command = " ".join(["python benchmarks/recovery.py", *sys.argv[1:]])
     return (
         f"`{command}`: {cells} data sets, {minutes:.0f} minutes of CPU time for their fits; "
         f"skcausalrm {skcausalrm.__version__}, scikit-learn {sklearn.__version__}, numpy "
         f"{np.__version__}, scipy {scipy.__version__}, Python {platform.python_version()}. Stages "
-        f"shared between methods gave the predictions of whole fits to within {gap:.0e}."
+        f"shared between methods gave the predictions of whole fits {agreement}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .rows import LEVEL_OFF, arms, coverage, joint, number, pick, share, usual, where
+from .rows import LEVEL_OFF, arms, coverage, joint, number, pick, share, usual, usual_flips, where
 
 # Share of matched's R2 by signal; AUROC is to be matched's wherever there is a goal.
 GOALS = {
@@ -145,6 +145,7 @@ def _interval_goals(grid, rows):
 
 
 def _slope_goals(grid, rows):
+    rows = usual_flips(rows)
     for d, part in rows[rows["signal"] == "medium"].groupby("n_features"):
         means = joint(part).groupby("further", sort=False)["slope"].mean()
         yield Goal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from skcausalrm.exceptions import MissingExtraError
 
 from .figures import draw_base_rates, draw_regimes
 from .goals import goals
-from .rows import FLIPS, prepare, table, usual
+from .rows import FLIPS, prepare, table, usual, usual_flips
 from .tables import (
     by,
     by_signal,
@@ -25,15 +26,27 @@ from .tables import (
 REASONS = "## What went wrong, and why"
 
 
+def comparisons(rows: pd.DataFrame) -> Iterator[str]:
+    """By regime, base rate, flips and number of features, all else as usual."""
+    same_size = rows[rows["n_features"] == rows["n_features"].iloc[0]]
+    for title, part, column, half in (
+        ("regime, medium signal", usual(rows), "selection", False),
+        ("base rate, medium signal", usual(rows), "base_rate", False),
+        ("flips (bad answers liked / good answers disliked)", same_size, FLIPS, True),
+        ("number of features", usual_flips(rows), "n_features", True),
+    ):
+        part = part[part["signal"] == "medium"]
+        if half:
+            title, part = f"{title}, medium signal, base rate .5", part[part["base_rate"] == 0.5]
+        if len(part):
+            yield f"## By {title}"
+            yield by(part, column)
+
+
 def page(rows: pd.DataFrame, about: str) -> str:
     """Return everything that is computed, as Markdown."""
     rows = prepare(rows)
     grid = usual(rows)
-    medium = grid[grid["signal"] == "medium"]
-    half = rows[(rows["signal"] == "medium") & (rows["base_rate"] == 0.5)]
-    first = rows.iloc[0]
-    other_flips = half[half["n_features"] == first["n_features"]]
-    other_sizes = half[(half[FLIPS] == first[FLIPS]).all(axis=1)]
     checked = [[goal.text, goal.found, "met" if goal.met else "**missed**"] for goal in goals(rows)]
     sections = [
         "# Recovery of the preference",
@@ -55,20 +68,13 @@ def page(rows: pd.DataFrame, about: str) -> str:
         "![Base rate found against true](recovery_base_rate.png)",
         "## By signal, mean over regimes and base rates",
         *by_signal(grid),
-        "## By regime, medium signal",
-        by(medium, "selection"),
-        "## By base rate, medium signal",
-        by(medium, "base_rate"),
-        "## By flips (bad answers liked / good answers disliked), medium signal, base rate .5",
-        by(other_flips, FLIPS),
-        "## By number of features, medium signal, base rate .5",
-        by(other_sizes, "n_features"),
+        *comparisons(rows),
         "## Against naive, the worst single run",
         worst_against_naive(rows),
         "## Intervals of the base rate, and the warning that it is open",
         intervals(grid),
-        "## Calibration slope on new rows",
-        slopes(rows),
+        "## Calibration slope on new rows, usual flips",
+        slopes(usual_flips(rows)),
     ]
     for further in ("none", "50 verified"):
         sections += [
@@ -89,6 +95,8 @@ def write(rows: pd.DataFrame, about: str, folder: Path) -> None:
     path = folder / "recovery.md"
     by_hand = path.read_text().partition(REASONS)[2] if path.exists() else "\n"
     path.write_text(page(rows, about) + "\n" + REASONS + by_hand)
+    if not (rows["signal"] == "medium").any():
+        return
     try:
         draw_regimes(rows, folder / "recovery_regimes.png")
         draw_base_rates(rows, folder / "recovery_base_rate.png")

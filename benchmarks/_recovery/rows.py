@@ -24,11 +24,14 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def usual_flips(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the usual flips, which come first."""
+    return rows[(rows[FLIPS] == rows[FLIPS].iloc[0]).all(axis=1)]
+
+
 def usual(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the usual flips and number of features."""
-    first = rows.iloc[0]
-    same = [rows[name] == first[name] for name in [*FLIPS, "n_features"]]
-    return rows[np.logical_and.reduce(same)]
+    return usual_flips(rows[rows["n_features"] == rows["n_features"].iloc[0]])
 
 
 def joint(rows: pd.DataFrame) -> pd.DataFrame:
