@@ -234,12 +234,12 @@ class CausalReward(BaseEstimator):
         other += [
             name for name in ("propensity", "imputation") if getattr(columns, name) is not None
         ]
+        if self.selection_model is not None:
+            return "joint"
         if not feedback.binary:
             method, reason = "dr", "the feedback is not 0/1"
         elif feedback.observed.all():
             method, reason = "noise", f"all {len(rated)} rows are rated"
-        elif self.selection_model is not None:
-            return "joint"
         elif other:
             method, reason = "dr", f"{' and '.join(other)} can be used by 'dr' and not by 'joint'"
         elif 0 < fewest < FEWEST_RATED:

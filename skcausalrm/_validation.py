@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, column_or_1d
 
 from ._sklearn_compat import check_sample_weight
 from ._warn import warn
@@ -212,13 +212,25 @@ def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> 
 
 
 def check_asked(asked, n_rows: int) -> NDArray[np.bool_] | None:
-    """Return ``asked`` as bool, None if absent or nowhere True."""
+    """Return ``asked`` as bool, None if absent or nowhere True.
+
+    Raises
+    ------
+    FeedbackValueError
+        If it has another length, or holds anything but True and False.
+    """
     if asked is None:
         return None
     asked = column_or_1d(asked)
-    check_consistent_length(asked, np.empty(n_rows))
-    if asked.dtype != bool and not np.isin(asked, (0, 1)).all():
-        raise FeedbackValueError("asked must be True or False in every row.")
+    if len(asked) != n_rows:
+        raise FeedbackValueError(
+            f"asked has {len(asked)} values for {n_rows} rows: give one value per row."
+        )
+    if asked.dtype != bool and (wrong := int(np.count_nonzero(~np.isin(asked, (0, 1))))):
+        raise FeedbackValueError(
+            f"asked holds {wrong} values other than True and False: it must be True or False in "
+            f"every row, False where nobody was asked."
+        )
     asked = asked.astype(bool)
     return asked if asked.any() else None
 

@@ -111,6 +111,16 @@ class TestChoice:
         with pytest.raises(ex.FeedbackValueError, match="binarise"):
             fitted(log, "joint", np.where(np.isnan(log.y), np.nan, log.probability))
 
+    def test_with_a_selection_model_it_is_joint_on_a_complete_log_too(self, log):
+        complete = np.where(np.isnan(log.y), log.reward, log.y)
+        with pytest.warns(ex.NoUnratedRowsWarning):
+            model = CausalRewardRegressor(
+                random_state=0, selection_model=SelectionModel(base_rate=0.4)
+            ).fit(log.X, complete)
+        assert model.method_ == "joint"
+        with pytest.raises(ex.FeedbackValueError, match="binarise"):
+            fitted(log, y=log.probability, selection_model=SelectionModel())
+
     def test_few_of_a_class_is_a_warning_where_joint_is_named(self, log):
         y = log.y.copy()
         y[np.flatnonzero(y == 0)[29:]] = np.nan

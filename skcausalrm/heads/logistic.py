@@ -54,7 +54,7 @@ def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
         hessian = np.array([[curvature @ z**2, mixed], [mixed, curvature.sum()]])
         hessian[np.diag_indices(2)] += 1e-9 * weight.sum()
         step = np.linalg.solve(hessian, gradient)
-        step *= min(1.0, 4.0 / np.abs(step).max())
+        step /= max(1.0, np.abs(step).max() / 4)
         theta += step
         if np.abs(step).max() < 1e-8:
             break
