@@ -527,13 +527,21 @@ def test_two_hundred_checked_rows_settle_the_level_under_strong_selection(seed):
 
 
 @pytest.mark.slow
-def test_calibration_slope_on_new_rows_is_near_1():
+@pytest.mark.parametrize(("signal", "d"), [("weak", 128), ("medium", 256)])
+def test_calibration_slope_on_new_rows_is_near_1(signal, d):
+    """Level and flips known, so that what is tested is the stretch of new rows' indices."""
     slopes = []
-    for seed in range(4):
-        log = make_observational_feedback(24_000, 128, n_verified=100, random_state=seed)
-        train, new = slice(0, 8000), slice(8000, None)
-        half = type(log)(X=log.X[train], y=log.y[train])
-        model = fitted(half, verified=log.verified[train])
+    for seed in range(6):
+        log = make_observational_feedback(
+            22_000, d, signal=signal, selection="none", random_state=seed
+        )
+        train, new = slice(0, 6000), slice(6000, None)
+        model = fitted(
+            type(log)(X=log.X[train], y=log.y[train]),
+            base_rate=0.5,
+            false_positive_rate=0.1,
+            false_negative_rate=0.2,
+        )
         score = logit(model.predict_proba(log.X[new])[:, 1])[:, None]
         slopes.append(LogisticRegression(C=1e6).fit(score, log.reward[new]).coef_[0, 0])
     assert np.mean(slopes) == pytest.approx(1, abs=0.1)
