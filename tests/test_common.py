@@ -63,7 +63,6 @@ def expected_failures(estimator):
         CausalRewardRegressor(),
         CausalRewardRegressor("snips"),
         CausalRewardRegressor("naive"),
-        CausalRewardRegressor("dr"),
         BinarySelectionModel(),
         CausalRewardClassifier(),
         CausalRewardClassifier("joint"),
