@@ -266,10 +266,6 @@ class TestKnown:
         assert not theta[:, DELTA].any()
         assert theta[:, KAPPA].any() == (log_odds != 0)
 
-    def test_the_likelier_the_liked_are_rated_the_fewer_they_are(self, log):
-        rates = [fitted(log, selection_log_odds=value).base_rate_ for value in (-2, 0, 2)]
-        assert rates[0] > rates[1] > rates[2]
-
     def test_verified_error_rate(self, log):
         """Labels of which a tenth is wrong: the rate says so, and the reward is less shrunk."""
         rng = np.random.default_rng(0)
@@ -377,7 +373,7 @@ def test_rows_of_weight_0_do_not_matter(log):
     assert models[0].base_rate_ == pytest.approx(models[1].base_rate_, abs=0.01)
 
 
-def test_equal_rows_share_a_fold_and_groups_are_kept_together(log):
+def test_equal_rows_share_a_fold_and_groups_are_kept_together(log, models):
     rows = np.repeat(np.arange(1000), 2)
     twice = type(log)(X=log.X[rows], y=log.y[rows])
     z = fitted(twice).oof_indices_
@@ -386,8 +382,7 @@ def test_equal_rows_share_a_fold_and_groups_are_kept_together(log):
     with pytest.raises(ex.GroupsError, match="cv splits"):
         fitted(log, groups=groups, cv=splits(np.arange(3000) % 4))
     model = fitted(log, groups=groups)
-    other = fitted(log)
-    assert not np.array_equal(model.oof_indices_, other.oof_indices_)
+    assert not np.array_equal(model.oof_indices_, models["none"].oof_indices_)
 
 
 class TestRouting:
@@ -411,8 +406,6 @@ class TestRouting:
         expected = getattr(alone, method)(scaled)
         for fitted_pipe in (plain, routed):
             np.testing.assert_allclose(getattr(fitted_pipe, method)(log.X), expected)
-        without = clone(last).fit(scaled, log.y)
-        assert not np.allclose(getattr(without, method)(scaled), expected, atol=1e-3)
 
 
 BAD_INPUT = {
@@ -483,9 +476,6 @@ class TestWarnings:
     def test_level_left_open(self, log):
         with pytest.warns(ex.BaseRateUncertainWarning, match=r"between \d+% and \d+%.*label"):
             SelectionModel(random_state=0).fit(log.X, log.y)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ex.BaseRateUncertainWarning)
-            SelectionModel(random_state=0).fit(log.X, log.y, verified=log.verified)
 
     @quiet
     def test_few_rated_rows(self, log):
