@@ -10,12 +10,14 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table, progress
+from ._known import Known, parse_base_rate
 from ._logs import FeedbackLog, read_log
 from ._models import encode, load_encoder
 from ._prompts import count_shared
 from ._scores import all_scores, score_columns, score_rows, scores_by
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = ["evaluate"]
@@ -43,6 +45,7 @@ def evaluate(
     imputation_name: options.ImputationName = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
+    base_rate: options.BaseRate = None,
     period: Annotated[
         Period | None,
         typer.Option(help="Score per day, week or month too; default: W, if LOGS has times."),
@@ -53,16 +56,22 @@ def evaluate(
 ) -> None:
     """Score a model on held-out logs as clean labels would, with standard errors.
 
-    The pseudo-outcomes that stand in for labels are cross-fitted on LOGS alone. Flip rates are
-    those given here, else those that were given to `fit`, else estimated on LOGS.
+    The pseudo-outcomes that stand in for labels are cross-fitted on LOGS alone,
+    by the selection likelihood if the model was fitted by it, else doubly robust.
+    Flip rates are those given here, else those given to `fit`, else estimated.
     """
     from ..exceptions import UnusedParameterError
     from ..export import load_model_directory
-    from ..metrics import pseudo_outcomes
-    from ..noise import NoiseTransitionEstimator
 
+    known_base_rate = parse_base_rate(base_rate)
     model = load_model_directory(model_dir)
     report = model.report or {}
+    joint = report.get("method_used") == "joint"
+    if known_base_rate is not None and not joint:
+        raise UnusedParameterError(
+            f"--base-rate serves the selection likelihood, which {model_dir} was not fitted by: "
+            "leave it out."
+        )
     progress(f"reading {logs}")
     log = read_log(
         logs,
@@ -86,29 +95,22 @@ def evaluate(
 
     progress("fitting pseudo-outcomes")
     fitted_with = report.get("known_flip_rates", (None, None))
-    noise = NoiseTransitionEstimator(
-        false_positive_rate=_first(false_positive_rate, fitted_with[0]),
-        false_negative_rate=_first(false_negative_rate, fitted_with[1]),
-        random_state=random_state,
-    ).fit(X, log.y, groups=log.groups)
-    z = pseudo_outcomes(
-        X,
-        log.y,
-        groups=log.groups,
-        asked=log.columns.get("asked"),
-        imputation=log.columns.get("imputation"),
-        noise_estimator=noise,
-        random_state=random_state,
+    known = Known(
+        _first(false_positive_rate, fitted_with[0]),
+        _first(false_negative_rate, fitted_with[1]),
+        known_base_rate,
     )
+    z, rates = (_joint if joint else _doubly_robust)(X, log, known, random_state)
     result = {
         **log.counts(),
         "model_directory": str(model_dir),
         "log": str(logs),
         "shared_prompts": shared,
-        "false_positive_rate": noise.false_positive_rate_,
-        "false_negative_rate": noise.false_negative_rate_,
+        "pseudo_outcomes": "joint" if joint else "dr",
+        "false_positive_rate": rates[0],
+        "false_negative_rate": rates[1],
         "truncated_texts": encoder.truncated_count_,
-        "sets": all_scores(log, z, prediction, noise.rates_),
+        "sets": all_scores(log, z, prediction, rates),
     }
     if times is not None:
         result["periods"] = scores_by(_calendar(times, period or Period.week), log, z, prediction)
@@ -118,6 +120,41 @@ def evaluate(
         print_json({**result, "warnings": ctx.obj})
     else:
         _print_tables(result)
+
+
+def _joint(
+    X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """Pseudo-outcomes and flip rates by the selection likelihood."""
+    from .. import SelectionModel
+
+    model = known.selection_model(random_state) or SelectionModel(random_state=random_state)
+    columns = {name: log.columns.get(name) for name in ("asked", "verified")}
+    model.fit(X, log.y, groups=log.groups, **columns)
+    return model.oof_posterior_, (model.false_positive_rate_, model.false_negative_rate_)
+
+
+def _doubly_robust(
+    X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """Pseudo-outcomes and flip rates that assume selection on x alone."""
+    from .. import NoiseTransitionEstimator
+    from ..metrics import pseudo_outcomes
+
+    noise = known.noise_estimator(random_state) or NoiseTransitionEstimator(
+        random_state=random_state
+    )
+    noise.fit(X, log.y, groups=log.groups)
+    z = pseudo_outcomes(
+        X,
+        log.y,
+        groups=log.groups,
+        asked=log.columns.get("asked"),
+        imputation=log.columns.get("imputation"),
+        noise_estimator=noise,
+        random_state=random_state,
+    )
+    return z, noise.rates_
 
 
 def _first(*values: float | None) -> float | None:

@@ -11,6 +11,7 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table, progress
+from ._known import Known, parse_base_rate, selection_facts
 from ._logs import FeedbackLog, read_log
 from ._models import check_saving, encode, encoder_settings
 from ._prompts import pack_prompts
@@ -25,13 +26,18 @@ __all__ = ["fit"]
 
 
 class Method(StrEnum):
-    """Recipes of `CausalRewardRegressor`."""
+    """Methods of `CausalRewardRegressor`."""
 
+    auto = "auto"
+    joint = "joint"
     dr = "dr"
     snips = "snips"
     ips = "ips"
     noise = "noise"
     naive = "naive"
+
+
+_WITH_SELECTION = (Method.auto, Method.joint)
 
 
 class Head(StrEnum):
@@ -54,10 +60,17 @@ def fit(
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
-    method: Annotated[Method, typer.Option(help="How feedback is corrected.")] = Method.dr,
-    head: Annotated[Head, typer.Option(help="Closed-form ridge, or a torch network.")] = Head.ridge,
+    method: Annotated[
+        Method,
+        typer.Option(help="How feedback is corrected: auto is joint where that can be had."),
+    ] = Method.auto,
+    head: Annotated[
+        Head | None,
+        typer.Option(help="Ridge or a torch network; default: joint's own, else ridge."),
+    ] = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
+    base_rate: options.BaseRate = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
     overwrite: options.Overwrite = False,
@@ -67,8 +80,12 @@ def fit(
 
     The report's scores are out of fold: of models that have not seen the prompt.
     """
-    known_rates = (false_positive_rate, false_negative_rate)
-    if method == Method.naive and any(rate is not None for rate in known_rates):
+    known = Known(false_positive_rate, false_negative_rate, parse_base_rate(base_rate))
+    if known.base_rate is not None and method not in _WITH_SELECTION:
+        raise typer.BadParameter(
+            f"--method {method.value} uses no base rate: leave --base-rate out, or choose joint."
+        )
+    if method == Method.naive and known.flip_rates != (None, None):
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
     if method != Method.dr and imputation_name is not None:
         raise typer.BadParameter(
@@ -94,25 +111,27 @@ def fit(
         progress(f"the column imputation serves the scores alone: {method.value} does not use it")
     encoder = ConversationEncoder(model, cache_dir=cache_dir)
     X = encode(encoder, log.text)
-    progress(f"fitting {method.value} with a {head.value} head")
-    reward = _make_model(method, head, known_rates, random_state)
     columns = {
         name: values
         for name, values in log.columns.items()
         if name != "imputation" or method == Method.dr
     }
+    progress(f"fitting {method.value}")
+    reward = _make_model(method, head, known, log.y, random_state)
     reward.fit(X, log.y, groups=log.groups, **columns)
     progress("scoring out of fold")
     report = {
         **log.counts(),
         "log": str(logs),
         "method": method.value,
-        "head": head.value,
+        "method_used": reward.method_,
+        "head": _head_name(reward),
         **_nuisance_report(reward),
-        "known_flip_rates": known_rates,
+        "known_flip_rates": known.flip_rates,
+        "known_base_rate": known.base_rate,
         "truncated_texts": encoder.truncated_count_,
         "random_state": random_state,
-        "sets": _out_of_fold_scores(reward, X, log, columns, known_rates),
+        "sets": _out_of_fold_scores(reward, X, log, columns, known),
         "warnings": ctx.obj,
     }
     save_model_directory(
@@ -129,42 +148,48 @@ def fit(
         typer.echo(f"wrote {out}")
 
 
-def _make_model(method: Method, head: Head, known_rates, random_state) -> CausalRewardRegressor:
-    from .. import CausalRewardRegressor
+def _make_model(
+    method: Method, head: Head | None, known: Known, y: np.ndarray, random_state: int
+) -> CausalRewardRegressor:
+    import numpy as np
 
+    from .. import CausalRewardRegressor
+    from ..heads import RidgeHead
+
+    # With nothing unrated, auto is the recipe that corrects flips alone.
+    with_selection = method in _WITH_SELECTION and bool(np.isnan(y).any())
+    heads = {None: None, Head.mlp: "mlp", Head.ridge: RidgeHead() if with_selection else None}
     return CausalRewardRegressor(
         method.value,
-        "mlp" if head == Head.mlp else None,
-        noise_estimator=noise_estimator(known_rates, random_state),
+        heads[head],
+        noise_estimator=None if with_selection else known.noise_estimator(random_state),
+        selection_model=known.selection_model(random_state) if with_selection else None,
         random_state=random_state,
     )
 
 
-def noise_estimator(known_rates: tuple[float | None, float | None], random_state: int) -> Any:
-    """Return an estimator with the rates that are known, or None if neither is."""
-    from .. import NoiseTransitionEstimator
-
-    if all(rate is None for rate in known_rates):
-        return None
-    return NoiseTransitionEstimator(
-        false_positive_rate=known_rates[0],
-        false_negative_rate=known_rates[1],
-        random_state=random_state,
-    )
+def _head_name(reward: CausalRewardRegressor) -> str:
+    name = type(reward.estimator_).__name__
+    return name.removesuffix("Head").lower()
 
 
 def _nuisance_report(reward: CausalRewardRegressor) -> dict[str, Any]:
     noise, propensity = reward.noise_estimator_, reward.propensity_estimator_
+    fitted = noise or reward.selection_model_
+
+    def rate(name: str) -> float | None:
+        value = getattr(fitted, name, None)  # of a selection model, rates have no error
+        return None if value is None else float(value)
+
     return {
         **{
-            f"{name}_rate{ending}": None
-            if noise is None
-            else float(getattr(noise, f"{name}_rate{ending}_"))
+            f"{name}_rate{ending}": rate(f"{name}_rate{ending}_")
             for name in ("false_positive", "false_negative")
             for ending in ("", "_std")
         },
         "clipped_share": None if propensity is None else float(propensity.clipped_share_),
         "effective_sample_size": float(reward.effective_sample_size_),
+        "selection": selection_facts(reward),
     }
 
 
@@ -173,10 +198,11 @@ def _out_of_fold_scores(
     X: np.ndarray,
     log: FeedbackLog,
     columns: dict[str, np.ndarray],
-    known_rates: tuple[float | None, float | None],
+    known: Known,
 ) -> dict[str, Any]:
     """Score clones of `reward`, each on prompts that it was not fitted on."""
     import numpy as np
+    from sklearn.base import clone
 
     from ..crossfit import cross_fit, make_folds
     from ..exceptions import SkcausalrmWarning
@@ -187,17 +213,20 @@ def _out_of_fold_scores(
     with warnings.catch_warnings():
         # Each fold would say again, of fewer rows, what the fit on all rows has said.
         warnings.simplefilter("ignore", SkcausalrmWarning)
-        z = pseudo_outcomes(
-            X,
-            log.y,
-            groups=log.groups,
-            asked=log.columns.get("asked"),
-            imputation=log.columns.get("imputation"),
-            noise_estimator=noise_estimator(known_rates, seed),
-            random_state=seed,
-        )
+        if reward.method_ == "joint":
+            z = reward.target_  # out of fold as it is
+        else:
+            z = pseudo_outcomes(
+                X,
+                log.y,
+                groups=log.groups,
+                asked=log.columns.get("asked"),
+                imputation=log.columns.get("imputation"),
+                noise_estimator=known.noise_estimator(seed),
+                random_state=seed,
+            )
         _, prediction = cross_fit(
-            reward,
+            clone(reward).set_params(method=reward.method_),
             X,
             log.y,
             folds,
@@ -205,16 +234,19 @@ def _out_of_fold_scores(
             fit_params={"groups": log.groups, **columns},
             predict=lambda fitted, rows: fitted.predict(rows),
         )
-    noise = reward.noise_estimator_
-    return all_scores(log, z, prediction, (0.0, 0.0) if noise is None else noise.rates_)
+    facts = _nuisance_report(reward)
+    rates = facts["false_positive_rate"] or 0.0, facts["false_negative_rate"] or 0.0
+    return all_scores(log, z, prediction, rates)
 
 
 def _print_report(report: dict[str, Any]) -> None:
     def rate(name: str) -> str:
         if report[name] is None:
             return "not corrected"
-        return f"{report[name]:.3f} ± {report[f'{name}_std']:.3f}"
+        std = report[f"{name}_std"]
+        return f"{report[name]:.3f}" + ("" if std is None else f" ± {std:.3f}")
 
+    selection = report["selection"]
     clipped = report["clipped_share"]
     lines = [
         ("rows", f"{report['rows']:,}"),
@@ -226,15 +258,52 @@ def _print_report(report: dict[str, Any]) -> None:
             for name in ("verified", "asked")
             if name in report
         ),
+        *([] if selection is None else _selection_lines(selection)),
         ("false positive rate", rate("false_positive_rate")),
         ("false negative rate", rate("false_negative_rate")),
         ("propensities at the threshold", "-" if clipped is None else f"{clipped:.1%}"),
         ("effective sample size", f"{report['effective_sample_size']:,.0f}"),
         ("truncated texts", f"{report['truncated_texts']:,}"),
     ]
-    print_table(f"Fit: {report['method']}, {report['head']} head", ["", "value"], lines)
+    used = report["method_used"]
+    method = used if used == report["method"] else f"{report['method']} ({used})"
+    print_table(f"Fit: {method}, {report['head']} head", ["", "value"], lines)
     print_table(
         "Scores on prompts not trained on, ± standard error",
         score_columns("rows of"),
         score_rows(report["sets"].items()),
     )
+    if selection is not None and "recipes" in selection:
+        print_table(
+            "What each recipe would say of this log, by posterior of joint",
+            ["recipe", "base rate", "false positive", "false negative", "R2", "AUROC"],
+            [_recipe_line(name, facts) for name, facts in selection["recipes"].items()],
+        )
+        typer.echo(selection["advice"])
+
+
+def _selection_lines(selection: dict[str, Any]) -> list[tuple[str, str]]:
+    low, high = selection["base_rate_interval"]
+    odds, std = selection["selection_log_odds"], selection["selection_log_odds_std"]
+    return [
+        (
+            "base rate (90% interval)",
+            f"{selection['base_rate']:.3f} ({low:.3f} to {high:.3f})",
+        ),
+        (
+            "log odds of a rating, liked against disliked",
+            "not known" if odds is None else f"{odds:+.2f}" + f" ± {std:.2f}" * (std is not None),
+        ),
+    ]
+
+
+def _recipe_line(name: str, facts: dict[str, Any]) -> list[str]:
+    columns = ("base_rate", "false_positive_rate", "false_negative_rate")
+    scores = ("debiased_r2", "debiased_roc_auc")
+    if "error" in facts:
+        return [name, *["-"] * (len(columns) + len(scores))]
+    return [
+        name,
+        *(f"{facts[column]:.3f}" for column in columns),
+        *(f"{facts[score]:.3f} ± {facts[f'{score}_std']:.3f}" for score in scores),
+    ]

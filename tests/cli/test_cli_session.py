@@ -25,9 +25,15 @@ def test_fit_reports_what_it_read_and_found(workspace):
     assert report["verified"] == log["verified"].notna().sum()
     assert report["groups"] == log["group"].nunique()
     assert report["positive_share_of_rated"] == pytest.approx(log["feedback"].mean())
-    assert report["method"] == "dr"
+    assert (report["method"], report["method_used"], report["head"]) == ("auto", "joint", "mixture")
     assert 0 < report["effective_sample_size"] <= report["rated"]
-    assert report["false_positive_rate_std"] > 0
+    selection = report["selection"]
+    low, high = selection["base_rate_interval"]
+    assert 0 < low < selection["base_rate"] < high < 1
+    assert report["false_positive_rate"] == selection["false_positive_rate"]
+    assert sum(selection["link_weights"].values()) == pytest.approx(1)
+    assert set(selection["recipes"]) == {"naive", "noise", "snips", "dr", "joint"}
+    assert selection["advice"].endswith(".")
     assert set(report["sets"]) == {"log", "verified"}
     for found in report["sets"].values():
         assert set(found["scores"]) == METRICS
@@ -70,6 +76,57 @@ def test_fit_does_not_replace_without_being_told(workspace, run):
     assert result.exit_code == 2
     assert "--overwrite" in result.stderr
     assert result.stdout == ""
+
+
+def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_path):
+    reports = {}
+    for known in ("0.2:0.1", "0.8:0.1"):
+        result = run(
+            "fit", workspace.train, "--out", tmp_path / "m", "--cache-dir", workspace.cache,
+            "--base-rate", known, "--false-positive-rate", 0.1, "--overwrite", "--json",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        reports[known] = json.loads(result.stdout)
+        assert reports[known]["false_positive_rate"] == pytest.approx(0.1)
+    low, high = (report["selection"]["base_rate"] for report in reports.values())
+    assert low < 0.4 < 0.6 < high
+    assert reports["0.2:0.1"]["known_base_rate"] == [0.2, 0.1]
+    result = run(
+        "fit", workspace.train, "--out", tmp_path / "m", "--cache-dir", workspace.cache,
+        "--overwrite",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert workspace.report["selection"]["advice"] in result.stdout
+    low, high = workspace.report["selection"]["base_rate_interval"]
+    assert f"({low:.3f} to {high:.3f})" in result.stdout
+    for word in ("auto (joint), mixture head", "log odds of a rating", "snips"):
+        assert word in result.stdout
+
+
+@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
+@pytest.mark.parametrize(
+    ("arguments", "used", "head"),
+    [
+        (["--method", "joint", "--head", "ridge"], "joint", "ridge"),
+        (["--false-negative-rate", 0.2], "noise", "ridge"),
+    ],
+)
+def test_fit_by_other_methods_and_heads(workspace, run, tmp_path, arguments, used, head):
+    log = pd.read_json(workspace.train, lines=True)
+    if used == "noise":  # nothing is unrated, so auto corrects flips alone
+        log = log[log["feedback"].notna()]
+    log.to_json(tmp_path / "log.jsonl", orient="records", lines=True, date_format="iso")
+    result = run(
+        "fit", tmp_path / "log.jsonl", "--out", tmp_path / "m", "--cache-dir", workspace.cache,
+        *arguments, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["method_used"], report["head"]) == (used, head)
+    assert (report["selection"] is None) == (used == "noise")
+    if used == "noise":
+        assert report["false_negative_rate"] == pytest.approx(0.2)
+        assert "used 'noise'" in result.stderr
 
 
 def test_fit_with_known_rates_and_a_table(workspace, run, tmp_path):
@@ -176,27 +233,47 @@ def test_score_refuses_to_lose_a_column(workspace, run, tmp_path):
     assert result.stdout == ""
 
 
-def evaluate(run, workspace, *arguments):
-    result = run("evaluate", workspace.model, *arguments, "--cache-dir", workspace.cache, "--json")
+def evaluate(run, workspace, *arguments, model=None):
+    model = model or workspace.model
+    result = run("evaluate", model, *arguments, "--cache-dir", workspace.cache, "--json")
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout), result.stderr
 
 
 @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
-def test_evaluate_agrees_with_python(workspace, run):
+def test_evaluate_agrees_with_python(workspace, run, tmp_path):
     from skcausalrm import ConversationEncoder
     from skcausalrm.datasets import load_feedback
     from skcausalrm.export import load_model_directory
     from skcausalrm.metrics import debiased_brier_score, pseudo_outcomes
 
-    found, _ = evaluate(run, workspace, workspace.held_out)
     log = load_feedback(workspace.held_out)
     X = ConversationEncoder(cache_dir=workspace.cache).fit_transform(log)
-    z = pseudo_outcomes(X, log["feedback"], groups=log["group"], random_state=0)
-    prediction = load_model_directory(workspace.model).scorer.predict(X)
-    expected = debiased_brier_score(z, prediction, groups=log["group"], return_std=True)
-    brier = found["sets"]["log"]["scores"]["brier"]
-    np.testing.assert_allclose([brier["value"], brier["std"]], expected, rtol=1e-5)
+    doubly_robust = tmp_path / "m"
+    result = run(
+        "fit", workspace.train, "--out", doubly_robust, "--cache-dir", workspace.cache,
+        "--method", "dr",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    for model, method in ((workspace.model, "joint"), (doubly_robust, "dr")):
+        found, _ = evaluate(run, workspace, workspace.held_out, model=model)
+        assert found["pseudo_outcomes"] == method
+        z = pseudo_outcomes(
+            X,
+            log["feedback"],
+            method=method,
+            groups=log["group"],
+            verified=log["verified"] if method == "joint" else None,
+            cv=4 if method == "joint" else 5,
+            random_state=0,
+        )
+        prediction = load_model_directory(model).scorer.predict(X)
+        expected = debiased_brier_score(z, prediction, groups=log["group"], return_std=True)
+        brier = found["sets"]["log"]["scores"]["brier"]
+        np.testing.assert_allclose([brier["value"], brier["std"]], expected, rtol=1e-5)
+    result = run("evaluate", doubly_robust, workspace.held_out, "--base-rate", "0.5")
+    assert result.exit_code == 2
+    assert "was not fitted by" in result.stderr
 
 
 @pytest.mark.parametrize(("period", "label"), [("M", "2026-03"), ("W", "2026-03-02")])
