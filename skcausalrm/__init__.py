@@ -25,6 +25,7 @@ _SUBPACKAGES = (
     "export",
     "heads",
     "inspection",
+    "labels",
     "metrics",
     "model_selection",
 )

@@ -48,6 +48,8 @@ _BASE_RATE_SD = 0.05
 # Above this posterior standard deviation of its logit, the base rate is said to be open.
 UNCERTAIN = 0.4
 _MOST_LOG_ODDS = 10
+# Of the logit: how far a known base rate may lie from what the feedback goes with.
+_NEAR = 0.25
 # Of the selection log odds: mean of the liked bins minus mean of the disliked, delta's part.
 _DELTA_SHARE = 1.2
 
@@ -231,14 +233,14 @@ class SelectionModel(BaseEstimator):
 
     def _fit_folds(self, X, feedback: Feedback, folds: Folds, sample_weight, asked, verified):
         """Fit on checked input and folds that are there already."""
-        self._check_feedback(feedback, asked, verified)
+        self._check_feedback(feedback, asked, verified, sample_weight)
         rng = check_random_state(self.random_state)
         indices = fit_indices(X, feedback.values, asked, sample_weight, folds, rng)
         self._fit_likelihood(indices, feedback.values, sample_weight, asked, verified)
         self.n_features_in_ = X.shape[1]
         return self
 
-    def _check_feedback(self, feedback: Feedback, asked, verified) -> None:
+    def _check_feedback(self, feedback: Feedback, asked, verified, sample_weight=None) -> None:
         if not feedback.binary:
             raise FeedbackValueError(
                 f"SelectionModel is a model of 0/1 feedback, but {feedback.observed.sum()} rated "
@@ -246,6 +248,8 @@ class SelectionModel(BaseEstimator):
             )
         self._knowledge(), self._prior(feedback.values, None)
         observed, values = feedback.observed, feedback.values
+        if sample_weight is not None:
+            observed = observed & (sample_weight > 0)
         volunteered = observed if asked is None else observed & ~asked
         answered = observed & ~volunteered
         positives = int((values[volunteered] == 1).sum())
@@ -298,8 +302,8 @@ class SelectionModel(BaseEstimator):
             positives = weight[rated] @ y[rated]
             return BaseRatePrior(float(logit((positives + 0.5) / (weight[rated].sum() + 1))), 1.0)
         given = np.atleast_1d(np.asarray(self.base_rate, dtype=np.float64))
-        rate, sd = given if len(given) == 2 else (*given[:1], _BASE_RATE_SD)
-        if len(given) > 2 or not 0 < rate < 1 or not 0 < sd < np.inf:
+        rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
+        if not 0 < rate < 1 or not 0 < sd < np.inf:
             raise KnowledgeError(
                 f"base_rate is {self.base_rate!r}, but must be a probability strictly between 0 "
                 f"and 1, or such a probability and the positive standard deviation of its logit."
@@ -310,7 +314,7 @@ class SelectionModel(BaseEstimator):
         """Fit all that stands on the indices."""
         self.oof_indices_, self.index_slope_ = indices.z, indices.slope
         outcome = outcomes_of_rows(y, asked)
-        seen = np.bincount(outcome, minlength=len(Outcome))
+        seen = np.bincount(outcome, sample_weight, minlength=len(Outcome))
         pair = Outcome.DISLIKED, Outcome.LIKED
         self._clicks = [
             kind for kind, other in (pair, pair[::-1]) if seen[kind] and not seen[other]
@@ -320,7 +324,9 @@ class SelectionModel(BaseEstimator):
             indices.z, outcome, verified, weight=sample_weight, temperature=self.temperature
         )
         prior = self._prior(y, sample_weight)
-        mixture, whole = average(counts, self._knowledge(), prior, n_jobs=self.n_jobs)
+        knowledge = self._knowledge()._replace(rated_is_praise=Outcome.DISLIKED not in self._clicks)
+        mixture, whole = average(counts, knowledge, prior, n_jobs=self.n_jobs)
+        self._check_reach(whole, prior)
         self._mixture = mixture
         self._describe(whole)
         self.head_ = self._make_head(indices, counts)
@@ -346,6 +352,17 @@ class SelectionModel(BaseEstimator):
                 f"so the reward ranks but its level is a guess: have about 50 rows checked "
                 f"(`skcausalrm label`) and pass them as verified, or give base_rate.",
                 BaseRateUncertainWarning,
+            )
+
+    def _check_reach(self, mixture: Mixture, prior: BaseRatePrior) -> None:
+        """Raise if a base rate was given that no solution comes near."""
+        levels = [node.level for node in mixture.nodes]
+        low, high = min(levels), max(levels)
+        beyond = max(low - prior.mean, prior.mean - high)
+        if self.base_rate is not None and beyond > max(4 * prior.sd, _NEAR):
+            raise KnowledgeError(
+                f"base_rate is {self.base_rate!r}, but the feedback goes with base rates between "
+                f"{expit(low):.1%} and {expit(high):.1%} alone: mend the rate, or leave it out."
             )
 
     def _merge_clicks(self, outcome: NDArray) -> NDArray:

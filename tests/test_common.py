@@ -24,12 +24,6 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
         )
     }
 }
-WEIGHTED_QUANTILES = {
-    "check_sample_weight_equivalence_on_dense_data": (
-        "the grid's edges lie between rows, elsewhere where a row is repeated than where it weighs "
-        "more: probabilities agree to 1e-5"
-    )
-}
 if parse_version(sklearn.__version__) < parse_version("1.7"):
     for name in ("PropensityEstimator", "NoiseTransitionEstimator", "CausalRewardClassifier"):
         EXPECTED_FAILURES[name] = {
@@ -51,9 +45,7 @@ class BinarySelectionModel(SelectionModel):
 
 
 def expected_failures(estimator):
-    expected = EXPECTED_FAILURES.get(type(estimator).__name__, {})
-    joint = getattr(estimator, "method", None) == "joint"
-    return {**WEIGHTED_QUANTILES, **expected} if joint else expected
+    return EXPECTED_FAILURES.get(type(estimator).__name__, {})
 
 
 @parametrize_with_checks(

@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import expit, logit, logsumexp
 
-from .counts import Counts, Outcome
+from .counts import Counts
 from .likelihood import (
     GAMMA,
     GOOD,
@@ -165,20 +165,17 @@ def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
 
 def _starts(model: GradedLikelihood) -> list[NDArray]:
     """Directions to start from: the liked index, or, with none, that of being rated."""
-    seen = np.bincount(model.counts.outcome, minlength=len(Outcome)) > 0
+    mean = model.start[GAMMA]
+    gammas = (0.3, -0.3) if GAMMA in model.free and mean == 0 else (mean,)
     starts = []
-    for gamma in (0.3, -0.3) if GAMMA in model.free else (0.0,):
+    for gamma in gammas:
         theta = model.start.copy()
+        theta[GAMMA] = gamma
         if A.start in model.free:
             theta[A.start] = 1.0
         elif A.start + 1 in model.free:
             theta[A.start + 1] = np.sign(gamma) or 1.0
-        if GAMMA in model.free:
-            theta[GAMMA] = gamma
         starts.append(theta)
-    if seen[Outcome.RATED] and not seen[[Outcome.ASKED_LIKED, Outcome.ASKED_DISLIKED]].any():
-        # Mirrored solutions are alike in the likelihood: what is clicked on is meant as praise.
-        return starts[:1]
     return starts
 
 

@@ -99,7 +99,9 @@ def count_outcomes(
         cell = np.arange(len(z))
     else:
         side = [_quantile_codes(column, weight, n_cells) for column in z.T]
-        cell = np.unique(side[0] * n_cells + side[1], return_inverse=True)[1].ravel()
+        cell = side[0] * n_cells + side[1]
+        occupied = np.bincount(cell) > 0
+        cell = (np.cumsum(occupied) - 1)[cell]
     total = np.bincount(cell, weight).astype(np.float64)
     center = np.column_stack(
         [np.bincount(cell, weight * column) / np.maximum(total, 1e-300) for column in z.T]
@@ -112,19 +114,17 @@ def count_outcomes(
     judged = label >= 0
     # log P(r | o, s, x) = log P(r, o, s | x) - log P(o, s | x), and only the last is tempered.
     plain = np.where(selected, temperature, 1.0) - judged
-    key = np.concatenate([_key(cell, outcome, np.full(len(z), -1)), _key(cell, outcome, label)])
-    amount = np.concatenate([weight * plain, weight * judged])
-    keys, place = np.unique(key, return_inverse=True)
-    coefficient = np.bincount(place.ravel(), amount)
-    kept = coefficient != 0
-    keys, coefficient = keys[kept], coefficient[kept]
+    n_keys = 3 * len(Outcome) * len(total)
+    every = np.bincount(_key(cell, outcome, -1), weight * plain, minlength=n_keys).astype(float)
+    every += np.bincount(_key(cell, outcome, label), weight * judged, minlength=n_keys)
+    keys = np.flatnonzero(every)
     return Counts(
         center,
         total,
         keys // (3 * len(Outcome)),
         keys // 3 % len(Outcome),
         keys % 3 - 1,
-        coefficient,
+        every[keys],
     )
 
 
@@ -134,6 +134,7 @@ def _key(cell, outcome, label):
 
 def _quantile_codes(values: NDArray, weight: NDArray, n_cells: int) -> NDArray[np.intp]:
     order = np.argsort(values, kind="stable")
-    share = np.cumsum(weight[order]) - weight[order] / 2
-    edges = np.interp(np.arange(1, n_cells) / n_cells * weight.sum(), share, values[order])
+    up_to = np.cumsum(weight[order])
+    cuts = np.searchsorted(up_to, np.arange(1, n_cells) / n_cells * up_to[-1])
+    edges = values[order][cuts]
     return np.searchsorted(np.unique(edges), values, side="right")

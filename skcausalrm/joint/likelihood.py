@@ -72,12 +72,15 @@ class Knowledge(NamedTuple):
         How much likelier a liked row is rated, ``gamma + 1.2 delta``; then delta = 0, and kappa
         too where it is 0.
     verified_error_rate : float
+    rated_is_praise : bool
+        What a rating means where volunteers leave only one kind.
     """
 
     false_positive_rate: float | None = None
     false_negative_rate: float | None = None
     selection_log_odds: float | None = None
     verified_error_rate: float = 0.0
+    rated_is_praise: bool = True
 
 
 class GradedLikelihood:
@@ -122,6 +125,9 @@ class GradedLikelihood:
         ):
             if rate is not None:
                 free[place] = False
+        if seen[Outcome.RATED]:
+            # What is rated at all is meant as praise, or all of it as blame.
+            self.start[GAMMA] = 1.0 if knowledge.rated_is_praise else -1.0
         fixed = knowledge.selection_log_odds
         if fixed is not None:
             free[[GAMMA, DELTA]] = False
