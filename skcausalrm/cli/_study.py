@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from .. import CausalRewardRegressor
     from ..crossfit import Folds
 
-__all__ = ["Outcome", "candidates", "compare", "summarise"]
+__all__ = ["CEILING", "CHECKED", "Outcome", "candidates", "compare", "summarise"]
 
+CHECKED = "joint, 50 answers checked"
 CEILING = "clean labels on all rows"
 
 
@@ -32,27 +33,19 @@ class Outcome:
     by_fold: dict[str, np.ndarray]
 
 
-def candidates(
-    false_positive_rate: float, false_negative_rate: float, seed: int
-) -> dict[str, tuple[CausalRewardRegressor, str, bool]]:
+def candidates(seed: int) -> dict[str, tuple[CausalRewardRegressor, str, bool]]:
     """Return per name the estimator, the labels it gets, and whether it sees the checked rows."""
-    from .. import CausalRewardRegressor, NoiseTransitionEstimator
+    from .. import CausalRewardRegressor
 
-    def make(method: str, **nuisances: Any) -> CausalRewardRegressor:
-        return CausalRewardRegressor(method, random_state=seed, **nuisances)
+    def make(method: str) -> CausalRewardRegressor:
+        return CausalRewardRegressor(method, random_state=seed)
 
-    known = NoiseTransitionEstimator(
-        false_positive_rate=false_positive_rate,
-        false_negative_rate=false_negative_rate,
-        random_state=seed,
-    )
     return {
         "naive": (make("naive"), "feedback", False),
-        "noise": (make("noise"), "feedback", False),
         "snips": (make("snips"), "feedback", False),
         "dr": (make("dr"), "feedback", False),
-        "dr, flip rates known": (make("dr", noise_estimator=known), "feedback", False),
-        "dr, some rows checked": (make("dr"), "feedback", True),
+        "joint": (make("joint"), "feedback", False),
+        CHECKED: (make("joint"), "feedback", True),
         CEILING: (make("naive"), "reward", False),
     }
 

@@ -16,7 +16,7 @@ __all__ = ["demo"]
 
 _FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE = 0.1, 0.2
 _OBSERVED_RATE = 0.4  # encoding is what takes time, and rated rows are what methods differ on
-_N_CHECKED = 200
+_N_CHECKED = 50
 _N_FOLDS = 5
 
 
@@ -39,14 +39,14 @@ def demo(
     check_saving(written["model"], overwrite)
     import_extra("matplotlib", extra="plot", purpose="The demo's picture")
 
-    from .. import ConversationEncoder
+    from .. import CausalRewardRegressor, ConversationEncoder
     from ..crossfit import make_folds
     from ..datasets import make_feedback_logs
     from ..export import save_model_directory
     from ._logs import save_rows
     from ._picture import draw
     from ._prompts import pack_prompts
-    from ._study import CEILING, candidates, compare, summarise
+    from ._study import CEILING, CHECKED, candidates, compare, summarise
 
     progress(f"generating {rows:,} answers and the feedback on some of them")
     logs = make_feedback_logs(
@@ -54,28 +54,31 @@ def demo(
         false_positive_rate=_FALSE_POSITIVE_RATE,
         false_negative_rate=_FALSE_NEGATIVE_RATE,
         observed_rate=_OBSERVED_RATE,
-        n_verified=min(_N_CHECKED, rows // 10),
+        n_verified=_N_CHECKED,
         random_state=seed,
     )
     frame = logs.frame
     feedback = frame["feedback"].to_numpy(dtype=float)
+    verified = frame["verified"].to_numpy(dtype=float)
     groups = frame["group"].to_numpy()
     encoder = ConversationEncoder()
     X = encode(encoder, frame[["prompt", "completion"]])
     progress("fitting every method on four fifths of the prompts, five times")
     folds = make_folds(X, feedback, groups, _N_FOLDS, seed)
-    models = candidates(_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE, seed)
+    models = candidates(seed)
     outcomes = compare(
         X,
         {"feedback": feedback, "reward": logs.reward.astype(float)},
-        frame["verified"].to_numpy(dtype=float),
+        verified,
         groups,
         models,
         folds,
     )
     progress("fitting the model to keep")
     train = folds.of_row != 0
-    kept = models["dr"][0].fit(X[train], feedback[train], groups=groups[train])
+    kept = CausalRewardRegressor(random_state=seed).fit(
+        X[train], feedback[train], groups=groups[train], verified=verified[train]
+    )
     result: dict[str, Any] = {
         "rows": rows,
         "prompts": int(frame["group"].nunique()),
@@ -84,7 +87,11 @@ def demo(
         "true_mean_reward": float(logs.reward.mean()),
         "best_possible_r2": _r2(logs.reward, logs.probability),
         "methods": summarise(outcomes),
-        "estimated_flip_rates": list(kept.noise_estimator_.rates_),
+        "estimated_flip_rates": [
+            kept.selection_model_.false_positive_rate_,
+            kept.selection_model_.false_negative_rate_,
+        ],
+        "advice": kept.selection_report_["advice"],
         "true_flip_rates": [_FALSE_POSITIVE_RATE, _FALSE_NEGATIVE_RATE],
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -99,7 +106,7 @@ def demo(
         save_rows(frame[part], written[name])
     draw(
         written["demo.png"],
-        {name: outcomes[name].prediction for name in ("naive", "dr", "dr, some rows checked")},
+        {name: outcomes[name].prediction for name in ("naive", "joint", CHECKED)},
         probability=logs.probability,
         feedback=feedback,
         writer=frame["model"].to_numpy(),
@@ -109,7 +116,10 @@ def demo(
         return
     _print_result(result, CEILING)
     typer.echo("wrote " + ", ".join(map(str, written.values())))
-    typer.echo(f"next: skcausalrm evaluate {written['model']} {written['held_out.jsonl']}")
+    typer.echo(
+        f"next: skcausalrm evaluate {written['model']} {written['held_out.jsonl']}\n"
+        f"To check answers yourself: skcausalrm label {written['train.jsonl']} --out labels.jsonl"
+    )
 
 
 def _r2(truth, prediction) -> float:
@@ -142,5 +152,8 @@ def _print_result(result: dict[str, Any], ceiling: str) -> None:
         f"prompts; {ceiling!r} is what no log gives, and knowing each text's true probability "
         f"would score R2 {result['best_possible_r2']:.3f}.\n"
         f"Flip rates: estimated {fpr:.3f} and {fnr:.3f}, true {true_fpr} and {true_fnr} "
-        f"(false positive, false negative)."
+        f"(false positive, false negative).\n"
+        f"{_N_CHECKED} answers of the log, drawn at random, carry their true reward, as a person "
+        f"gives it with `skcausalrm label`. The kept model has those of its prompts, and says: "
+        f"{result['advice']}"
     )

@@ -21,8 +21,8 @@ def export(
 ) -> None:
     """Copy the checked ONNX head out of a model directory.
 
-    It takes embeddings, X (N, d) float32, and gives reward (N,) and score (N,); its metadata say
-    what it is.
+    It takes embeddings, X (N, d) float32, and gives reward (N,) and score (N,), and where the head
+    knows it reward_std (N,); its metadata say what it is.
     """
     options.check_parent(onnx)
     options.check_absent(onnx, overwrite)

@@ -370,7 +370,7 @@ def test_demo_from_end_to_end(workspace, run, tmp_path):
     out = tmp_path / "demo"
     result = run("demo", "--out", out, "--rows", 500)
     assert result.exit_code == 0, result.stderr
-    for word in ("naive", "dr, some rows checked", "AUROC", "Flip rates: estimated"):
+    for word in ("naive", "joint, 50 answers checked", "AUROC", "Flip rates: estimated"):
         assert word in result.stdout
     files = ["demo.png", "held_out.jsonl", "model", "train.jsonl"]
     assert sorted(path.name for path in out.iterdir()) == files
