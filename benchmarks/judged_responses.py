@@ -30,6 +30,7 @@ from skcausalrm.exceptions import SkcausalrmWarning
 from skcausalrm.heads import RidgeHead
 
 ROOT = Path(__file__).resolve().parent.parent
+N_VERIFIED = 100
 
 
 def load(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,7 +43,10 @@ def load(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def candidates(fpr: float, fnr: float, seed: int) -> dict:
-    """Methods by name; "known rates" get the simulation's flip rates, the others must find them."""
+    """Methods by name; "known rates" get the simulation's flip rates, the others must find them.
+
+    "verified" ones see the true preference of 100 answers drawn at random.
+    """
     known = NoiseTransitionEstimator(false_positive_rate=fpr, false_negative_rate=fnr)
     levels = NoiseTransitionEstimator(method="sigmoid", random_state=seed)
     models = {"naive": CausalRewardRegressor("naive", random_state=seed)}
@@ -51,6 +55,11 @@ def candidates(fpr: float, fnr: float, seed: int) -> dict:
             models[f"{method}, {name}"] = CausalRewardRegressor(
                 method, noise_estimator=noise, random_state=seed
             )
+    models["joint"] = CausalRewardRegressor("joint", random_state=seed)
+    for method in ("naive", "dr", "joint"):
+        models[f"{method}, {N_VERIFIED} verified"] = CausalRewardRegressor(
+            method, random_state=seed
+        )
     return models
 
 
@@ -71,9 +80,13 @@ def one_seed(X, graded, prompts, alpha, fpr, fnr, seed) -> list[dict]:
     split = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
     train, test = next(split.split(X, groups=prompts))
     r = log.reward[test].astype(float)
+    checked = np.random.default_rng(seed).choice(train, N_VERIFIED, replace=False)
+    verified = np.full(len(X), np.nan)
+    verified[checked] = log.reward[checked]
     rows = []
     for name, model in candidates(fpr, fnr, seed).items():
-        model.fit(X[train], log.y[train], groups=prompts[train])
+        columns = {"verified": verified[train]} if name.endswith("verified") else {}
+        model.fit(X[train], log.y[train], groups=prompts[train], **columns)
         rows.append({"method": name, **scores(r, model.predict(X[test]))})
     oracle = RidgeHead(random_state=seed)
     oracle.fit(X[train], log.reward[train].astype(float), groups=prompts[train])

@@ -10,6 +10,7 @@ __all__ = [
     "AbsentAnchorsWarning",
     "AskedNonresponseWarning",
     "BaseRateUncertainWarning",
+    "BaseRateUnreachedWarning",
     "ContinuousFeedbackWarning",
     "ConversationError",
     "EmbeddingCacheError",
@@ -174,6 +175,10 @@ class VerifiedClassWarning(SkcausalrmWarning):
 
 class BaseRateUncertainWarning(SkcausalrmWarning):
     """The logs leave the share of good answers open: the ranking is usable, the level is not."""
+
+
+class BaseRateUnreachedWarning(SkcausalrmWarning):
+    """No solution of the selection likelihood comes near the base rate that was given."""
 
 
 class MethodFallbackWarning(SkcausalrmWarning):

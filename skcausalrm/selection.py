@@ -27,6 +27,7 @@ from ._warn import warn
 from .crossfit import Folds, make_folds
 from .exceptions import (
     BaseRateUncertainWarning,
+    BaseRateUnreachedWarning,
     FeedbackValueError,
     KnowledgeError,
     NoUnratedRowsWarning,
@@ -220,6 +221,8 @@ class SelectionModel(BaseEstimator):
         -----
         BaseRateUncertainWarning
             If the standard deviation of the logit of the base rate exceeds 0.4.
+        BaseRateUnreachedWarning
+            If no solution comes near the base rate that was given.
         FewFeedbackWarning, NoUnratedRowsWarning, VerifiedClassWarning
         """
         self._validate_params()
@@ -256,9 +259,9 @@ class SelectionModel(BaseEstimator):
         if volunteered.any() and positives in (0, volunteered.sum()):
             if self.base_rate is None and verified is None and not answered.any():
                 raise SingleClassError(
-                    f"All {volunteered.sum()} rated rows are {int(positives > 0)}, so how rare "
-                    f"good answers are and how rarely people rate them cannot be told apart: give "
-                    f"base_rate, verified rows or asked rows."
+                    f"All {volunteered.sum()} rated rows are of one class, {int(positives > 0)}, "
+                    f"so how rare good answers are and how rarely people rate them cannot be told "
+                    f"apart: give base_rate, verified rows or asked rows."
                 )
         else:
             warn_of_rare_class(values)
@@ -355,14 +358,16 @@ class SelectionModel(BaseEstimator):
             )
 
     def _check_reach(self, mixture: Mixture, prior: BaseRatePrior) -> None:
-        """Raise if a base rate was given that no solution comes near."""
+        """Warn if a base rate was given that no solution comes near."""
         levels = [node.level for node in mixture.nodes]
         low, high = min(levels), max(levels)
         beyond = max(low - prior.mean, prior.mean - high)
         if self.base_rate is not None and beyond > max(4 * prior.sd, _NEAR):
-            raise KnowledgeError(
+            warn(
                 f"base_rate is {self.base_rate!r}, but the feedback goes with base rates between "
-                f"{expit(low):.1%} and {expit(high):.1%} alone: mend the rate, or leave it out."
+                f"{expit(low):.1%} and {expit(high):.1%} alone, so the reward's mean is at the "
+                f"nearer end: mend the rate, or leave it out.",
+                BaseRateUnreachedWarning,
             )
 
     def _merge_clicks(self, outcome: NDArray) -> NDArray:

@@ -203,4 +203,4 @@ def _advice(selection: SelectionModel, feedback: Feedback, columns: RowColumns) 
             f"Ranking reliable, and by the likelihood alone {span}: check about 50 rows with "
             f"`skcausalrm label` before relying on the level."
         )
-    return f"Ranking and level reliable, as {span}."
+    return f"Ranking reliable, and the level to this: {span}."

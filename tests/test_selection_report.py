@@ -212,7 +212,9 @@ class TestReport:
 
     def test_one_sentence_of_advice(self, log, plain, rich):
         assert "check about 50 rows with `skcausalrm label`" in plain.selection_report_["advice"]
-        assert rich.selection_report_["advice"].startswith("Ranking and level reliable")
+        assert rich.selection_report_["advice"].startswith(
+            "Ranking reliable, and the level to this"
+        )
         few = log.y.copy()
         few[np.flatnonzero(few == 0)[60:]] = np.nan
         advice = fitted(log, y=few).selection_report_["advice"]

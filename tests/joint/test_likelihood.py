@@ -35,8 +35,8 @@ links = st.floats(0.01, 1.5)
 seeds = st.integers(0, 10**6)
 knowledges = st.builds(
     Knowledge,
-    st.none() | st.floats(0, 0.4),
-    st.none() | st.floats(0, 0.4),
+    st.none() | st.floats(0.01, 0.4),
+    st.none() | st.floats(0.01, 0.4),
     st.none() | st.sampled_from([0.0, -2.0, 1.5]),
     st.sampled_from([0.0, 0.1]),
 )
