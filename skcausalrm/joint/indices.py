@@ -94,6 +94,7 @@ def fit_indices(
         z[:, j] = (scores - mean) / sd
         directions[:, j] = slope[j] * fit.coefs.mean(axis=0) / sd
         offsets[j] = slope[j] * (fit.intercepts.mean() - mean) / sd
+        del moments  # Gram matrices of the first index go before those of the second come
     return Indices(z, directions, offsets, slope)
 
 
