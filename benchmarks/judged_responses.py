@@ -107,7 +107,11 @@ def as_markdown(results: pd.DataFrame) -> str:
             "|---" * (len(columns) + 1) + "|",
         ]
         for method in mean.index:
-            cells = (f"{mean.loc[method, c]:.3f} ± {spread.loc[method, c]:.3f}" for c in columns)
+            cells = (
+                f"{mean.loc[method, c]:.3f}"
+                + ("" if np.isnan(spread.loc[method, c]) else f" ± {spread.loc[method, c]:.3f}")
+                for c in columns
+            )
             parts.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(parts) + "\n"
 
