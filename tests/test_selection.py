@@ -184,7 +184,8 @@ CLICKS = {"likes": 1.0, "dislikes": 0.0}
 @pytest.mark.parametrize("kind", CLICKS)
 def test_one_kind_of_feedback_needs_something_more(log, kind):
     said = np.where(log.y == CLICKS[kind], log.y, np.nan)
-    with pytest.raises(ex.SingleClassError, match=f"of one class, {CLICKS[kind]:.0f}, .* verified rows"):
+    said_it = f"of one class, {CLICKS[kind]:.0f}, .* verified rows"
+    with pytest.raises(ex.SingleClassError, match=said_it):
         fitted(log, said)
     silent = log.asked & ~np.isnan(said)
     with pytest.raises(ex.SingleClassError):  # asked, but nobody answered
