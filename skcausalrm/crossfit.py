@@ -16,7 +16,7 @@ from ._warn import warn
 from .exceptions import FewerFoldsWarning, GroupsError, UnusedParameterError
 from .model_selection import balanced_folds, feedback_strata, link_groups
 
-__all__ = ["Folds", "check_groups", "cross_fit", "make_folds"]
+__all__ = ["Folds", "check_groups", "cross_fit", "make_folds", "training_rows"]
 
 
 _HASHED_ROWS = 512
@@ -151,6 +151,30 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
                 f"GroupKFold, FeedbackStratifiedGroupKFold or an int."
             )
     return Folds(fold, len(splits), codes)
+
+
+def training_rows(labels: NDArray, folds: Folds, sample_weight) -> NDArray[np.intp]:
+    """Count the rows of positive weight outside each fold, of label 0 and of label 1.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        0, 1, or NaN where a row takes no part.
+    folds : Folds
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (2, n_splits)
+    """
+    weighty = np.ones(len(labels), dtype=bool) if sample_weight is None else sample_weight > 0
+    inside = np.array(
+        [
+            np.bincount(folds.of_row[(labels == label) & weighty], minlength=folds.n_splits)
+            for label in (0, 1)
+        ]
+    )
+    return inside.sum(axis=1, keepdims=True) - inside
 
 
 def cross_fit(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
-from .crossfit import Folds, cross_fit
+from .crossfit import Folds, cross_fit, training_rows
 from .exceptions import SingleClassError
 from .heads.logistic import fit_logistic_folds, fit_sigmoid
 from .heads.moments import FoldMoments, linear_scores
@@ -173,10 +173,8 @@ def _fit_calibration(kind, scores, labels, groups, weight):
 
 
 def _check_training_parts(labels, folds: Folds, sample_weight) -> None:
-    weight = np.ones(len(labels)) if sample_weight is None else sample_weight
-    for label in (0, 1):
-        counts = np.bincount(folds.of_row, weight * (labels == label), minlength=folds.n_splits)
-        if (counts.sum() - counts <= 0).any():
+    for label, counts in enumerate(training_rows(labels, folds, sample_weight)):
+        if not counts.all():
             raise SingleClassError(
                 f"The {int(np.count_nonzero(labels == label))} rows of class {label} lie in one "
                 f"fold, so one of {folds.n_splits} training parts has no such row: more rows of "
