@@ -106,9 +106,9 @@ def time_likelihood(n_rows: int, repeats: int) -> float:
     """Seconds for counting and averaging over links and base rates, from two indices a row."""
     from scipy.special import expit
 
-    from skcausalrm.joint.averaging import BaseRatePrior, average
+    from skcausalrm.joint.averaging import average
     from skcausalrm.joint.counts import count_outcomes, outcomes_of_rows
-    from skcausalrm.joint.likelihood import Knowledge
+    from skcausalrm.joint.knowledge import BaseRatePrior, Knowledge
 
     rng = np.random.default_rng(0)
     z = rng.standard_normal((n_rows, 2))

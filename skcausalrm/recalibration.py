@@ -35,11 +35,19 @@ class Recalibration(NamedTuple):
 
     def __call__(self, prediction) -> NDArray[np.float64]:
         """Return recalibrated probabilities of the same shape."""
-        return expit(_log_odds(prediction) + self.shift(prediction))
+        l = _log_odds(prediction)
+        return expit(l + self._shift(l))
 
     def shift(self, prediction) -> NDArray[np.float64]:
         """Return what is added to the log odds of rows with these predictions."""
-        return self.intercept + self.slope * (_log_odds(prediction) - self.center)
+        return self._shift(_log_odds(prediction))
+
+    def move(self, posterior, prediction) -> NDArray[np.float64]:
+        """Return posteriors in (0, 1) moved by what their rows' predictions move."""
+        return expit(logit(posterior) + self.shift(prediction))
+
+    def _shift(self, l: NDArray) -> NDArray[np.float64]:
+        return self.intercept + self.slope * (l - self.center)
 
     def derivative(self, prediction) -> NDArray[np.float64]:
         """Return the slope of the map: how it carries a small standard deviation over."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -29,26 +29,23 @@ from .exceptions import (
     BaseRateUncertainWarning,
     BaseRateUnreachedWarning,
     FeedbackValueError,
-    KnowledgeError,
     NoUnratedRowsWarning,
     SingleClassError,
 )
 from .heads.logistic import fit_sigmoid
 from .heads.mixture import MixtureHead
-from .joint.averaging import BaseRatePrior, Mixture, average, level_moments
+from .joint.averaging import average
 from .joint.counts import Outcome, count_outcomes, outcomes_of_rows
 from .joint.indices import Indices, fit_indices
-from .joint.likelihood import DELTA, GAMMA, A, B, Knowledge
+from .joint.knowledge import BaseRatePrior, Knowledge, base_rate_prior, check_knowledge
+from .joint.likelihood import DELTA, GAMMA, A, B
+from .joint.mixture import Mixture, base_rate_interval, level_moments
 from .recalibration import fit_recalibration
-from .recipes import check_rates
 
 __all__ = ["SelectionModel"]
 
-# Standard deviation of the logit of a base rate that is given without one.
-_BASE_RATE_SD = 0.05
 # Above this posterior standard deviation of its logit, the base rate is said to be open.
 UNCERTAIN = 0.4
-_MOST_LOG_ODDS = 10
 # Of the logit: how far a known base rate may lie from what the feedback goes with.
 _NEAR = 0.25
 # Of the selection log odds: mean of the liked bins minus mean of the disliked, delta's part.
@@ -249,12 +246,14 @@ class SelectionModel(BaseEstimator):
                 f"SelectionModel is a model of 0/1 feedback, but {feedback.observed.sum()} rated "
                 f"rows hold other values: binarise them."
             )
-        self._knowledge(), self._prior(feedback.values, None)
+        # Bad knowledge is refused before the work that comes before its use.
+        self._knowledge()
+        self._prior(feedback.values, sample_weight)
         observed, values = feedback.observed, feedback.values
         if sample_weight is not None:
             observed = observed & (sample_weight > 0)
-        volunteered = observed if asked is None else observed & ~asked
-        answered = observed & ~volunteered
+        spontaneous = np.ones(len(values), dtype=bool) if asked is None else ~asked
+        volunteered, answered = observed & spontaneous, observed & ~spontaneous
         positives = int((values[volunteered] == 1).sum())
         if volunteered.any() and positives in (0, volunteered.sum()):
             if self.base_rate is None and verified is None and not answered.any():
@@ -265,9 +264,7 @@ class SelectionModel(BaseEstimator):
                 )
         else:
             warn_of_rare_class(values)
-        if volunteered.all() or (
-            asked is not None and observed[~asked].all() and volunteered.any()
-        ):
+        if volunteered.any() and observed[spontaneous].all():
             warn(
                 f"All {volunteered.sum()} rows that nobody asked for are rated, so there is no "
                 f"selection to model: keep the unrated rows of the log if there were any.",
@@ -275,43 +272,15 @@ class SelectionModel(BaseEstimator):
             )
 
     def _knowledge(self) -> Knowledge:
-        """Check and collect what is known.
-
-        Raises
-        ------
-        KnowledgeError, NoiseRateError
-        """
-        rates = self.false_positive_rate, self.false_negative_rate
-        check_rates(*(0.0 if rate is None else rate for rate in rates))
-        fixed = self.selection_log_odds
-        if fixed is not None and not abs(fixed) <= _MOST_LOG_ODDS:
-            raise KnowledgeError(
-                f"selection_log_odds is {fixed!r}, but log odds beyond {_MOST_LOG_ODDS} either way "
-                f"say that only one kind of answer is ever rated: give a number from "
-                f"-{_MOST_LOG_ODDS} to {_MOST_LOG_ODDS}."
-            )
-        return Knowledge(*rates, fixed, self.verified_error_rate)
+        return check_knowledge(
+            self.false_positive_rate,
+            self.false_negative_rate,
+            self.selection_log_odds,
+            self.verified_error_rate,
+        )
 
     def _prior(self, y: NDArray, sample_weight) -> BaseRatePrior:
-        """Return the prior of the base rate's logit.
-
-        Raises
-        ------
-        KnowledgeError
-        """
-        if self.base_rate is None:
-            rated = ~np.isnan(y)
-            weight = np.ones(len(y)) if sample_weight is None else sample_weight
-            positives = weight[rated] @ y[rated]
-            return BaseRatePrior(float(logit((positives + 0.5) / (weight[rated].sum() + 1))), 1.0)
-        given = np.atleast_1d(np.asarray(self.base_rate, dtype=np.float64))
-        rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
-        if not 0 < rate < 1 or not 0 < sd < np.inf:
-            raise KnowledgeError(
-                f"base_rate is {self.base_rate!r}, but must be a probability strictly between 0 "
-                f"and 1, or such a probability and the positive standard deviation of its logit."
-            )
-        return BaseRatePrior(float(logit(rate)), float(sd))
+        return base_rate_prior(self.base_rate, y, sample_weight)
 
     def _fit_likelihood(self, indices: Indices, y, sample_weight, asked, verified) -> None:
         """Fit all that stands on the indices."""
@@ -332,8 +301,8 @@ class SelectionModel(BaseEstimator):
         self._check_reach(whole, prior)
         self._mixture = mixture
         self._describe(whole)
-        self.head_ = self._make_head(indices, counts)
         self.oof_probability_ = mixture.probability(indices.z)
+        self.head_ = self._make_head(indices, counts, self.oof_probability_)
         posterior = self._posterior(indices.z, outcome)
         self.recalibration_ = None
         if verified is not None:
@@ -345,7 +314,7 @@ class SelectionModel(BaseEstimator):
                 error_rate=self.verified_error_rate,
                 posterior=self._without_own_label(indices.z, outcome, verified),
             )
-            posterior = expit(logit(posterior) + self.recalibration_.shift(self.oof_probability_))
+            posterior = self.recalibration_.move(posterior, self.oof_probability_)
             self.oof_probability_ = self.recalibration_(self.oof_probability_)
         self.oof_posterior_ = posterior
         if self.base_rate_std_ > UNCERTAIN:
@@ -379,7 +348,7 @@ class SelectionModel(BaseEstimator):
         nodes = mixture.nodes
         self.base_rate_ = mixture.mean([node.base_rate for node in nodes])
         self.base_rate_std_ = level_moments(mixture)[1]
-        self.base_rate_interval_ = _interval(mixture)
+        self.base_rate_interval_ = base_rate_interval(mixture)
         towards = np.zeros(len(nodes[0].theta))
         towards[GAMMA], towards[DELTA] = 1, _DELTA_SHARE
         any_model = next(iter(mixture.models.values()))
@@ -399,7 +368,7 @@ class SelectionModel(BaseEstimator):
         self.log_evidence_ = mixture.log_evidence
         self.n_dropped_ = mixture.n_dropped
 
-    def _make_head(self, indices: Indices, counts) -> MixtureHead:
+    def _make_head(self, indices: Indices, counts, probability: NDArray) -> MixtureHead:
         head = MixtureHead()
         head.directions_, head.offsets_ = indices.directions, indices.offsets
         head.n_features_in_ = len(indices.directions)
@@ -412,27 +381,19 @@ class SelectionModel(BaseEstimator):
         stretch, shift = fit_sigmoid(counts.z @ slopes + intercept, p, counts.weight)
         head.single_slopes_, head.single_intercept_ = stretch * slopes, stretch * intercept + shift
         single = expit(indices.z @ head.single_slopes_ + head.single_intercept_)
-        head.single_difference_ = float(np.abs(single - self._mixture.probability(indices.z)).max())
+        head.single_difference_ = float(np.abs(single - probability).max())
         return head
 
     def _posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
-        total = np.zeros(len(z))
-        for weight, p in zip(
-            self._mixture.weights, self._mixture.posteriors(z, outcome), strict=True
-        ):
-            total += weight * p
-        return np.clip(total, 1e-12, 1 - 1e-12)
+        return self._mixture.posterior(z, outcome)
 
     def _without_own_label(self, z, outcome, verified) -> NDArray[np.float64]:
-        """P(r=1 given o, s, x) of the verified rows, by weights that do not know their label."""
+        """P(r=1 given o, s, x) of the verified rows, NaN elsewhere."""
         judged = ~np.isnan(verified)
-        error, label = self.verified_error_rate, verified[judged]
-        p = np.array(list(self._mixture.posteriors(z[judged], outcome[judged])))
-        q = error + (1 - 2 * error) * p
-        said = np.maximum(np.where(label == 1, q, 1 - q), 1e-12)
-        weights = self._mixture.weights[:, None] / said
         result = np.full(len(z), np.nan)
-        result[judged] = (weights * p).sum(axis=0) / weights.sum(axis=0)
+        result[judged] = self._mixture.posterior_without_label(
+            z[judged], outcome[judged], verified[judged], self.verified_error_rate
+        )
         return result
 
     def predict_proba(self, X) -> NDArray[np.float64]:
@@ -466,15 +427,4 @@ class SelectionModel(BaseEstimator):
         posterior = self._posterior(z, outcome)
         if self.recalibration_ is None:
             return posterior
-        return expit(logit(posterior) + self.recalibration_.shift(self._mixture.probability(z)))
-
-
-def _interval(mixture: Mixture) -> tuple[float, float]:
-    """5% and 95% quantiles of the base rate, each node spread evenly over its width."""
-    level = np.array([node.level for node in mixture.nodes])
-    grid = np.linspace((level - mixture.widths).min(), (level + mixture.widths).max(), 4001)
-    below = np.zeros(len(grid))
-    for center, width, weight in zip(level, mixture.widths, mixture.weights, strict=True):
-        below += weight * np.clip((grid - center) / max(width, 1e-12) + 0.5, 0, 1)
-    low, high = expit(np.interp([0.05, 0.95], below, grid))
-    return float(low), float(high)
+        return self.recalibration_.move(posterior, self._mixture.probability(z))

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._validation import FLOATS
 from .moments import linear_scores
 
-__all__ = ["MixtureHead"]
+__all__ = ["MixtureHead", "average_sigmoids"]
 
 _BLOCK_ROWS = 8192
 
@@ -78,13 +78,8 @@ class MixtureHead(RegressorMixin, BaseEstimator):
             Their standard deviation, if `return_std`.
         """
         z = self.indices(X)
-        mean, std = np.empty(len(z)), np.empty(len(z))
-        for rows, u in self._blocks(z):
-            p = expit(u, out=u)
-            mean[rows] = p @ self.weights_
-            if return_std:
-                p -= mean[rows, None]
-                std[rows] = np.sqrt(np.square(p, out=p) @ self.weights_)
+        components = self.intercepts_, self.slopes_, self.weights_
+        mean, std = average_sigmoids(z, *components, return_std=return_std)
         return (mean, std) if return_std else mean
 
     def decision_function(self, X) -> NDArray[np.float64]:
@@ -93,7 +88,7 @@ class MixtureHead(RegressorMixin, BaseEstimator):
         score = np.empty(len(z))
         with np.errstate(divide="ignore", invalid="ignore"):
             log_weights = np.log(self.weights_)
-            for rows, u in self._blocks(z):
+            for rows, u in _blocks(z, self.intercepts_, self.slopes_):
                 score[rows] = np.log(expit(u) @ self.weights_) - np.log(expit(-u) @ self.weights_)
                 far = np.abs(u).max(axis=1) > 700  # where exponentials underflow
                 score[rows][far] = logsumexp(log_expit(u[far]) + log_weights, axis=1) - logsumexp(
@@ -113,8 +108,32 @@ class MixtureHead(RegressorMixin, BaseEstimator):
         head.single_difference_ = 0.0
         return head
 
-    def _blocks(self, z: NDArray) -> Iterator[tuple[slice, NDArray]]:
-        """Yield blocks of rows and the log odds of their components, shape (rows, m)."""
-        for start in range(0, len(z), _BLOCK_ROWS):
-            rows = slice(start, start + _BLOCK_ROWS)
-            yield rows, z[rows] @ self.slopes_.T + self.intercepts_
+
+def average_sigmoids(
+    z: NDArray, intercepts: NDArray, slopes: NDArray, weights: NDArray, *, return_std: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return the weighted mean of ``sigmoid(intercept + slope' z)``, (n,), and its spread or None.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, 2)
+    intercepts, weights : ndarray of shape (m,)
+    slopes : ndarray of shape (m, 2)
+    return_std : bool, default=False
+        Whether to compute the standard deviation over the m components.
+    """
+    mean, std = np.empty(len(z)), np.empty(len(z)) if return_std else None
+    for rows, u in _blocks(z, intercepts, slopes):
+        p = expit(u, out=u)
+        mean[rows] = p @ weights
+        if std is not None:
+            p -= mean[rows, None]
+            std[rows] = np.sqrt(np.square(p, out=p) @ weights)
+    return mean, std
+
+
+def _blocks(z: NDArray, intercepts: NDArray, slopes: NDArray) -> Iterator[tuple[slice, NDArray]]:
+    """Yield blocks of rows and the log odds of their components, shape (rows, m)."""
+    for start in range(0, len(z), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        yield rows, z[rows] @ slopes.T + intercepts

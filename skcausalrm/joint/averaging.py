@@ -7,28 +7,25 @@ approximation integrates them out, and predictions average over nodes and links.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.special import expit, logit, logsumexp
 
 from .counts import Counts
+from .knowledge import BaseRatePrior, Knowledge
 from .likelihood import (
     GAMMA,
-    GOOD,
     LOGISTIC_VARIANCE,
     PARAMETERS,
     A,
     B,
     GradedLikelihood,
-    Knowledge,
 )
+from .mixture import Mixture, Node, level_moments
 
-__all__ = ["LINKS", "BaseRatePrior", "Mixture", "Node", "average", "fit_tau", "maximise"]
+__all__ = ["LINKS", "average", "fit_tau", "maximise"]
 
 LINKS = (1.0, 0.3, 0.03)
 _STEP, _REACH, _FARTHEST = 0.4, 3.2, 14.0
@@ -38,93 +35,6 @@ _FINE = 8.0  # nats under the maximum within which neighbours are brought close
 _FINENESS = 0.5
 _LEAST_WEIGHT = 1e-4
 _ROUNDS = 12
-
-
-class BaseRatePrior(NamedTuple):
-    """Normal prior of the logit of the base rate."""
-
-    mean: float
-    sd: float
-
-    def log_density(self, base_rate: float) -> float:
-        """Return the log density at logit(base_rate), without its constant."""
-        return -0.5 * ((logit(base_rate) - self.mean) / self.sd) ** 2
-
-
-class Node(NamedTuple):
-    """A maximum at a fixed intercept.
-
-    Attributes
-    ----------
-    theta : ndarray of shape (13,)
-    covariance : ndarray of shape (13, 13)
-        Of the free parameters given b, zero elsewhere.
-    tangent : ndarray of shape (13,)
-        Derivative of theta by b.
-    base_rate : float
-    score : float
-        Log posterior, its other parameters integrated out by Laplace's approximation.
-    """
-
-    theta: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    tangent: NDArray[np.float64]
-    base_rate: float
-    score: float
-
-    @property
-    def level(self) -> float:
-        """Logit of the base rate."""
-        return float(logit(self.base_rate))
-
-
-class Mixture(NamedTuple):
-    """Weighted nodes of all links.
-
-    Attributes
-    ----------
-    nodes : list of Node
-    models : dict of float to GradedLikelihood
-        One per link.
-    links : ndarray of shape (m,)
-        The link of each node.
-    weights : ndarray of shape (m,)
-        They sum to 1.
-    widths : ndarray of shape (m,)
-        How far each node reaches on the logit of the base rate.
-    n_dropped : int
-        Nodes left out because the Hessian was not negative definite there.
-    """
-
-    nodes: list[Node]
-    models: dict[float, GradedLikelihood]
-    links: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    widths: NDArray[np.float64]
-    n_dropped: int
-
-    def mean(self, values) -> float:
-        """Return the weighted mean of one value per node."""
-        return float(self.weights @ np.asarray(values))
-
-    @property
-    def log_evidence(self) -> float:
-        """Log of the tempered likelihood averaged over all parameters, up to a constant."""
-        scores = np.array([node.score for node in self.nodes])
-        return float(logsumexp(scores, b=self.widths) - np.log(len(self.models)))
-
-    def probability(self, z: NDArray) -> NDArray[np.float64]:
-        """Return P(r=1 given x) of rows with these indices, shape (n,)."""
-        total = np.zeros(len(z))
-        for weight, node in zip(self.weights, self.nodes, strict=True):
-            total += weight * expit(node.theta[B] + z @ node.theta[A])
-        return total
-
-    def posteriors(self, z: NDArray, outcome: NDArray) -> Iterator[NDArray[np.float64]]:
-        """Yield P(r=1 given o, s, x) of every row by each node, shape (n,)."""
-        for link, node in zip(self.links, self.nodes, strict=True):
-            bins = self.models[link].bins(node.theta, z, outcome)
-            yield bins[:, GOOD].sum(axis=1) / np.maximum(bins.sum(axis=1), 1e-300)
 
 
 def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
@@ -295,13 +205,6 @@ def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
     dropped = sum(node is None for _, path in paths for node in path.nodes.values())
     models = {link: path.model for link, path in paths}
     return Mixture(nodes, models, np.array(links), weights / weights.sum(), width, dropped)
-
-
-def level_moments(mixture: Mixture) -> tuple[float, float]:
-    """Return posterior mean and sd of the logit of the base rate."""
-    level = np.array([node.level for node in mixture.nodes])
-    mean = float(mixture.weights @ level)
-    return mean, float(np.sqrt(mixture.weights @ (level - mean) ** 2))
 
 
 def average(

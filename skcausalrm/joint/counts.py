@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counts", "Outcome", "count_outcomes", "outcomes_of_rows"]
+__all__ = ["Counts", "Outcome", "count_outcomes", "outcomes_of_rows", "volunteers"]
 
 CELLS = 24
 
@@ -23,6 +23,11 @@ class Outcome(IntEnum):
     ASKED_DISLIKED = 4
     ASKED_LIKED = 5
     UNANSWERED = 6  # asked
+
+
+def volunteers(outcome: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which outcomes are of rows that nobody asked, rated or not."""
+    return outcome < Outcome.ASKED_DISLIKED
 
 
 class Counts(NamedTuple):
@@ -110,10 +115,9 @@ def count_outcomes(
     if verified is not None:
         judged = ~np.isnan(verified)
         label[judged] = verified[judged]
-    selected = outcome < Outcome.ASKED_DISLIKED
     judged = label >= 0
     # log P(r | o, s, x) = log P(r, o, s | x) - log P(o, s | x), and only the last is tempered.
-    plain = np.where(selected, temperature, 1.0) - judged
+    plain = np.where(volunteers(outcome), temperature, 1.0) - judged
     n_keys = 3 * len(Outcome) * len(total)
     every = np.bincount(_key(cell, outcome, -1), weight * plain, minlength=n_keys).astype(float)
     every += np.bincount(_key(cell, outcome, label), weight * judged, minlength=n_keys)

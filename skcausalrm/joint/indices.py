@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crossfit import Folds
+from ..crossfit import Folds, training_rows
 from ..heads.logistic import fit_logistic_folds
 from ..heads.moments import FoldMoments, linear_scores
 from ..heads.ridge import held_out_scores
@@ -104,14 +104,7 @@ def _both(labels) -> bool:
 
 def _enough(labels, folds: Folds, sample_weight) -> bool:
     """Whether every fold's training part has rows of both classes."""
-    weight = np.ones(len(labels)) if sample_weight is None else sample_weight
-    for label in (0, 1):
-        counts = np.bincount(
-            folds.of_row, (labels == label) & (weight > 0), minlength=folds.n_splits
-        )
-        if (counts.sum() - counts < _FEWEST_OF_A_CLASS).any():
-            return False
-    return True
+    return bool((training_rows(labels, folds, sample_weight) >= _FEWEST_OF_A_CLASS).all())
 
 
 def _slope_rows(groups: NDArray[np.intp], rng) -> NDArray[np.bool_] | None:

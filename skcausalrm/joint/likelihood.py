@@ -13,15 +13,14 @@ and cube of the second.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .counts import Counts, Outcome
+from .counts import Counts, Outcome, volunteers
+from .knowledge import Knowledge
 
-__all__ = ["GOOD", "PARAMETERS", "GradedLikelihood", "Knowledge"]
+__all__ = ["GOOD", "PARAMETERS", "GradedLikelihood"]
 
 PARAMETERS = (
     "b", "a_s", "a_o", "c", "gamma", "delta", "kappa",
@@ -38,6 +37,17 @@ _CUTS = np.array([-0.97, -0.43, 0.0, 0.43, 0.97])
 # Columns of l_k that do not depend on z: c, gamma, delta, kappa.
 _BIN_DESIGN = np.column_stack(
     [np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GRADES).mean()]
+)
+# Of either flip rate: the bins it is of, and what is said there by mistake and rightly.
+_FLIPS = (
+    (
+        ~GOOD,
+        ((Outcome.LIKED, Outcome.DISLIKED), (Outcome.ASKED_LIKED, Outcome.ASKED_DISLIKED)),
+    ),
+    (
+        GOOD,
+        ((Outcome.DISLIKED, Outcome.LIKED), (Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED)),
+    ),
 )
 LOGISTIC_VARIANCE = np.pi**2 / 3
 _PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
@@ -62,27 +72,6 @@ def _add(matrix: NDArray, rows: slice, columns: slice, block: NDArray) -> None:
     matrix[columns, rows] += block.T
 
 
-class Knowledge(NamedTuple):
-    """What is known for sure, None where it is not.
-
-    Attributes
-    ----------
-    false_positive_rate, false_negative_rate : float or None
-    selection_log_odds : float or None
-        How much likelier a liked row is rated, ``gamma + 1.2 delta``; then delta = 0, and kappa
-        too where it is 0.
-    verified_error_rate : float
-    rated_is_praise : bool
-        What a rating means where volunteers leave only one kind.
-    """
-
-    false_positive_rate: float | None = None
-    false_negative_rate: float | None = None
-    selection_log_odds: float | None = None
-    verified_error_rate: float = 0.0
-    rated_is_praise: bool = True
-
-
 class GradedLikelihood:
     """Log posterior of the parameters at counts, for one link.
 
@@ -100,11 +89,15 @@ class GradedLikelihood:
     free : ndarray of int
         Which of `PARAMETERS` are estimated, b aside.
     start : ndarray of shape (13,)
-        Prior means, and the values of those that are known.
+        Prior means, and the values of those that are known; nobody changes it.
     """
 
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
         self.counts, self.knowledge, self.link, self.tau = counts, knowledge, link, tau
+        z = counts.z[counts.cell]
+        self._u_design = np.column_stack([np.ones(len(z)), z])
+        self._cell_design = _selection_design(counts.z)
+        self._w_design = self._cell_design[counts.cell]
         seen = np.bincount(counts.outcome, np.abs(counts.coefficient), minlength=len(Outcome)) > 0
         rated = seen[[Outcome.DISLIKED, Outcome.LIKED, Outcome.RATED]].any()
         self.selects = bool(rated and seen[Outcome.UNRATED])
@@ -117,7 +110,7 @@ class GradedLikelihood:
         varies = np.ptp(counts.z, axis=0) > 0
         free[A] = varies
         free[SELECTION] = self.selects
-        free[V] &= np.ptp(_selection_design(counts.z), axis=0) > 0
+        free[V] &= np.ptp(self._cell_design, axis=0) > 0
         free[[PHI_FP, PHI_FN]] = flips
         for place, rate in (
             (PHI_FP, knowledge.false_positive_rate),
@@ -137,19 +130,19 @@ class GradedLikelihood:
         self.free = np.flatnonzero(free)
         self._unrated = np.flatnonzero(counts.outcome == Outcome.UNRATED)
         self._volunteered = np.flatnonzero(
-            (counts.outcome != Outcome.UNRATED) & (counts.outcome < Outcome.ASKED_DISLIKED)
+            (counts.outcome != Outcome.UNRATED) & volunteers(counts.outcome)
         )
-        z = counts.z[counts.cell]
-        self._u_design = np.column_stack([np.ones(len(z)), z])
-        self._w_design = _selection_design(z)
+        error = knowledge.verified_error_rate
+        # P(verified label given bin), rows for no label, 0 and 1.
+        self._judged = np.vstack(
+            [np.ones(6), np.where(GOOD, error, 1 - error), np.where(GOOD, 1 - error, error)]
+        )
         if self.selects:
             self.start[C] = self._start_of_level()
-        self.prior_mean = self.start.copy()
 
     def _start_of_level(self) -> float:
         """Inverse link of the share that is rated."""
-        volunteers = self.counts.outcome < Outcome.ASKED_DISLIKED
-        coefficient = self.counts.coefficient * volunteers
+        coefficient = self.counts.coefficient * volunteers(self.counts.outcome)
         unrated = coefficient[self.counts.outcome == Outcome.UNRATED].sum()
         silent = np.clip(unrated / coefficient.sum(), 1e-6, 1 - 1e-6)
         return float(np.log(np.expm1(-self.link * np.log(silent)) / self.link))
@@ -182,11 +175,9 @@ class GradedLikelihood:
             -slope[:, :-1] - slope[:, 1:],
         )
 
-    def _answering(self, theta, z):
+    def _answering(self, theta, w):
         """Per bin log P(unrated), P(rated), and exp(l) / (1 + lam exp(l)) and its factor."""
-        l = np.clip(
-            _BIN_DESIGN @ theta[C : V.start] + (_selection_design(z) @ theta[V])[:, None], -40, 40
-        )
+        l = np.clip(_BIN_DESIGN @ theta[_L] + (w @ theta[V])[:, None], -40, 40)
         odds = np.exp(l)
         silent = -np.log1p(self.link * odds) / self.link
         damped = 1 / (1 + self.link * odds)
@@ -200,16 +191,8 @@ class GradedLikelihood:
             curve = expit(theta[PHI_FP + j])
             d1 = curve * (1 - curve) / 2
             d2 = d1 * (1 - 2 * curve)
-            bins = ~GOOD if j == 0 else GOOD
-            for flipped in (
-                (Outcome.LIKED, Outcome.ASKED_LIKED)
-                if j == 0
-                else (
-                    Outcome.DISLIKED,
-                    Outcome.ASKED_DISLIKED,
-                )
-            ):
-                straight = flipped - 1 if j == 0 else flipped + 1
+            bins, pairs = _FLIPS[j]
+            for flipped, straight in pairs:
                 said[flipped, bins], said[straight, bins] = rate, 1 - rate
                 first[j, flipped, bins] = 1 - curve
                 second[j, flipped, bins] = -curve * (1 - curve)
@@ -217,28 +200,18 @@ class GradedLikelihood:
                 second[j, straight, bins] = -d2 / (1 - rate) - (d1 / (1 - rate)) ** 2
         return said, first, second
 
-    def _judged(self):
-        """P(verified label given bin), rows for no label, 0 and 1."""
-        error = self.knowledge.verified_error_rate
-        return np.vstack(
-            [np.ones(6), np.where(GOOD, error, 1 - error), np.where(GOOD, 1 - error, error)]
-        )
-
     def bins(self, theta, z, outcome, label=None) -> NDArray[np.float64]:
         """Return P(bin, outcome, label given z), shape (n, 6), of rows or entries."""
         joint = self._grades(theta, z)[0]
         if self.selects:
-            silent, rated = self._answering(theta, z)[:2]
+            silent, rated = self._answering(theta, _selection_design(z))[:2]
             joint = joint * np.select(
-                [
-                    (outcome == Outcome.UNRATED)[:, None],
-                    (outcome < Outcome.ASKED_DISLIKED)[:, None],
-                ],
+                [(outcome == Outcome.UNRATED)[:, None], volunteers(outcome)[:, None]],
                 [np.exp(silent), rated],
                 1.0,
             )
         joint = joint * self._said(theta)[0][outcome]
-        return joint if label is None else joint * self._judged()[label + 1]
+        return joint if label is None else joint * self._judged[label + 1]
 
     def evaluate(self, theta: NDArray) -> tuple[float, NDArray, NDArray]:
         """Return log posterior, gradient (13,) and Hessian (13, 13) by all parameters."""
@@ -246,10 +219,10 @@ class GradedLikelihood:
         cell, outcome = counts.cell, counts.outcome
         pi, pi1, pi2 = (values[cell] for values in self._grades(theta, counts.z))
         said, said1, said2 = self._said(theta)
-        joint = pi * said[outcome] * self._judged()[counts.label + 1]
+        joint = pi * said[outcome] * self._judged[counts.label + 1]
         l1, l2 = np.zeros_like(joint), np.zeros_like(joint)
         if self.selects:
-            silent, rated, hazard, damped = self._answering(theta, counts.z)
+            silent, rated, hazard, damped = self._answering(theta, self._cell_design)
             quiet = np.exp(silent)
             odds = hazard * quiet / np.maximum(rated, _FEW)
             bend = odds * (damped - hazard / np.maximum(rated, _FEW))
@@ -296,8 +269,9 @@ class GradedLikelihood:
             hessian[place, place] += (g * said1[j][outcome]).sum()
             hessian[place, place] += (scale * posterior * said2[j][outcome]).sum()
 
-        away = (theta - self.prior_mean)[self.free] / self.sd[self.free] ** 2
-        value -= float((theta - self.prior_mean)[self.free] @ away) / 2
+        deviation = (theta - self.start)[self.free]
+        away = deviation / self.sd[self.free] ** 2
+        value -= float(deviation @ away) / 2
         gradient[self.free] -= away
         hessian[self.free, self.free] -= 1 / self.sd[self.free] ** 2
         return value, gradient, hessian

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skcausalrm.joint.counts import Counts, Outcome
+from skcausalrm.joint.knowledge import Knowledge
 from skcausalrm.joint.likelihood import (
     GOOD,
     PARAMETERS,
@@ -13,7 +14,6 @@ from skcausalrm.joint.likelihood import (
     PHI_FP,
     C,
     GradedLikelihood,
-    Knowledge,
 )
 
 

@@ -7,9 +7,11 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from skcausalrm.joint import averaging
-from skcausalrm.joint.averaging import BaseRatePrior, average, fit_tau, level_moments, maximise
+from skcausalrm.joint.averaging import average, fit_tau, maximise
 from skcausalrm.joint.counts import Outcome, count_outcomes
-from skcausalrm.joint.likelihood import A, B, GradedLikelihood, Knowledge
+from skcausalrm.joint.knowledge import BaseRatePrior, Knowledge
+from skcausalrm.joint.likelihood import A, B, GradedLikelihood
+from skcausalrm.joint.mixture import level_moments
 
 SAFE = BaseRatePrior(0.0, 1.0)
 

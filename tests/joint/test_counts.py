@@ -8,7 +8,8 @@ from scipy.special import expit
 
 from skcausalrm.joint.averaging import fit_tau, maximise
 from skcausalrm.joint.counts import Outcome, count_outcomes, outcomes_of_rows
-from skcausalrm.joint.likelihood import A, B, GradedLikelihood, Knowledge
+from skcausalrm.joint.knowledge import Knowledge
+from skcausalrm.joint.likelihood import A, B, GradedLikelihood
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -82,7 +83,7 @@ def test_only_volunteered_rows_are_tempered(seed, temperature):
     labelled = model.bins(theta, z, outcome, label).sum(axis=1)
     factor = np.where(outcome < Outcome.ASKED_DISLIKED, temperature, 1.0)
     expected = weight @ (factor * np.log(shown) + np.log(labelled / shown))
-    away = ((theta - model.prior_mean) / model.sd)[model.free]
+    away = ((theta - model.start) / model.sd)[model.free]
     assert model.evaluate(theta)[0] == pytest.approx(expected - away @ away / 2)
 
 

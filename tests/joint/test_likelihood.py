@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from skcausalrm.joint.counts import Counts, Outcome
+from skcausalrm.joint.knowledge import Knowledge
 from skcausalrm.joint.likelihood import (
     DELTA,
     GAMMA,
@@ -20,7 +21,6 @@ from skcausalrm.joint.likelihood import (
     B,
     C,
     GradedLikelihood,
-    Knowledge,
     V,
     _selection_design,
 )

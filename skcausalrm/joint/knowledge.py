@@ -1,0 +1,105 @@
+"""What is known before the log is looked at: flip rates, selection, base rate."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from ..exceptions import KnowledgeError
+from ..recipes import check_rates
+
+__all__ = ["BaseRatePrior", "Knowledge", "base_rate_prior", "check_knowledge"]
+
+# Standard deviation of the logit of a base rate that is given without one.
+_BASE_RATE_SD = 0.05
+_MOST_LOG_ODDS = 10
+
+
+class Knowledge(NamedTuple):
+    """What is known for sure, None where it is not.
+
+    Attributes
+    ----------
+    false_positive_rate, false_negative_rate : float or None
+    selection_log_odds : float or None
+        How much likelier a liked row is rated, ``gamma + 1.2 delta``; then delta = 0, and kappa
+        too where it is 0.
+    verified_error_rate : float
+    rated_is_praise : bool
+        What a rating means where volunteers leave only one kind.
+    """
+
+    false_positive_rate: float | None = None
+    false_negative_rate: float | None = None
+    selection_log_odds: float | None = None
+    verified_error_rate: float = 0.0
+    rated_is_praise: bool = True
+
+
+class BaseRatePrior(NamedTuple):
+    """Normal prior of the logit of the base rate."""
+
+    mean: float
+    sd: float
+
+    def log_density(self, base_rate: float) -> float:
+        """Return the log density at logit(base_rate), without its constant."""
+        return -0.5 * ((logit(base_rate) - self.mean) / self.sd) ** 2
+
+
+def check_knowledge(
+    false_positive_rate: float | None,
+    false_negative_rate: float | None,
+    selection_log_odds: float | None,
+    verified_error_rate: float,
+) -> Knowledge:
+    """Check and collect what the user knows.
+
+    Raises
+    ------
+    KnowledgeError, NoiseRateError
+        If it cannot be.
+    """
+    rates = false_positive_rate, false_negative_rate
+    check_rates(*(0.0 if rate is None else rate for rate in rates))
+    if selection_log_odds is not None and not abs(selection_log_odds) <= _MOST_LOG_ODDS:
+        raise KnowledgeError(
+            f"selection_log_odds is {selection_log_odds!r}, but log odds beyond {_MOST_LOG_ODDS} "
+            f"either way say that only one kind of answer is ever rated: give a number from "
+            f"-{_MOST_LOG_ODDS} to {_MOST_LOG_ODDS}."
+        )
+    return Knowledge(*rates, selection_log_odds, verified_error_rate)
+
+
+def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> BaseRatePrior:
+    """Return the prior of the base rate's logit: as given, else about the share of likes.
+
+    Parameters
+    ----------
+    base_rate : float, (float, float) or None
+        A probability, alone or with the standard deviation of its logit.
+    y : ndarray of shape (n,)
+        0, 1, NaN where unrated.
+    sample_weight : ndarray of shape (n,) or None
+
+    Raises
+    ------
+    KnowledgeError
+        If `base_rate` is neither.
+    """
+    if base_rate is None:
+        rated = ~np.isnan(y)
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        positives = weight[rated] @ y[rated]
+        return BaseRatePrior(float(logit((positives + 0.5) / (weight[rated].sum() + 1))), 1.0)
+    given = np.atleast_1d(np.asarray(base_rate, dtype=np.float64))
+    rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
+    if not 0 < rate < 1 or not 0 < sd < np.inf:
+        raise KnowledgeError(
+            f"base_rate is {base_rate!r}, but must be a probability strictly between 0 and 1, or "
+            f"such a probability and the positive standard deviation of its logit."
+        )
+    return BaseRatePrior(float(logit(rate)), float(sd))
