@@ -16,10 +16,21 @@ from .nuisances import NuisanceSettings, RowColumns, fit_nuisances
 from .recipes import RECIPES, effective_sample_size
 from .selection import UNCERTAIN, SelectionModel
 
-__all__ = ["report_selection"]
+__all__ = ["posterior_facts", "report_selection"]
 
 _RECIPES = ("naive", "noise", "snips", "dr")
 _SCORES = ("r2", "roc_auc")
+# Attributes of `SelectionModel`, without their underscore.
+_FACTS = (
+    "base_rate",
+    "base_rate_interval",
+    "base_rate_std",
+    "selection_log_odds",
+    "selection_log_odds_std",
+    "false_positive_rate",
+    "false_negative_rate",
+    "link_weights",
+)
 
 
 def report_selection(
@@ -76,18 +87,16 @@ false_positive_rate, false_negative_rate, link_weights
     verified = columns.verified
     return {
         "advice": _advice(selection, feedback, columns),
-        "base_rate": selection.base_rate_,
-        "base_rate_interval": selection.base_rate_interval_,
-        "base_rate_std": selection.base_rate_std_,
-        "selection_log_odds": selection.selection_log_odds_,
-        "selection_log_odds_std": selection.selection_log_odds_std_,
-        "false_positive_rate": selection.false_positive_rate_,
-        "false_negative_rate": selection.false_negative_rate_,
-        "link_weights": selection.link_weights_,
+        **posterior_facts(selection),
         "n_verified": 0 if verified is None else int((~np.isnan(verified)).sum()),
         "n_asked": 0 if columns.asked is None else int(columns.asked.sum()),
         "recipes": recipes,
     }
+
+
+def posterior_facts(selection: SelectionModel) -> dict[str, Any]:
+    """Return what a fitted model says of base rate, selection, flips and links, by name."""
+    return {name: getattr(selection, f"{name}_") for name in _FACTS}
 
 
 def _predictions(selection, settings, X, feedback, columns, folds) -> dict[str, tuple]:

@@ -93,17 +93,9 @@ def selection_facts(reward: CausalRewardRegressor) -> dict[str, Any] | None:
     model = reward.selection_model_
     if model is None:
         return None
-    names = (
-        "base_rate",
-        "base_rate_interval",
-        "base_rate_std",
-        "selection_log_odds",
-        "selection_log_odds_std",
-        "false_positive_rate",
-        "false_negative_rate",
-        "link_weights",
-    )
-    return _plain(reward.selection_report_ or {name: getattr(model, f"{name}_") for name in names})
+    from ..selection_report import posterior_facts
+
+    return _plain(reward.selection_report_ or posterior_facts(model))
 
 
 def _plain(value: Any) -> Any:

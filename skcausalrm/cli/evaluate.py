@@ -138,6 +138,8 @@ def _doubly_robust(
     X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Pseudo-outcomes and flip rates that assume selection on x alone."""
+    from sklearn.frozen import FrozenEstimator
+
     from .. import NoiseTransitionEstimator
     from ..metrics import pseudo_outcomes
 
@@ -151,7 +153,7 @@ def _doubly_robust(
         groups=log.groups,
         asked=log.columns.get("asked"),
         imputation=log.columns.get("imputation"),
-        noise_estimator=noise,
+        noise_estimator=FrozenEstimator(noise),
         random_state=random_state,
     )
     return z, noise.rates_

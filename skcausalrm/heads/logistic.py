@@ -103,7 +103,10 @@ def fit_logistic_folds(
     """
     if tol is None:
         tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14
-    linear = None if penalty is not None else fit_ridge(moments, labels, folds_only=True)
+    start = None
+    if penalty is None:
+        linear = fit_ridge(moments, labels, folds_only=True)
+        penalty, start = linear.penalty, linear.fold_coefs.T
     X, rows, K = moments.X, moments.rows, moments.n_splits
     labels = labels if rows is None else labels[rows]
     # Column k holds the weights of the rows that fold k's model may see.
@@ -114,16 +117,14 @@ def fit_logistic_folds(
     totals = weight.sum(axis=0)
     share = labels @ weight / totals
     v = share * (1 - share)
-    penalty = penalty if linear is None else linear.penalty
-    assert penalty is not None
     penalties = penalty * moments.typical_variance * totals * v
     center = moments.center.astype(np.float64)
 
-    if linear is not None:
-        coefs = linear.fold_coefs.T / v
-        scores = linear_scores(X, coefs, rows)
-    else:
+    if start is None:
         coefs, scores = np.zeros((X.shape[1], K)), np.zeros((len(labels), K))
+    else:
+        coefs = start / v
+        scores = linear_scores(X, coefs, rows)
     intercepts = np.log(share / (1 - share)) - np.einsum("nk,nk->k", weight, scores) / totals
     for _ in range(max_iter):
         p = expit(scores + intercepts)

@@ -104,9 +104,10 @@ def sensitivity_analysis(
     feedback = check_feedback(X, y)
     asked, verified = check_asked(asked, len(X)), check_verified(verified, len(X))
     sample_weight = check_weights(sample_weight, X)
-    rows = (
-        slice(None) if rows is None else np.asarray(rows) if not isinstance(rows, slice) else rows
-    )
+    if rows is None:
+        rows = slice(None)
+    elif not isinstance(rows, slice):
+        rows = np.asarray(rows)
     settings = _settings(fitted)
     models = [
         clone(settings).set_params(selection_log_odds=float(value))
@@ -118,6 +119,7 @@ def sensitivity_analysis(
     folds = make_folds(X, feedback.values, groups, settings.cv, settings.random_state)
     rng = check_random_state(settings.random_state)
     indices = fit_indices(X, feedback.values, asked, sample_weight, folds, rng)
+    weight = np.ones(len(X)) if sample_weight is None else sample_weight
     table = []
     for model in models:
         with warnings.catch_warnings():
@@ -125,7 +127,6 @@ def sensitivity_analysis(
             warnings.simplefilter("ignore", BaseRateUncertainWarning)
             model._fit_likelihood(indices, feedback.values, sample_weight, asked, verified)
         reward = model.oof_probability_
-        weight = np.ones(len(X)) if sample_weight is None else sample_weight
         low, high = model.base_rate_interval_
         table.append(
             {
