@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def _scores(selection, prediction, feedback, columns, folds) -> dict[str, float]
             ),
         )
         if columns.asked is not None and (columns.asked & feedback.observed).any():
-            try:
+            with suppress(ValueError):  # too few answers for this score
                 score = asked_score(
                     metric,
                     feedback.values,
@@ -176,9 +177,7 @@ def _scores(selection, prediction, feedback, columns, folds) -> dict[str, float]
                     sample_weight=weight,
                     return_std=True,
                 )
-            except ValueError:  # too few answers for this score
-                continue
-            add(f"asked_{metric}", score)
+                add(f"asked_{metric}", score)
         if columns.verified is not None:
             judged = ~np.isnan(columns.verified)
             labels = columns.verified[judged]

@@ -270,3 +270,14 @@ def test_a_head_of_ones_own_learns_the_posterior(log):
         model.predict(log.X), np.clip(Ridge().fit(log.X, model.target_).predict(log.X), 0, 1)
     )
     assert np.corrcoef(model.predict(log.X), log.probability)[0, 1] > 0.8
+
+
+@quiet
+def test_answers_too_few_to_score_do_not_cost_the_verified_scores(log):
+    asked = np.zeros(len(log.y), bool)
+    asked[np.flatnonzero(log.y == 1)[:20]] = True  # all liked: no score of them
+    model = CausalRewardRegressor(random_state=0)
+    model.fit(log.X, log.y, asked=asked, verified=log.verified)
+    found = model.selection_report_["recipes"]["joint"]
+    assert "asked_roc_auc" not in found
+    assert {"verified_r2", "verified_roc_auc"} <= set(found)
