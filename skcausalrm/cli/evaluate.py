@@ -66,7 +66,7 @@ def evaluate(
     known_base_rate = parse_base_rate(base_rate)
     model = load_model_directory(model_dir)
     report = model.report or {}
-    joint = report.get("method_used") == "joint"
+    joint = model.config["method"] == "joint"
     if known_base_rate is not None and not joint:
         raise UnusedParameterError(
             f"--base-rate serves the selection likelihood, which {model_dir} was not fitted by: "

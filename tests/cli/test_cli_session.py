@@ -377,6 +377,9 @@ def test_demo_from_end_to_end(workspace, run, tmp_path):
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     lines = [len((out / name).read_text().splitlines()) for name in files if "jsonl" in name]
     assert sum(lines) == 500
+    checked = run("evaluate", out / "model", out / "train.jsonl", "--json")
+    assert checked.exit_code == 0, checked.stderr
+    assert json.loads(checked.stdout)["pseudo_outcomes"] == "joint"
     again = run("demo", "--out", out, "--rows", 500, "--overwrite", "--json")
     assert again.exit_code == 0, again.stderr
     found = json.loads(again.stdout)
