@@ -210,7 +210,7 @@ def recipe_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
         model = CausalRewardRegressor(method, random_state=seed).fit(data.X, data.y)
         p, ranking = model.predict(data.X_new), model.decision_function(data.X_new)
         yield {"method": method, "further": "none", **score(data.reward_new, p, ranking)}
-        held_out = out_of_fold(model, data)
+        held_out = out_of_fold(model, data.X, data.y)
         for count in settings.verified:
             moved = fit_recalibration(held_out, verified_column(data, count), data.y)
             yield {
@@ -228,12 +228,12 @@ def recipe_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
             }
 
 
-def out_of_fold(model: CausalRewardRegressor, data: Bunch) -> np.ndarray:
+def out_of_fold(
+    model: CausalRewardRegressor, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Return predictions of the training rows as the model itself makes them to recalibrate."""
-    folds = make_folds(data.X, data.y, None, model.cv, model.random_state)
-    held_out = out_of_fold_predictions(
-        model.estimator_, data.X, model.target_, model.weight_, folds
-    )
+    folds = make_folds(X, y, groups, model.cv, model.random_state)
+    held_out = out_of_fold_predictions(model.estimator_, X, model.target_, model.weight_, folds)
     return np.clip(held_out, 0, 1)
 
 
