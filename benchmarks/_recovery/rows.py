@@ -51,9 +51,11 @@ def name(method: str, further: str) -> str:
 
 
 def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """Write a number without its leading zero, nothing for NaN."""
+    """Write a number without its leading zero, nothing for NaN, ">100" for a slope of no meaning."""
     if not np.isfinite(value):
         return ""
+    if value > 100:
+        return ">100"
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
