@@ -113,7 +113,9 @@ def _predictions(selection, settings, X, feedback, columns, folds) -> dict[str, 
     except ValueError as error:
         found |= {name: (None, {"error": str(error)}) for name in _RECIPES}
     else:
-        for name in _RECIPES:
+        moments, nuisances = nuisances.moments, nuisances._replace(moments=None)
+        # dr first: the Gram matrices that it shares are then gone before others come
+        for name in reversed(_RECIPES):
             target, recipe_weight = RECIPES[name](
                 feedback.values,
                 feedback.observed,
@@ -122,9 +124,8 @@ def _predictions(selection, settings, X, feedback, columns, folds) -> dict[str, 
                 nuisances.rates,
             )
             total = recipe_weight if weight is None else recipe_weight * weight
-            head = fit_head(
-                None, X, target, total, folds, moments=nuisances.moments if name == "dr" else None
-            )
+            head = fit_head(None, X, target, total, folds, moments=moments)
+            moments = None
             held_out = out_of_fold_predictions(head, X, target, total, folds)
             rates = (0.0, 0.0) if name == "naive" else nuisances.rates
             weighted = name in ("snips", "dr")
@@ -132,7 +133,7 @@ def _predictions(selection, settings, X, feedback, columns, folds) -> dict[str, 
             found[name] = (np.clip(held_out, 0, 1), _facts(rates, ess))
     rates = selection.false_positive_rate_, selection.false_negative_rate_
     found["joint"] = (selection.oof_probability_, _facts(rates, rated))
-    return found
+    return {name: found[name] for name in (*_RECIPES, "joint")}
 
 
 def _facts(rates, ess) -> dict[str, float]:
