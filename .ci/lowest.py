@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 # Large, and their lower bounds name the oldest release whose interface is used.
 EXEMPT = {"torch", "transformers", "sentence-transformers"}
 # Tools that check the code rather than run it.
-EXTRAS = ("cpu", "text", "bundled", "export", "plot", "datasets", "demo", "dev")
+EXTRAS = ("cpu", "text", "bundled", "export", "plot", "datasets", "serve", "trl", "demo", "dev")
 TOOLS = {"ruff", "mypy"}
 
 
