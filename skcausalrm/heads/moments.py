@@ -7,6 +7,7 @@ fold, so cross-validation over any number of penalties never reads X again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from scipy.linalg import blas
 
 from .systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
 
-__all__ = ["FoldMoments", "cross_products", "linear_scores"]
+__all__ = ["FoldMoments", "Moments", "TargetMoments", "cross_products", "linear_scores"]
 
 _BLOCK_ROWS = 4096
 
@@ -53,85 +54,55 @@ def cross_products(X: NDArray, values: NDArray, rows: NDArray[np.intp] | None = 
     return total
 
 
-class FoldMoments:
-    """Weighted Gram matrices of the rows of X, one per fold, about a common centre.
+def choose_center(probe: NDArray) -> NDArray:
+    """Return about the mean if columns lie far from 0 in units of their spread, else zeros.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), float32 or float64
-        Not copied; gathered block by block.
-    fold : ndarray of shape (n,)
-        Fold of each row, 0 .. n_splits - 1.
-    n_splits : int
-    weight : ndarray of shape (n,) or None
-        Rows of weight 0 take no part; None counts each row once.
+    Any shift near the mean keeps float32 sums exact enough; what is left of the mean is
+    corrected exactly.
+    """
+    mean, spread = probe.mean(axis=0), probe.std(axis=0)
+    return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
+
+
+class TargetMoments(NamedTuple):
+    """What least squares needs to know of a target beside the moments of X, per fold."""
+
+    cross: NDArray  # (n_splits, d), weighted sums of (x - center) t
+    sums: NDArray  # (n_splits,), of t
+    squares: NDArray  # (n_splits,), of t squared
+
+
+class Moments:
+    """Weighted Gram matrices per fold about a common centre, however they came to be.
 
     Attributes
     ----------
-    rows : ndarray of int or None
-        Rows that take part, None for all.
-    weight : ndarray of shape (len(rows),)
-        Their weights.
+    n_splits : int
     center : ndarray of shape (d,)
-        Zeros, or about the mean of the rows where that is far from 0; moments are of
-        ``X - center``.
+        Moments are of ``X - center``.
     weight_sums : ndarray of shape (n_splits,)
     sums : ndarray of shape (n_splits, d)
         Weighted sums of the centred rows.
-    grams : list of ndarray of shape (d, d)
-        Weighted Gram matrices, in the dtype of X; only the lower triangle is filled.
+    grams : sequence of ndarray of shape (d, d)
+        Weighted Gram matrices; only the lower triangle is filled.
     total : ndarray of shape (d, d)
         Their sum.
     """
 
-    def __init__(self, X, fold, n_splits, weight=None):
-        self.X, self.n_splits = X, n_splits
-        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
-        n_rows = len(X) if self.rows is None else len(self.rows)
-        if weight is None:
-            self.weight = np.ones(n_rows)
-        else:
-            self.weight = weight if self.rows is None else weight[self.rows]
-        self.fold = fold if self.rows is None else fold[self.rows]
-        d = X.shape[1]
-        self.center = self._choose_center()
-        shifted = bool(self.center.any())
-        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
-        self.sums = np.zeros((n_splits, d))
-        self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
-        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
-        uniform = weight is None or bool(np.all(self.weight == 1))
-        by_fold = np.argsort(self.fold, kind="stable")
-        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
-        for k in range(n_splits):
-            members = by_fold[bounds[k] : bounds[k + 1]]
-            places = members if self.rows is None else self.rows[members]
-            for block, place in row_blocks(X, places):
-                if shifted:
-                    block -= self.center
-                if uniform:
-                    self.sums[k] += np.ones(len(block), X.dtype) @ block
-                else:
-                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
-                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
-                self.grams[k] = syrk(
-                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
-                )
+    n_splits: int
+    center: NDArray
+    weight_sums: NDArray
+    sums: NDArray
+    grams: list[NDArray]
+    total: NDArray
+
+    def _add_up(self) -> None:
+        """Sum the folds' matrices, and forget what was derived from earlier ones."""
         self._work: NDArray | None = None
         self._systems: dict[int | None, EigenSystem] = {}
         self.total = self.grams[0].copy(order="F")
         for gram in self.grams[1:]:
             self.total += gram
-
-    def _choose_center(self) -> NDArray:
-        """Return about the mean if columns lie far from 0 in units of their spread, else zeros.
-
-        Any shift near the mean keeps float32 sums exact enough; what is left of the mean is
-        corrected exactly.
-        """
-        probe = self.X[:_BLOCK_ROWS] if self.rows is None else self.X[self.rows[:_BLOCK_ROWS]]
-        mean, spread = probe.mean(axis=0), probe.std(axis=0)
-        return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
 
     @property
     def typical_variance(self) -> float:
@@ -144,23 +115,6 @@ class FoldMoments:
         # Below this a variance is the rounding error of a column that does not vary.
         varying = variances[variances > 1e-6 * np.maximum(variances + mean**2, 1e-300)]
         return float(np.median(varying)) if len(varying) else 1.0
-
-    def target_moments(self, target: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        """Return per fold the weighted sums of ``(x - center) t``, of t and of t squared.
-
-        Parameters
-        ----------
-        target : ndarray of shape (n,)
-            Read where rows take part.
-        """
-        target = target if self.rows is None else target[self.rows]
-        weighted = self.weight * target
-        spread = np.zeros((len(target), self.n_splits))
-        spread[np.arange(len(target)), self.fold] = weighted
-        sums = np.bincount(self.fold, weighted, minlength=self.n_splits)
-        squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
-        cross = cross_products(self.X, spread, self.rows).T
-        return cross - np.outer(sums, self.center.astype(np.float64)), sums, squares
 
     def training_gram(self, k: int | None) -> NDArray:
         """Return the Gram matrix of all folds but k (None: of all), in a buffer that is reused."""
@@ -187,3 +141,83 @@ class FoldMoments:
         if k is not None:
             weight_sum, total = weight_sum - self.weight_sums[k], total - self.sums[k]
         return float(weight_sum), total / max(weight_sum, np.finfo(float).tiny)
+
+
+class FoldMoments(Moments):
+    """Moments of the rows of X, all at once.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+        Not copied; gathered block by block.
+    fold : ndarray of shape (n,)
+        Fold of each row, 0 .. n_splits - 1.
+    n_splits : int
+    weight : ndarray of shape (n,) or None
+        Rows of weight 0 take no part; None counts each row once.
+
+    Attributes
+    ----------
+    rows : ndarray of int or None
+        Rows that take part, None for all.
+    weight : ndarray of shape (len(rows),)
+        Their weights.
+    center : ndarray of shape (d,)
+        Zeros, or about the mean of the rows where that is far from 0.
+    grams : list of ndarray of shape (d, d)
+        In the dtype of X. The other attributes: see `Moments`.
+    """
+
+    def __init__(self, X, fold, n_splits, weight=None):
+        self.X, self.n_splits = X, n_splits
+        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
+        n_rows = len(X) if self.rows is None else len(self.rows)
+        if weight is None:
+            self.weight = np.ones(n_rows)
+        else:
+            self.weight = weight if self.rows is None else weight[self.rows]
+        self.fold = fold if self.rows is None else fold[self.rows]
+        d = X.shape[1]
+        probe = X[:_BLOCK_ROWS] if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
+        self.center = choose_center(probe)
+        shifted = bool(self.center.any())
+        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
+        self.sums = np.zeros((n_splits, d))
+        self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
+        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
+        uniform = weight is None or bool(np.all(self.weight == 1))
+        by_fold = np.argsort(self.fold, kind="stable")
+        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
+        for k in range(n_splits):
+            members = by_fold[bounds[k] : bounds[k + 1]]
+            places = members if self.rows is None else self.rows[members]
+            for block, place in row_blocks(X, places):
+                if shifted:
+                    block -= self.center
+                if uniform:
+                    self.sums[k] += np.ones(len(block), X.dtype) @ block
+                else:
+                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
+                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
+                self.grams[k] = syrk(
+                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
+                )
+        self._add_up()
+
+    def target_moments(self, target: NDArray) -> TargetMoments:
+        """Return the moments of a target on these rows.
+
+        Parameters
+        ----------
+        target : ndarray of shape (n,)
+            Read where rows take part.
+        """
+        target = target if self.rows is None else target[self.rows]
+        weighted = self.weight * target
+        spread = np.zeros((len(target), self.n_splits))
+        spread[np.arange(len(target)), self.fold] = weighted
+        sums = np.bincount(self.fold, weighted, minlength=self.n_splits)
+        squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
+        cross = cross_products(self.X, spread, self.rows).T
+        cross -= np.outer(sums, self.center.astype(np.float64))
+        return TargetMoments(cross, sums, squares)

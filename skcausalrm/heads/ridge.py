@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._validation import FLOATS, check_weights
 from ..crossfit import make_folds
-from .moments import FoldMoments, linear_scores
+from .moments import FoldMoments, Moments, TargetMoments, linear_scores
 
-__all__ = ["PENALTIES", "RidgeFit", "RidgeHead", "fit_ridge"]
+__all__ = ["PENALTIES", "RidgeFit", "RidgeHead", "fit_ridge", "solve_ridge"]
 
 # In units of the total weight times the typical variance of a column, so that neither the scale of
 # X nor the number of rows moves the best value far.
@@ -57,8 +57,19 @@ def fit_ridge(
     RidgeFit
         The intercept is not penalised.
     """
+    return solve_ridge(moments, moments.target_moments(target), penalties, folds_only=folds_only)
+
+
+def solve_ridge(
+    moments: Moments,
+    target: TargetMoments,
+    penalties: NDArray = PENALTIES,
+    *,
+    folds_only: bool = False,
+) -> RidgeFit:
+    """Do what `fit_ridge` does, from the moments of a target: no row is read."""
     K, d = moments.n_splits, len(moments.center)
-    cross, target_sums, target_squares = moments.target_moments(target)
+    cross, target_sums, target_squares = target
     unit = moments.typical_variance
     dtype = moments.total.dtype
     symm = blas.get_blas_funcs("symm", dtype=dtype)
@@ -175,8 +186,12 @@ class RidgeHead(RegressorMixin, BaseEstimator):
 
     def fit_moments(self, moments: FoldMoments, target: NDArray, *, folds_only: bool = False):
         """Fit on moments that are there already (see `FoldMoments` and `fit_ridge`)."""
+        return self.solve_moments(moments, moments.target_moments(target), folds_only=folds_only)
+
+    def solve_moments(self, moments: Moments, target: TargetMoments, *, folds_only: bool = False):
+        """Fit on moments of X and of a target (see `solve_ridge`)."""
         penalties = PENALTIES if self.penalty is None else np.array([float(self.penalty)])
-        fit = fit_ridge(moments, target, penalties, folds_only=folds_only)
+        fit = solve_ridge(moments, target, penalties, folds_only=folds_only)
         self.coef_, self.intercept_ = fit.coef, fit.intercept
         self.fold_coefs_, self.fold_intercepts_ = fit.fold_coefs, fit.fold_intercepts
         self.penalty_, self.cv_risk_ = fit.penalty, fit.risks
