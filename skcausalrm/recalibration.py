@@ -12,7 +12,13 @@ from scipy.special import expit, logit
 from ._warn import warn
 from .exceptions import InvertedFeedbackWarning, VerifiedClassWarning, VerifiedStratumWarning
 
-__all__ = ["Recalibration", "fit_recalibration"]
+__all__ = [
+    "Recalibration",
+    "feedback_kinds",
+    "fit_recalibration",
+    "log_odds",
+    "refit_recalibration",
+]
 
 _CLIP = 0.01
 # Prior standard deviations of intercept and slope: narrow, since fifty rows must not undo a
@@ -22,7 +28,8 @@ _INTERCEPT_SD, _SLOPE_SD = 0.3, 0.2
 _LEAST_SLOPE = -0.9
 
 
-def _log_odds(prediction) -> NDArray[np.float64]:
+def log_odds(prediction) -> NDArray[np.float64]:
+    """Return the log odds of predictions cut to [.01, .99]."""
     return logit(np.clip(prediction, _CLIP, 1 - _CLIP))
 
 
@@ -35,12 +42,12 @@ class Recalibration(NamedTuple):
 
     def __call__(self, prediction) -> NDArray[np.float64]:
         """Return recalibrated probabilities of the same shape."""
-        l = _log_odds(prediction)
+        l = log_odds(prediction)
         return expit(l + self._shift(l))
 
     def shift(self, prediction) -> NDArray[np.float64]:
         """Return what is added to the log odds of rows with these predictions."""
-        return self._shift(_log_odds(prediction))
+        return self._shift(log_odds(prediction))
 
     def move(self, posterior, prediction) -> NDArray[np.float64]:
         """Return posteriors in (0, 1) moved by what their rows' predictions move."""
@@ -99,20 +106,57 @@ def fit_recalibration(
     -----
     Maximum a posteriori with intercept ~ N(0, 0.3^2) and slope ~ N(0, 0.2^2).
     """
-    l = _log_odds(prediction)
+    l = log_odds(prediction)
     rows = np.ones(len(l)) if sample_weight is None else sample_weight
     center = float(np.average(l, weights=rows))
     judged = ~np.isnan(verified) & (rows > 0)
     weight = rows[judged]
     if posterior is None:
-        weight = weight * _stratum_weights(feedback, judged, rows)
+        kinds = feedback_kinds(feedback)
+        weight = _stand_for(kinds[judged], weight, np.bincount(kinds, rows, minlength=3))
         start = l[judged]
     else:
         start = logit(np.clip(posterior[judged], 1e-6, 1 - 1e-6))
     if not judged.any():
         return Recalibration(0.0, 0.0, center)
-    label, z = verified[judged], l[judged] - center
-    weight *= judged.sum() / weight.sum()
+    return _maximise(start, l[judged] - center, center, verified[judged], weight, error_rate)
+
+
+def refit_recalibration(
+    prediction: NDArray,
+    verified: NDArray,
+    feedback: NDArray,
+    weight: NDArray,
+    *,
+    logged: NDArray,
+    center: float,
+    error_rate: float = 0.0,
+) -> Recalibration:
+    """Fit as `fit_recalibration` does, from verified rows and what is known of all others.
+
+    Parameters
+    ----------
+    prediction, verified, feedback, weight : ndarray of shape (n_verified,)
+        As there; verified is 0 or 1 throughout, and weights are positive.
+    logged : ndarray of shape (3,)
+        Weight of all rows of the log that are unrated, disliked and liked.
+    center : float
+        Of the recalibration.
+    error_rate : float, default=0.0
+    """
+    l = log_odds(prediction)
+    weight = _stand_for(feedback_kinds(feedback), weight, logged)
+    return _maximise(l, l - center, center, verified, weight, error_rate)
+
+
+def feedback_kinds(feedback: NDArray) -> NDArray[np.intp]:
+    """Return 0 for unrated, 1 for disliked and 2 for liked rows."""
+    return np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))
+
+
+def _maximise(start, z, center: float, label, weight, error_rate: float) -> Recalibration:
+    """Move log odds `start` by intercept and slope about z = 0, as the labels have it."""
+    weight = weight * (len(weight) / weight.sum())
 
     def loss(theta):
         p = expit(start + theta[0] + theta[1] * z)
@@ -127,7 +171,7 @@ def fit_recalibration(
     slopes: tuple[float, float | None] = (_LEAST_SLOPE, None)
     if label.min() == label.max():
         warn(
-            f"All {judged.sum()} verified rows are {label[0]:.0f}, so they move the level of the "
+            f"All {len(label)} verified rows are {label[0]:.0f}, so they move the level of the "
             f"reward and not its slope: check more rows, drawn at random.",
             VerifiedClassWarning,
         )
@@ -136,7 +180,7 @@ def fit_recalibration(
     intercept, slope = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds).x
     if slope <= _LEAST_SLOPE:
         warn(
-            f"The {judged.sum()} verified rows rank against the predictions, so their log odds are "
+            f"The {len(label)} verified rows rank against the predictions, so their log odds are "
             f"shrunk to a tenth and no further: look whether good and bad are swapped in the "
             f"feedback.",
             InvertedFeedbackWarning,
@@ -144,11 +188,9 @@ def fit_recalibration(
     return Recalibration(float(intercept), float(slope), center)
 
 
-def _stratum_weights(feedback, judged, rows) -> NDArray[np.float64]:
-    """Return per judged row how many logged rows of its kind it stands for."""
-    stratum = np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))
-    logged = np.bincount(stratum, rows, minlength=3)
-    checked = np.bincount(stratum[judged], rows[judged], minlength=3)
+def _stand_for(kinds, weight, logged) -> NDArray[np.float64]:
+    """Return per judged row the weight of the logged rows of its kind that it stands for."""
+    checked = np.bincount(kinds, weight, minlength=3)
     missing = [
         f"{name} ({count:.0f} rows)"
         for name, count, seen in zip(("unrated", "disliked", "liked"), logged, checked, strict=True)
@@ -161,4 +203,4 @@ def _stratum_weights(feedback, judged, rows) -> NDArray[np.float64]:
             VerifiedStratumWarning,
         )
     shares = np.divide(logged, checked, out=np.zeros(3), where=checked > 0)
-    return shares[stratum[judged]]
+    return weight * shares[kinds]
