@@ -14,6 +14,8 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._sklearn_compat import HasMethods, Interval, StrOptions
+from ._update_state import UpdateState, prompt_names
+from ._updating import Updatable, refuse_mixture
 from ._validation import (
     FLOATS,
     Feedback,
@@ -52,7 +54,7 @@ __all__ = ["CausalReward", "debiased_r2"]
 FEWEST_RATED = 30
 
 
-class CausalReward(BaseEstimator):
+class CausalReward(Updatable, BaseEstimator):
     """What regressor and classifier share: everything but the labels' names."""
 
     __metadata_request__fit: ClassVar = dict.fromkeys(
@@ -153,20 +155,31 @@ class CausalReward(BaseEstimator):
         NoiseRateError, PropensityError, GroupsError
             If rates, known propensities or groups cannot be used.
         """
+        return self._fit(
+            X,
+            y,
+            groups=groups,
+            sample_weight=sample_weight,
+            asked=asked,
+            verified=verified,
+            propensity=propensity,
+            imputation=imputation,
+        )
+
+    def _fit(self, X, y, *, keep_state: bool = False, **given):
         self._validate_params()
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         feedback = self._check_labels(X, y)
-        columns = check_columns(X, groups, sample_weight, asked, propensity, imputation, verified)
-        if columns.verified is not None and not feedback.binary:
-            raise UnusedParameterError(
-                "verified holds judgements of good and bad, but the feedback is continuous: "
-                "binarise the feedback or leave verified out."
-            )
+        columns = check_columns(X, **given)
+        self._check_verified(columns, feedback)
         if columns.asked is not None:
             self._warn_of_nonresponse(columns.asked, feedback.observed)
         method = self._choose_method(feedback, columns) if self.method == "auto" else self.method
+        own_head = method == "joint" and self.estimator is None
+        if keep_state and own_head:
+            refuse_mixture()
         settings = self._nuisance_settings(method)
-        folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
+        folds = make_folds(X, feedback.values, columns.groups, self.cv, self.random_state)
         self._say(f"nuisances of {method!r} on {len(X)} rows, {folds.n_splits} folds")
         found = fit_nuisances(settings, X, feedback, columns, folds)
         weight = (
@@ -179,10 +192,15 @@ class CausalReward(BaseEstimator):
         self.noise_estimator_ = found.noise_estimator
         self.imputation_estimator_ = found.imputation_estimator
         self.selection_model_ = found.selection_model
-        self.groups_ = None if groups is None else _prompt_names(groups)
-        self.recalibration_ = None
+        self.groups_ = None if columns.groups is None else np.unique(prompt_names(columns.groups))
+        self.recalibration_ = self._update_state = None
         self._say("head")
-        if method == "joint" and self.estimator is None:
+        if keep_state:
+            self._update_state = state = UpdateState.start(
+                X, feedback, columns, folds, found, method
+            )
+            self._set_head(state, (X, folds, columns))
+        elif own_head:
             self.estimator_ = found.selection_model.head_
             self.recalibration_ = found.selection_model.recalibration_
         else:
@@ -267,6 +285,14 @@ class CausalReward(BaseEstimator):
             error_rate=self.verified_error_rate,
         )
 
+    @staticmethod
+    def _check_verified(columns: RowColumns, feedback: Feedback) -> None:
+        if columns.verified is not None and not feedback.binary:
+            raise UnusedParameterError(
+                "verified holds judgements of good and bad, but the feedback is continuous: "
+                "binarise the feedback or leave verified out."
+            )
+
     def _say(self, stage: str) -> None:
         if self.verbose:
             print(f"[{type(self).__name__}] {stage}", file=sys.stderr)
@@ -318,22 +344,13 @@ class CausalReward(BaseEstimator):
     def _warn_of_shared_groups(self, groups) -> None:
         if groups is None or self.groups_ is None:
             return
-        shared = np.isin(_prompt_names(groups), self.groups_)
+        shared = np.isin(np.unique(prompt_names(groups)), self.groups_)
         if shared.any():
             warn(
                 f"{shared.sum()} of {len(shared)} groups were trained on too, so the score is "
                 f"optimistic: split by group.",
                 SharedGroupsWarning,
             )
-
-
-def _prompt_names(groups) -> NDArray:
-    """Return the distinct prompt ids as strings; 1.0 and 1 are the same."""
-    prompts = np.asarray(groups)
-    prompts = prompts[:, 0] if prompts.ndim == 2 else prompts
-    if prompts.dtype.kind == "f" and (prompts == np.round(prompts)).all():
-        prompts = prompts.astype(np.int64)
-    return np.unique(prompts.astype(str))
 
 
 def debiased_r2(

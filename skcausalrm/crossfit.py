@@ -44,11 +44,11 @@ def _equal_rows(X: NDArray) -> NDArray[np.intp]:
     if len(rows) == 0:
         return codes
     keys = np.arange(len(X), dtype=np.uint64)
-    keys[rows] = _row_hashes(X, rows)
+    keys[rows] = row_hashes(X, rows)
     return np.unique(keys, return_inverse=True)[1].ravel()
 
 
-def _row_hashes(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
+def row_hashes(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each row, block by block, so that no second X comes to be.
 
     Each number is mixed with a key of its column and multiplied; the sum tells rows apart but for

@@ -24,6 +24,7 @@ __all__ = [
     "InvertedFeedbackWarning",
     "KnowledgeError",
     "LabelFileError",
+    "LossyExportWarning",
     "LowEffectiveSampleSizeWarning",
     "MethodFallbackWarning",
     "MissingExtraError",
@@ -42,7 +43,9 @@ __all__ = [
     "TornLabelWarning",
     "TruncatedTextWarning",
     "UnmatchedLabelsWarning",
+    "UnsupportedExportError",
     "UnusedParameterError",
+    "UpdateError",
     "VerifiedClassWarning",
     "VerifiedStratumWarning",
 ]
@@ -108,8 +111,16 @@ class ModelDirectoryError(ValueError):
     """A model directory that is incomplete, altered, or from a newer version."""
 
 
+class UpdateError(ValueError):
+    """A model that cannot be updated with these rows, or not at all."""
+
+
 class ExportParityError(RuntimeError):
     """The exported file does not reproduce the fitted model, so it was not kept."""
+
+
+class UnsupportedExportError(TypeError):
+    """A model or an encoder that has no form of the kind asked for."""
 
 
 class MissingExtraError(ImportError):
@@ -203,6 +214,10 @@ class TruncatedTextWarning(SkcausalrmWarning):
 
 class FewerFoldsWarning(SkcausalrmWarning):
     """There are fewer groups than folds were asked for, so each group is a fold."""
+
+
+class LossyExportWarning(SkcausalrmWarning):
+    """A reduced precision changes the ranking of texts more than a little."""
 
 
 class ProviderFallbackWarning(SkcausalrmWarning):

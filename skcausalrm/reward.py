@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._causal_reward import CausalReward, debiased_r2
+from ._updating import can_update
 from ._validation import FLOATS, Feedback, binary_only, check_feedback, decode_labels, encode_labels
+from .exceptions import FeedbackValueError
 
 __all__ = ["CausalRewardClassifier", "CausalRewardRegressor"]
 
@@ -74,6 +77,8 @@ fitted nuisances or None
         Whether the feedback was 0/1.
     groups_ : ndarray of str or None
         The groups trained on.
+    n_samples_seen_ : int
+        Rows of all calls of `partial_fit`, where that was used.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X has string column names.
@@ -117,6 +122,8 @@ fitted nuisances or None
 
     def _check_labels(self, X, y) -> Feedback:
         return check_feedback(X, y)
+
+    _check_new_labels = _check_labels
 
     def predict(self, X, return_std: bool = False):
         """Return the reward, for binary feedback P(r=1 given x) in [0, 1].
@@ -208,6 +215,54 @@ selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
     def _check_labels(self, X, y) -> Feedback:
         self.classes_, values = encode_labels(X, y)
         return Feedback(values, ~np.isnan(values), True)
+
+    def _check_new_labels(self, X, y) -> Feedback:
+        return check_feedback(X, decode_labels(y, self.classes_))
+
+    @available_if(can_update)
+    def partial_fit(
+        self,
+        X,
+        y,
+        classes=None,
+        *,
+        groups=None,
+        sample_weight=None,
+        asked=None,
+        verified=None,
+        propensity=None,
+    ):
+        """Fit on a first log, or add the rows of a later one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,)
+            Feedback; the first call's must hold both classes.
+        classes : array-like of shape (2,), default=None
+            Checked against those of y in the first call, where given.
+        groups, sample_weight, asked, verified, propensity
+            As in `CausalRewardRegressor.partial_fit`, which see for what is exact.
+
+        Returns
+        -------
+        self
+        """
+        columns = {
+            "groups": groups,
+            "sample_weight": sample_weight,
+            "asked": asked,
+            "verified": verified,
+            "propensity": propensity,
+        }
+        if classes is not None:
+            known = self.classes_ if hasattr(self, "classes_") else encode_labels(X, y)[0]
+            if not np.array_equal(np.unique(classes), known):
+                raise FeedbackValueError(
+                    f"classes is {list(classes)!r}, but the feedback is of {known.tolist()!r}: "
+                    f"the first rows must hold both classes, as the nuisances are fitted on them."
+                )
+        return self._partial_fit(X, y, columns)
 
     def predict_proba(self, X) -> NDArray[np.float64]:
         """Return P(r=0 given x) and P(r=1 given x), shape (n, 2)."""
