@@ -5,6 +5,7 @@
     config.json         what the model is, with the SHA-256 of itself and of every other file
     head.onnx           what RewardScorer runs
     head.safetensors    the head's weights
+    update.safetensors  sums over the training rows, where it was saved to be updated
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from ..exceptions import ModelDirectoryError
+from ..exceptions import ModelDirectoryError, UpdateError
 from .files import sibling, sync_folder, write_synced
+from .layout import CONFIG, FORMAT, ONNX, UPDATE, WEIGHTS, check_place, move_into_place, read_file
 from .network import RewardNetwork, describe, feature_names
 from .onnx_file import created_with, onnx_bytes
 from .scorer import RewardScorer
 
 __all__ = ["ModelDirectory", "check_place", "load_model_directory", "save_model_directory"]
 
-FORMAT_VERSION = 1
-_CONFIG, _ONNX, _WEIGHTS = "config.json", "head.onnx", "head.safetensors"
-_FORMAT = "skcausalrm model directory"
+FORMAT_VERSION = 2
+_PLAIN_VERSION = 1  # of a directory that cannot be updated: older versions read it
 _UNSIGNED = "0" * 64
 _KEYS = {
     "method", "estimator", "settings", "head", "n_features", "feature_names",
@@ -72,7 +73,7 @@ class ModelDirectory:
     @property
     def onnx(self) -> bytes:
         """Content of ``head.onnx``, checked now."""
-        return self._read(_ONNX)
+        return self._read(ONNX)
 
     @cached_property
     def scorer(self) -> RewardScorer:
@@ -84,15 +85,64 @@ class ModelDirectory:
         """The head's weights."""
         from safetensors.numpy import load
 
-        return load(self._read(_WEIGHTS))
+        return load(self._read(WEIGHTS))
 
     def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
         """Start a :class:`RewardScorer`; the parameters are its own."""
         return RewardScorer(self.onnx, device=device, providers=providers)
 
+    @property
+    def is_updatable(self) -> bool:
+        """Whether it was saved with what updates need."""
+        return UPDATE in self.config["files"]
+
+    def load_estimator(self) -> Any:
+        """The estimator, to add rows to by its ``partial_fit``.
+
+        It predicts as the saved one did, and its ``partial_fit`` does what that of the saved one
+        would have done. It lacks what is known of the training rows one by one (`target_`,
+        `groups_`, out-of-fold values of the nuisances) and the report of the selection.
+
+        Returns
+        -------
+        CausalRewardRegressor or CausalRewardClassifier
+
+        Raises
+        ------
+        UpdateError
+            If it was saved without what updates need.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from skcausalrm import CausalRewardRegressor
+        >>> from skcausalrm.datasets import make_observational_feedback
+        >>> from skcausalrm.export import load_model_directory, save_model_directory
+        >>> log = make_observational_feedback(3000, 16, random_state=0)
+        >>> model = CausalRewardRegressor("dr", random_state=0)
+        >>> model = model.partial_fit(log.X[:2500], log.y[:2500])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = save_model_directory(model, Path(folder) / "model", updatable=True)
+        ...     again = load_model_directory(path).load_estimator()
+        >>> again.partial_fit(log.X[2500:], log.y[2500:]).n_samples_seen_
+        3000
+        """
+        if not self.is_updatable:
+            raise UpdateError(
+                f"{self.path} holds no sums over its training rows, so it cannot be updated: fit "
+                f"it once more with --updatable (in Python: partial_fit, then save with "
+                f"updatable=True)."
+            )
+        from safetensors.numpy import load
+
+        from .update_file import restore
+
+        return restore(self.config, self.config["update"], load(self._read(UPDATE)), self.weights)
+
     def _read(self, name: str) -> bytes:
         """Content of a file, checked now: it may have changed since the directory was loaded."""
-        content = _read_file(self.path, name)
+        content = read_file(self.path, name)
         if hashlib.sha256(content).hexdigest() != self.config["files"][name]:
             raise ModelDirectoryError(
                 f"{name} in {self.path} fails its checksum ({len(content)} bytes), so it was cut "
@@ -108,6 +158,7 @@ def save_model_directory(
     encoder_settings: dict[str, Any] | None = None,
     report: dict[str, Any] | None = None,
     overwrite: bool = False,
+    updatable: bool = False,
 ) -> Path:
     """Save a fitted reward as a directory without pickle.
 
@@ -126,6 +177,10 @@ def save_model_directory(
         Numbers to keep with the model, as JSON can hold them; no NaN.
     overwrite : bool, default=False
         Replace a model directory that stands there. Anything else is never replaced.
+    updatable : bool, default=False
+        Keep what :meth:`ModelDirectory.load_estimator` needs, of a model that was fitted by
+        ``partial_fit``: sums over the rows (``4 d (d + 1)`` bytes a fold, 3 MB at 384 columns and
+        five folds), hashes of groups, and the embeddings of verified rows.
 
     Returns
     -------
@@ -137,6 +192,9 @@ def save_model_directory(
         If something stands at `path` that may not be replaced.
     ExportParityError
         If the ONNX file does not reproduce `fitted`.
+    UpdateError
+        If `updatable`, and `fitted` was not fitted by ``partial_fit``, or has nuisance estimators
+        other than the default ones.
     ValueError
         If `encoder_settings` or `report` holds what JSON cannot.
     TypeError
@@ -162,10 +220,18 @@ def save_model_directory(
     place = path.resolve()  # behind a link, what it points to is replaced
     check_place(place, overwrite)
     network = describe(fitted)
-    files = {_ONNX: onnx_bytes(fitted, network), _WEIGHTS: _weights_bytes(network)}
+    files = {ONNX: onnx_bytes(fitted, network), WEIGHTS: _weights_bytes(network)}
+    update: dict[str, Any] = {}
+    if updatable:
+        from safetensors.numpy import save
+
+        from .update_file import take_down
+
+        update["update"], arrays = take_down(fitted)
+        files[UPDATE] = save({name: np.ascontiguousarray(a) for name, a in arrays.items()})
     config = {
-        "format": _FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION if updatable else _PLAIN_VERSION,
         "method": str(fitted.method_),
         "estimator": type(fitted).__name__,
         "settings": _settings(fitted),
@@ -175,10 +241,11 @@ def save_model_directory(
         "effective_sample_size": float(fitted.effective_sample_size_),
         "encoder_settings": encoder_settings,
         "report": report,
+        **update,
         "versions": created_with(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    files[_CONFIG] = _signed(config)
+    files[CONFIG] = _signed(config)
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = sibling(place)
     temporary.mkdir()
@@ -186,7 +253,7 @@ def save_model_directory(
         for name, content in files.items():
             write_synced(temporary / name, content)
         sync_folder(temporary)
-        _move_into_place(temporary, place)
+        move_into_place(temporary, place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(place.parent)
@@ -222,15 +289,15 @@ def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    content = _read_file(path, _CONFIG)
+    content = read_file(path, CONFIG)
     try:
         config = json.loads(content)
-        recognised = config["format"] == _FORMAT
+        recognised = config["format"] == FORMAT
         version = config["format_version"]
         checksum = str(config["checksum"]).encode()
     except (ValueError, KeyError, TypeError) as error:
         raise ModelDirectoryError(
-            f"{_CONFIG} in {path} is not that of a model directory, or is damaged; save the model "
+            f"{CONFIG} in {path} is not that of a model directory, or is damaged; save the model "
             "again."
         ) from error
     is_version = type(version) is int and version >= 1
@@ -242,12 +309,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     unsigned = content.replace(checksum, _UNSIGNED.encode(), 1)
     if not recognised or hashlib.sha256(unsigned).hexdigest().encode() != checksum:
         raise ModelDirectoryError(
-            f"{_CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
+            f"{CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
             "again."
         )
     if not is_version or not _is_complete(config):
         raise ModelDirectoryError(
-            f"{_CONFIG} in {path} lacks what format version {FORMAT_VERSION} has, or names other "
+            f"{CONFIG} in {path} lacks what format version {version} has, or names other "
             "files; save the model again."
         )
     return config
@@ -257,23 +324,10 @@ def _is_complete(config: dict[str, Any]) -> bool:
     return (
         config.keys() >= _KEYS
         and isinstance(config["files"], dict)
-        and set(config["files"]) == {_ONNX, _WEIGHTS}
+        and set(config["files"])
+        == {ONNX, WEIGHTS, *([UPDATE] if isinstance(config.get("update"), dict) else [])}
         and all(isinstance(config[name], dict | None) for name in ("encoder_settings", "report"))
     )
-
-
-def _read_file(path: Path, name: str) -> bytes:
-    try:
-        return (path / name).read_bytes()
-    except FileNotFoundError as error:
-        raise ModelDirectoryError(
-            f"{path} has no {name}, so it is not a whole model directory; save the model again."
-        ) from error
-    except OSError as error:
-        raise ModelDirectoryError(
-            f"{name} in {path} cannot be read ({error.strerror}); mend that or save the model "
-            "again."
-        ) from error
 
 
 def _signed(config: dict[str, Any]) -> bytes:
@@ -340,51 +394,3 @@ def _weights_bytes(network: RewardNetwork) -> bytes:
         if values is not None:
             arrays[name] = np.ascontiguousarray(values)
     return save(arrays)
-
-
-def check_place(path: Path, overwrite: bool) -> None:
-    """Raise if :func:`save_model_directory` may not replace what stands at `path`.
-
-    Raises
-    ------
-    ModelDirectoryError
-    """
-    if _is_free(path):
-        return
-    try:
-        ours = json.loads((path / _CONFIG).read_bytes())["format"] == _FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise ModelDirectoryError(
-            f"{path} exists and is no model directory, so it is not replaced; choose another path."
-        )
-    if not overwrite:
-        raise ModelDirectoryError(
-            f"{path} already holds a model; pass overwrite=True (--overwrite on the command line) "
-            "or choose another path."
-        )
-    if strangers := sorted({p.name for p in path.iterdir()} - {_CONFIG, _ONNX, _WEIGHTS}):
-        raise ModelDirectoryError(
-            f"{path} also holds {strangers[0]!r}, which replacing the model would delete; move it "
-            "or choose another path."
-        )
-
-
-def _is_free(path: Path) -> bool:
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
-
-
-def _move_into_place(temporary: Path, path: Path) -> None:
-    """Rename; an old directory steps aside first and comes back if the rename fails."""
-    if not path.exists():
-        os.rename(temporary, path)
-        return
-    old = sibling(path)
-    os.rename(path, old)
-    try:
-        os.rename(temporary, path)
-    except OSError:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)

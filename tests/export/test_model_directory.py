@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skcausalrm.exceptions import ModelDirectoryError, UnusedParameterError
 from skcausalrm.export import load_model_directory, save_model_directory
-from skcausalrm.export.model_directory import _signed
+from skcausalrm.export.model_directory import FORMAT_VERSION, _signed
 from skcausalrm.heads import MLPHead
 
 FIXTURE = Path(__file__).parent / "fixtures" / "model_v1"
@@ -206,9 +206,9 @@ def test_a_file_altered_after_loading_is_noticed(saved):
 
 def test_a_newer_format_says_upgrade(saved):
     config = json.loads((saved / "config.json").read_text())
-    config["format_version"] = 2
+    config["format_version"] = FORMAT_VERSION + 1
     (saved / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelDirectoryError, match=r"format version 2 .* upgrade skcausalrm"):
+    with pytest.raises(ModelDirectoryError, match=r"format version 3 .* upgrade skcausalrm"):
         load_model_directory(saved)
 
 
@@ -229,12 +229,12 @@ def test_a_config_with_a_checksum_still_has_to_be_whole(saved, change):
     config = json.loads((saved / "config.json").read_text())
     del config["checksum"]
     (saved / "config.json").write_bytes(_signed({**config, **change}))
-    with pytest.raises(ModelDirectoryError, match="lacks what format version 1 has"):
+    with pytest.raises(ModelDirectoryError, match="lacks what format version .* has"):
         load_model_directory(saved)
     for name in ("files", "head"):
         without = {key: value for key, value in config.items() if key != name}
         (saved / "config.json").write_bytes(_signed(without))
-        with pytest.raises(ModelDirectoryError, match="lacks what format version 1 has"):
+        with pytest.raises(ModelDirectoryError, match="lacks what format version .* has"):
             load_model_directory(saved)
 
 
