@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["count_shared", "pack_prompts"]
+__all__ = ["count_shared", "join_prompts", "pack_prompts"]
 
 
 def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
@@ -20,12 +20,28 @@ def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
 
     Prompts rather than groups: a log without prompt ids numbers its groups from 0, as any other.
     """
-    hashes = _prompt_hashes(text)
+    return _pack(_prompt_hashes(text))
+
+
+def join_prompts(packed: dict[str, Any] | None, more: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the hashes of two logs as one; None if the prompts of the first are not known."""
+    import numpy as np
+
+    return None if packed is None else _pack(np.union1d(_unpack(packed), _unpack(more)))
+
+
+def _pack(hashes: np.ndarray) -> dict[str, Any]:
     return {
         "count": len(hashes),
         "hash": "pandas.util.hash_array",
         "base64_uint64": base64.b64encode(hashes.astype("<u8").tobytes()).decode(),
     }
+
+
+def _unpack(packed: dict[str, Any]) -> np.ndarray:
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(packed["base64_uint64"]), dtype="<u8")
 
 
 def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int | None:
@@ -40,9 +56,8 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
 
     if trained_on is None:
         return None
-    trained = np.frombuffer(base64.b64decode(trained_on["base64_uint64"]), dtype="<u8")
     hashes = _prompt_hashes(text)
-    shared = int(np.isin(hashes, trained).sum())
+    shared = int(np.isin(hashes, _unpack(trained_on)).sum())
     if shared:
         warn(
             f"{shared} of {len(hashes)} prompts were trained on too, so the scores are "

@@ -16,6 +16,7 @@ from ._logs import FeedbackLog, read_log
 from ._models import check_saving, encode, encoder_settings
 from ._prompts import pack_prompts
 from ._scores import all_scores, score_columns, score_rows
+from ._update import file_digest, print_update, refuse_settings, stable_groups, update_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,13 @@ class Head(StrEnum):
 def fit(
     ctx: typer.Context,
     logs: options.Logs,
-    out: Annotated[Path, typer.Option(help="Model directory to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model directory to write; default with --update: the one that is updated.",
+            show_default=False,
+        ),
+    ] = None,
     scores: options.Scores = None,
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
@@ -73,13 +80,50 @@ def fit(
     base_rate: options.BaseRate = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
+    updatable: Annotated[
+        bool, typer.Option("--updatable", help="Keep what --update needs; the head is then ridge.")
+    ] = False,
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="Add LOGS, new rows alone, to a model that was fitted with --updatable.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Fit a reward model on a feedback log and save it with a report.
 
     The report's scores are out of fold: of models that have not seen the prompt.
+
+    With --update, LOGS go into a fitted model instead, at their own cost.
     """
+    reading: dict[str, Any] = {
+        "scores": scores,
+        "format": format,
+        "feedback_name": feedback_name,
+        "verified": verified or (),
+        "asked_name": asked,
+    }
+    if update is not None:
+        refuse_settings(ctx)
+        out = update if out is None else out
+        options.check_parent(out)
+        check_saving(out, overwrite)
+        changed = update_model(
+            update, out, logs, cache_dir=cache_dir, overwrite=overwrite, **reading
+        )
+        changed["warnings"] = ctx.obj
+        if as_json:
+            print_json({"model_directory": str(out), **changed})
+        else:
+            print_update(changed)
+            typer.echo(f"wrote {out}")
+        return
+    if out is None:
+        raise typer.BadParameter("--out is missing: say where to write the model directory.")
     known = Known(false_positive_rate, false_negative_rate, parse_base_rate(base_rate))
     if known.base_rate is not None and method not in _WITH_SELECTION:
         raise typer.BadParameter(
@@ -87,6 +131,13 @@ def fit(
         )
     if method == Method.naive and known.flip_rates != (None, None):
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
+    if updatable and (head == Head.mlp or imputation_name is not None):
+        raise typer.BadParameter(
+            "--updatable is for the ridge head, and for imputation models fitted on the log: leave "
+            "--head mlp and --imputation-name out."
+        )
+    if updatable:
+        head = Head.ridge
     if method != Method.dr and imputation_name is not None:
         raise typer.BadParameter(
             f"--method {method.value} uses no imputation: leave --imputation-name out."
@@ -98,31 +149,27 @@ def fit(
     from ..export import save_model_directory
 
     progress(f"reading {logs}")
-    log = read_log(
-        logs,
-        scores=scores,
-        format=format,
-        feedback_name=feedback_name,
-        verified=verified or (),
-        asked_name=asked,
-        imputation_name=imputation_name,
-    )
-    if method != Method.dr and "imputation" in log.columns:
-        progress(f"the column imputation serves the scores alone: {method.value} does not use it")
+    log = read_log(logs, **reading, imputation_name=imputation_name)
+    imputed = method == Method.dr and not updatable
+    if not imputed and "imputation" in log.columns:
+        user = "--updatable" if updatable else method.value
+        progress(f"the column imputation serves the scores alone: {user} does not use it")
     encoder = ConversationEncoder(model, cache_dir=cache_dir)
     X = encode(encoder, log.text)
     columns = {
-        name: values
-        for name, values in log.columns.items()
-        if name != "imputation" or method == Method.dr
+        name: values for name, values in log.columns.items() if name != "imputation" or imputed
     }
     progress(f"fitting {method.value}")
     reward = _make_model(method, head, known, log.y, random_state)
-    reward.fit(X, log.y, groups=log.groups, **columns)
+    if updatable:
+        reward.partial_fit(X, log.y, groups=stable_groups(log), **columns)
+    else:
+        reward.fit(X, log.y, groups=log.groups, **columns)
     progress("scoring out of fold")
     report = {
         **log.counts(),
         "log": str(logs),
+        "log_sha256": file_digest(logs),
         "method": method.value,
         "method_used": reward.method_,
         "head": _head_name(reward),
@@ -140,6 +187,7 @@ def fit(
         encoder_settings=encoder_settings(encoder),
         report={**report, "training_prompts": pack_prompts(log.text)},
         overwrite=overwrite,
+        updatable=updatable,
     )
     if as_json:
         print_json({"model_directory": str(out), **report})

@@ -230,6 +230,10 @@ def _take_selection(selection: Any) -> tuple[Facts, Arrays]:
     return {
         "links": links,
         "knowledge": knowledge._asdict(),
+        "flip_rates": [
+            float(selection.false_positive_rate_),
+            float(selection.false_negative_rate_),
+        ],
         "clicks": [int(kind) for kind in selection._clicks],
         "recalibration": None if shift is None else shift._asdict(),
     }, {
@@ -255,5 +259,6 @@ def _give_selection(facts: Facts, arrays: Arrays) -> SelectionModel:
     selection._mixture = Mixture(nodes, models, arrays["links"], arrays["weights"], nothing, 0)
     shift = facts["recalibration"]
     selection.head_, selection._clicks = head, facts["clicks"]
+    selection.false_positive_rate_, selection.false_negative_rate_ = facts["flip_rates"]
     selection.recalibration_ = None if shift is None else Recalibration(**shift)
     return selection
