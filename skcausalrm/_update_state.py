@@ -14,8 +14,9 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
 from ._validation import Feedback, is_missing
+from ._warn import warn
 from .crossfit import Folds, row_hashes
-from .exceptions import FeedbackValueError, GroupsError, UpdateError
+from .exceptions import FeedbackValueError, GroupsError, PropensityClippedWarning, UpdateError
 from .heads.ridge import RidgeHead, held_out_scores
 from .heads.running import RunningMoments
 from .nuisances import Nuisances, RowColumns, predicted_propensity
@@ -277,6 +278,7 @@ class UpdateState:
             e = columns.propensity
         elif model.propensity_estimator_ is not None:
             e = predicted_propensity(model.propensity_estimator_, X)
+            _warn_of_clipping(e, getattr(model.propensity_estimator_, "clipping_threshold", 0.0))
         else:
             e = np.full(len(X), self.constant_propensity)
             if strange := int(np.count_nonzero((observed != e) & ~asked)):
@@ -287,6 +289,17 @@ class UpdateState:
                 )
         share = 0.0 if self.asked_share is None else self.asked_share
         return e + (1 - e) * share
+
+
+def _warn_of_clipping(e, threshold: float) -> None:
+    clipped = int(np.count_nonzero(e <= threshold))
+    if clipped > 0.1 * len(e):
+        warn(
+            f"{clipped} of {len(e)} propensities of new rows lie at the clipping threshold of "
+            f"{threshold}: by the model fitted first such rows hardly ever get feedback, so fit "
+            f"anew if users rate otherwise now.",
+            PropensityClippedWarning,
+        )
 
 
 def _logged(feedback: Feedback, weight: NDArray) -> NDArray:

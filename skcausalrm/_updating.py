@@ -72,6 +72,7 @@ class Updatable:
     _validate_params: Any
     _check_new_labels: Any
     _check_verified: Any
+    _warn_of_nonresponse: Any
 
     __metadata_request__partial_fit: ClassVar = dict.fromkeys(
         ("groups", "sample_weight", "asked", "verified", "propensity"), True
@@ -129,6 +130,11 @@ class Updatable:
         FeedbackValueError, NoFeedbackError, GroupsError, PropensityError
             As in `fit`.
 
+        Warns
+        -----
+        PropensityClippedWarning
+            If over a tenth of the new rows lie at the clipping threshold.
+
         Notes
         -----
         With targets t and weights w by the recipe of `method_`, the head minimises
@@ -183,6 +189,8 @@ class Updatable:
         feedback = self._check_new_labels(X, y)
         checked = check_columns(X, **columns, imputation=None)
         self._check_verified(checked, feedback)
+        if checked.asked is not None:
+            self._warn_of_nonresponse(checked.asked, feedback.observed)
         self.target_, self.weight_ = state.add(self, X, feedback, checked)
         self._set_head(state)
         if self.groups_ is not None and columns["groups"] is not None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pandas.util import hash_array
 from sklearn.base import clone
@@ -20,9 +20,11 @@ from skcausalrm import CausalRewardClassifier, CausalRewardRegressor, Propensity
 from skcausalrm.crossfit import make_folds
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import (
+    AskedNonresponseWarning,
     FeedbackValueError,
     GroupsError,
     NoFeedbackError,
+    PropensityClippedWarning,
     PropensityError,
     UpdateError,
 )
@@ -137,8 +139,7 @@ def test_updates_equal_a_fit_on_all_rows(log, weight, started, method, cuts, see
     rng = np.random.default_rng(seed)
     order = FIRST + rng.permutation(len(log.y) - FIRST)
     parts = np.split(order, np.array(cuts, dtype=int) - FIRST)
-    if any(np.isnan(log.y[part]).all() or not weight[part].any() for part in parts):
-        return
+    assume(all(not np.isnan(log.y[part]).all() and weight[part].any() for part in parts))
     for part in parts:
         model.partial_fit(log.X[part], log.y[part], **columns_of(log, weight, method, part))
     assert model.n_samples_seen_ == len(log.y)
@@ -339,6 +340,18 @@ def test_nobody_asked_at_first_and_nothing_unrated_at_first(log):
     with pytest.raises(UpdateError, match="unrated unasked"):
         model.partial_fit(log.X[rows], log.y[rows])
     assert model.partial_fit(log.X[rated], log.y[rated]).n_samples_seen_ == 2 * len(rated)
+
+
+def test_new_rows_beyond_the_threshold_and_silent_askees_are_told(log, started):
+    model = pickle.loads(started["dr"])
+    rows = slice(FIRST, 2400)
+    model.propensity_estimator_.clipping_threshold = 0.5
+    e = model.propensity_estimator_.predict_proba(log.X[rows])[:, 1]
+    with pytest.warns(PropensityClippedWarning, match=f"^{(e <= 0.5).sum()} of 900 "):
+        model.partial_fit(log.X[rows], log.y[rows])
+    model = pickle.loads(started["dr"])
+    with pytest.warns(AskedNonresponseWarning):
+        model.partial_fit(log.X[rows], log.y[rows], asked=np.isnan(log.y[rows]))
 
 
 def test_fit_keeps_nothing_and_forgets_what_was_kept(log, started):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -144,3 +147,32 @@ def test_a_model_of_fit_has_nothing_to_keep(log, tmp_path):
     model = CausalRewardRegressor("dr", random_state=0).fit(log.X, log.y, groups=log.groups)
     with pytest.raises(UpdateError, match="partial_fit"):
         save_model_directory(model, tmp_path / "model", updatable=True)
+
+
+_KILLED = """
+import os, signal, sys
+from skcausalrm.export import load_model_directory, model_directory, save_model_directory
+import numpy as np
+
+def write(path, content, write=model_directory.write_synced):
+    if path.name == "update.safetensors":
+        write(path, content[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, content)
+
+model_directory.write_synced = write
+model = load_model_directory(sys.argv[1]).load_estimator()
+X = np.random.default_rng(0).normal(size=(60, model.n_features_in_))
+model.partial_fit(X, np.arange(60) % 2.0)
+save_model_directory(model, sys.argv[1], updatable=True, overwrite=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX systems")
+def test_killed_while_saving_an_update_leaves_the_old_model(log, tmp_path):
+    path = saved(started(log, CausalRewardRegressor("naive", random_state=0)), tmp_path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    died = subprocess.run([sys.executable, "-c", _KILLED, path], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+    assert load_model_directory(path).load_estimator().n_samples_seen_ == FIRST
