@@ -14,7 +14,7 @@ import numpy as np
 
 from .exceptions import ConversationError
 
-__all__ = ["Conversations", "as_conversations"]
+__all__ = ["Conversations", "as_conversations", "valid_unicode"]
 
 Message = Mapping[str, Any]
 Turn = str | Sequence[Message]
@@ -128,6 +128,23 @@ def as_conversations(rows: Any) -> Conversations:
     return Conversations(prompts, completions)
 
 
+def valid_unicode(text: str) -> str:
+    """Pair surrogates, or replace them by U+FFFD: neither tokenizers nor hashes accept them alone.
+
+    Examples
+    --------
+    >>> valid_unicode("cut in half: " + chr(0xD83D)) == "cut in half: " + chr(0xFFFD)
+    True
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _from_columns(frame: Any) -> tuple[list, list]:
     names = list(frame.columns)
     if "prompt" in names and "completion" in names:
@@ -178,15 +195,8 @@ def _split_chats(chats: list) -> tuple[list, list]:
 def _checked_turns(turns: list, name: str) -> list:
     if set(map(type, turns)) <= {str}:
         return turns
-    from pandas import isna
-
-    missing = [
-        i
-        for i, turn in enumerate(turns)
-        if not isinstance(turn, str) and not _is_list(turn) and isna(turn)
-    ]
     _refuse(
-        missing,
+        [i for i, turn in enumerate(turns) if _is_missing(turn)],
         len(turns),
         f"the {name} is missing",
         "drop these rows" + (" or log an empty string" if name == "prompt" else ""),
@@ -202,6 +212,13 @@ def _checked_turns(turns: list, name: str) -> list:
         "convert it",
     )
     return [turn if isinstance(turn, str) else list(turn) for turn in turns]
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether pandas would call it missing, without pandas."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _is_list(value: Any) -> bool:

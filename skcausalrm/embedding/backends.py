@@ -16,7 +16,7 @@ from ..conversation import Conversations
 from ..exceptions import ConversationError
 from .source import ModelSource
 
-__all__ = ["Backend", "BackendSettings", "Tokens", "load_backend", "unload_models"]
+__all__ = ["Backend", "BackendSettings", "Tokens", "load_backend", "pool", "unload_models"]
 
 _PURPOSE = "ConversationEncoder"
 
@@ -210,15 +210,20 @@ class TransformersBackend(Backend):
             model = self.model
         with torch.inference_mode():
             hidden = model(**batch).last_hidden_state
-            lengths = batch["attention_mask"].sum(1)
-            if self.pooling == "cls":
-                pooled = hidden[:, 0]
-            elif self.pooling == "last":
-                pooled = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
-            else:
-                kept = hidden.float() * batch["attention_mask"].unsqueeze(-1)
-                pooled = kept.sum(1) / lengths.unsqueeze(-1)
+            pooled = pool(hidden, batch["attention_mask"], self.pooling)
             return pooled.float().cpu().numpy()
+
+
+def pool(hidden, mask, pooling: str):
+    """One vector per text of hidden states (n, l, d), padded on the right as the mask says."""
+    import torch
+
+    if pooling == "cls":
+        return hidden[:, 0]
+    lengths = mask.sum(1)
+    if pooling == "last":
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), lengths - 1]
+    return (hidden.float() * mask.unsqueeze(-1)).sum(1) / lengths.unsqueeze(-1)
 
 
 _alive: WeakValueDictionary[BackendSettings, Backend] = WeakValueDictionary()

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 
 from .._extras import import_extra
 from .._warn import warn
-from ..conversation import as_conversations
+from ..conversation import as_conversations, valid_unicode
 from ..exceptions import TruncatedTextWarning
 from .backends import Backend, BackendSettings, load_backend
 from .cache import EmbeddingCache
@@ -193,7 +193,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         conversations = as_conversations(X)
         backend = self._load()
         rendered = backend.render(conversations)
-        texts = list(map(_valid_unicode, rendered))
+        texts = list(map(valid_unicode, rendered))
         position: dict[str, int] = {}
         inverse = np.fromiter(
             (position.setdefault(text, len(position)) for text in texts), np.intp, len(texts)
@@ -311,17 +311,6 @@ def _resolved_dtype(torch, device, dtype: str) -> str:
     if dtype != "auto":
         return dtype
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def _valid_unicode(text: str) -> str:
-    """Pair surrogates, or replace them: neither tokenizers nor hashes accept them alone."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-        return text
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
+from ..batching import length_sorted_batches
 from .backends import Backend
 from .cache import EmbeddingCache
 
-__all__ = ["EncodingCounts", "encode_texts", "length_sorted_batches"]
+__all__ = ["EncodingCounts", "encode_texts"]
 
 COMMIT_SECONDS = 1.0
 _SHARD = 4096  # texts tokenised and sorted at a time: bounds memory, and padding is under a percent
@@ -95,39 +96,6 @@ def encode_texts(
             if pending:
                 commit()
     return counts
-
-
-def length_sorted_batches(
-    lengths: np.ndarray, batch_size: int, token_budget: int
-) -> Iterator[np.ndarray]:
-    """Split texts into batches of similar length, the longest first.
-
-    Parameters
-    ----------
-    lengths : ndarray of int, shape (n,)
-        Tokens of each text.
-    batch_size : int
-        Most texts in a batch.
-    token_budget : int
-        Most tokens in a batch, padding included; a single text may exceed it.
-
-    Yields
-    ------
-    ndarray of int
-        Positions of a batch's texts.
-
-    Examples
-    --------
-    >>> [batch.tolist() for batch in length_sorted_batches(np.array([2, 9, 3, 2]), 2, 10)]
-    [[1], [2, 0], [3]]
-    """
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(int(lengths[order[start]]), 1)
-        size = max(1, min(batch_size, token_budget // longest))
-        yield order[start : start + size]
-        start += size
 
 
 def _take_cached(texts, shard, cache, write, counts) -> np.ndarray:

