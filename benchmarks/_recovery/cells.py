@@ -324,7 +324,7 @@ def check_shortcut(cell: Cell, settings: Settings) -> float:
         recipe = CausalRewardRegressor("snips", random_state=0)
         alone = recipe.fit(data.X, data.y)
         p = alone.predict(data.X_new)
-        moved = fit_recalibration(out_of_fold(alone, data), verified, data.y)(p)
+        moved = fit_recalibration(out_of_fold(alone, data.X, data.y), verified, data.y)(p)
         recalibrated = recipe.fit(data.X, data.y, verified=verified).predict(data.X_new)
     gap = max(
         np.abs(shared.predict_proba(data.X_new) - whole.predict_proba(data.X_new)).max(),

@@ -51,7 +51,7 @@ def name(method: str, further: str) -> str:
 
 
 def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """Write a number without its leading zero, nothing for NaN, ">100" for a slope of no meaning."""
+    """Write a number without its leading zero; nothing for NaN, ">100" for what has no meaning."""
     if not np.isfinite(value):
         return ""
     if value > 100:
