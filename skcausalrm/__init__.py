@@ -28,6 +28,7 @@ _SUBPACKAGES = (
     "labels",
     "metrics",
     "model_selection",
+    "serving",
 )
 
 __all__ = ["__version__", *_HOMES, *_SUBPACKAGES]

@@ -14,7 +14,7 @@ import numpy as np
 
 from .exceptions import ConversationError
 
-__all__ = ["Conversations", "as_conversations", "valid_unicode"]
+__all__ = ["Conversations", "as_conversations", "is_blank", "valid_unicode"]
 
 Message = Mapping[str, Any]
 Turn = str | Sequence[Message]
@@ -120,7 +120,7 @@ def as_conversations(rows: Any) -> Conversations:
     prompts = _checked_turns(prompts, "prompt")
     completions = _checked_turns(completions, "completion")
     _refuse(
-        [i for i, turn in enumerate(completions) if _is_blank(turn)],
+        [i for i, turn in enumerate(completions) if is_blank(turn)],
         len(completions),
         "the completion is empty",
         "drop these rows or log what was answered",
@@ -245,7 +245,14 @@ def _is_pair(value: Any) -> bool:
     return _is_list(value) and len(value) == 2 and not any(isinstance(v, Mapping) for v in value)
 
 
-def _is_blank(turn: Turn) -> bool:
+def is_blank(turn: Turn) -> bool:
+    """Whether a prompt or completion has no text.
+
+    Examples
+    --------
+    >>> is_blank(" "), is_blank([{"role": "assistant", "content": "4"}])
+    (True, False)
+    """
     text = turn if isinstance(turn, str) else "".join(_content(message) for message in turn)
     return not text or text.isspace()
 

@@ -21,6 +21,7 @@ __all__ = [
     "FewFeedbackWarning",
     "FewerFoldsWarning",
     "GroupsError",
+    "InsecureServerError",
     "InvertedFeedbackWarning",
     "KnowledgeError",
     "LabelFileError",
@@ -32,6 +33,7 @@ __all__ = [
     "NoFeedbackError",
     "NoUnratedRowsWarning",
     "NoiseRateError",
+    "OverloadedError",
     "PredictionError",
     "PropensityClippedWarning",
     "PropensityError",
@@ -117,6 +119,18 @@ class UpdateError(ValueError):
 
 class ExportParityError(RuntimeError):
     """The exported file does not reproduce the fitted model, so it was not kept."""
+
+
+class InsecureServerError(ValueError):
+    """A server that would be open to everybody without anybody's having said so."""
+
+
+class OverloadedError(RuntimeError):
+    """No room for a request now; `retry_after` says in how many seconds there may be."""
+
+    def __init__(self, message: str, retry_after: int):
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnsupportedExportError(TypeError):

@@ -19,6 +19,7 @@ from .export import export
 from .fit import fit
 from .label import label
 from .score import score
+from .serve import serve
 
 __all__ = ["app", "main"]
 
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fit, label, score, evaluate, export, demo):
+for command in (fit, label, score, evaluate, export, serve, demo):
     app.command()(command)
 
 

@@ -15,6 +15,7 @@ from ..exceptions import (
     ExportParityError,
     MissingExtraError,
     SkcausalrmWarning,
+    UnsupportedExportError,
 )
 
 __all__ = ["print_json", "print_table", "progress", "reporting"]
@@ -28,6 +29,7 @@ _INPUT_ERRORS = (
     PermissionError,
     EmbeddingCacheError,
     MissingExtraError,
+    UnsupportedExportError,
 )
 
 

@@ -11,7 +11,7 @@ import typer
 from ..exceptions import UpdateError
 from ._console import print_table, progress
 from ._logs import FeedbackLog, read_log
-from ._models import encode, load_encoder
+from ._models import encode
 from ._prompts import count_shared, join_prompts, pack_prompts
 from ._scores import all_scores, score_columns, score_rows
 
@@ -93,6 +93,7 @@ def update_model(
     ModelDirectoryError
         If the directory is damaged, or its encoder is no longer the one of the fit.
     """
+    from ..embedding.saved import load_encoder
     from ..export import load_model_directory, save_model_directory
 
     model = load_model_directory(directory)

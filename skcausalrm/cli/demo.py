@@ -10,7 +10,7 @@ import typer
 from .._extras import import_extra
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._models import check_saving, encode, encoder_settings
+from ._models import check_saving, encode
 
 __all__ = ["demo"]
 
@@ -42,6 +42,7 @@ def demo(
     from .. import CausalRewardRegressor, ConversationEncoder
     from ..crossfit import make_folds
     from ..datasets import make_feedback_logs
+    from ..embedding.saved import encoder_settings
     from ..export import save_model_directory
     from ._logs import save_rows
     from ._picture import draw

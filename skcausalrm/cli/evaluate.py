@@ -12,7 +12,7 @@ from . import _options as options
 from ._console import print_json, print_table, progress
 from ._known import Known, parse_base_rate
 from ._logs import FeedbackLog, read_log
-from ._models import encode, load_encoder
+from ._models import encode
 from ._prompts import count_shared
 from ._scores import all_scores, score_columns, score_rows, scores_by
 
@@ -60,6 +60,7 @@ def evaluate(
     by the selection likelihood if the model was fitted by it, else doubly robust.
     Flip rates are those given here, else those given to `fit`, else estimated.
     """
+    from ..embedding.saved import load_encoder
     from ..exceptions import UnusedParameterError
     from ..export import load_model_directory
 

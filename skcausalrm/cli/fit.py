@@ -13,7 +13,7 @@ from . import _options as options
 from ._console import print_json, print_table, progress
 from ._known import Known, parse_base_rate, selection_facts
 from ._logs import FeedbackLog, read_log
-from ._models import check_saving, encode, encoder_settings
+from ._models import check_saving, encode
 from ._prompts import pack_prompts
 from ._scores import all_scores, score_columns, score_rows
 from ._update import file_digest, print_update, refuse_settings, stable_groups, update_model
@@ -146,6 +146,7 @@ def fit(
     check_saving(out, overwrite)
 
     from ..embedding import ConversationEncoder
+    from ..embedding.saved import encoder_settings
     from ..export import save_model_directory
 
     progress(f"reading {logs}")

@@ -11,7 +11,7 @@ import typer
 from . import _options as options
 from ._console import print_json, print_table
 from ._logs import check_suffix, read_rows, save_rows, write_rows
-from ._models import encode, load_encoder
+from ._models import encode
 
 __all__ = ["score"]
 
@@ -46,6 +46,7 @@ def score(
         check_suffix(out)
         options.check_absent(out, overwrite)
 
+    from ..embedding.saved import load_encoder
     from ..export import load_model_directory
 
     model = load_model_directory(model_dir)

@@ -340,7 +340,7 @@ def test_an_altered_model_directory_is_refused(workspace, run, tmp_path, name):
 
 
 def test_an_encoder_that_has_changed_is_refused(workspace, monkeypatch):
-    from skcausalrm.cli._models import load_encoder
+    from skcausalrm.embedding.saved import load_encoder
     from skcausalrm.exceptions import ModelDirectoryError
     from skcausalrm.export import load_model_directory
 

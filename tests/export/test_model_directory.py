@@ -229,12 +229,12 @@ def test_a_config_with_a_checksum_still_has_to_be_whole(saved, change):
     config = json.loads((saved / "config.json").read_text())
     del config["checksum"]
     (saved / "config.json").write_bytes(_signed({**config, **change}))
-    with pytest.raises(ModelDirectoryError, match="lacks what format version .* has"):
+    with pytest.raises(ModelDirectoryError, match=r"lacks what format version .* has"):
         load_model_directory(saved)
     for name in ("files", "head"):
         without = {key: value for key, value in config.items() if key != name}
         (saved / "config.json").write_bytes(_signed(without))
-        with pytest.raises(ModelDirectoryError, match="lacks what format version .* has"):
+        with pytest.raises(ModelDirectoryError, match=r"lacks what format version .* has"):
             load_model_directory(saved)
 
 
