@@ -8,6 +8,8 @@ import numpy as np
 
 from .._extras import import_extra
 from .._version import __version__
+from ..exceptions import UnsupportedExportError
+from .converters import INPUT, sklearn_graph
 from .network import RewardNetwork
 
 __all__ = ["build_model"]
@@ -16,8 +18,19 @@ _DEFAULT_OPSET = 17
 _OLDEST_OPSET = 13
 
 
-def build_model(network: RewardNetwork, metadata: dict[str, str], opset: int | None):
-    """The checked ONNX model of a network (see `to_onnx` for its inputs and outputs)."""
+def build_model(
+    network: RewardNetwork, metadata: dict[str, str], opset: int | None, *, double: bool = True
+):
+    """The checked ONNX model of a network (see `to_onnx` for its inputs and outputs).
+
+    Parameters
+    ----------
+    network : RewardNetwork
+    metadata : dict of str
+    opset : int or None
+    double : bool, default=True
+        Whether scikit-learn's parts compute in float64; our own always do.
+    """
     onnx = import_extra("onnx", extra="export", purpose="to_onnx")
     newest = onnx.defs.onnx_opset_version()
     opset = _DEFAULT_OPSET if opset is None else opset
@@ -26,13 +39,13 @@ def build_model(network: RewardNetwork, metadata: dict[str, str], opset: int | N
             f"opset is {opset}; onnx {onnx.__version__} and this graph allow {_OLDEST_OPSET} to "
             f"{newest}."
         )
-    graph = _Graph(onnx, opset)
+    graph = _Graph(onnx, opset, double)
     outputs = graph.outputs(network)
     float32 = onnx.TensorProto.FLOAT
     for name, value in outputs.items():
         graph.node("Cast", value, to=float32, output=name)
     info = onnx.helper.make_tensor_value_info
-    opsets = [onnx.helper.make_opsetid("", opset)]
+    opsets = [onnx.helper.make_opsetid("", opset), *graph.opsets.values()]
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes,
@@ -48,15 +61,22 @@ def build_model(network: RewardNetwork, metadata: dict[str, str], opset: int | N
         producer_version=__version__,
     )
     onnx.helper.set_model_props(model, metadata)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.shape_inference.InferenceError as error:  # of what skl2onnx wrote
+        raise UnsupportedExportError(
+            f"skl2onnx makes no valid graph of {network.head} and the steps before it: use "
+            f"estimators that it knows, or score with the fitted object."
+        ) from error
     return model
 
 
 class _Graph:
     """Nodes and constants of one graph; every value in between is float64."""
 
-    def __init__(self, onnx, opset: int):
-        self.onnx, self.opset = onnx, opset
+    def __init__(self, onnx, opset: int, double: bool):
+        self.onnx, self.opset, self.in_double = onnx, opset, double
+        self.opsets: dict[str, Any] = {}  # of operators that are not ONNX's own
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -79,6 +99,29 @@ class _Graph:
     def affine(self, value: str, weight: np.ndarray, bias: np.ndarray) -> str:
         return self.node("Gemm", value, self.constant(weight), self.constant(bias))
 
+    def sklearn(self, value: str, estimator: Any, n_features: int) -> str:
+        """What a fitted estimator makes of `value`."""
+        part = sklearn_graph(estimator, n_features, self.opset, double=self.in_double)
+        if not self.in_double:
+            value = self.node("Cast", value, to=self.onnx.TensorProto.FLOAT)
+        prefix = f"s{len(self.nodes)}/"
+        names = {INPUT: value}
+        for constant in part.graph.initializer:
+            names[constant.name] = prefix + constant.name
+            constant.name = names[constant.name]
+            self.constants.append(constant)
+        for node in part.graph.node:
+            for output in node.output:
+                names[output] = prefix + output if output else ""
+            node.name = ""
+            node.input[:] = [names.get(name, "") for name in node.input]
+            node.output[:] = [names[name] for name in node.output]
+            self.nodes.append(node)
+        for opset in part.opset_import:
+            if opset.domain:
+                self.opsets[opset.domain] = opset
+        return self.double(names[part.graph.output[0].name])
+
     def squeeze(self, column: str) -> str:
         """Shape (N,) from (N, 1)."""
         # to multiply by a vector at once takes onnxruntime several times as long as by a column
@@ -91,6 +134,8 @@ class _Graph:
     def outputs(self, network: RewardNetwork) -> dict[str, str]:
         """The value of each output, by name."""
         X = self.double("X")
+        if network.before is not None:
+            X = self.sklearn(X, network.before, network.n_features)
         last, weights = self.layers(network, X), network.component_weights
         score = last if weights is None else self.log_odds(last, weights)
         prediction = self.prediction(network, score)
@@ -112,6 +157,9 @@ class _Graph:
 
     def layers(self, network: RewardNetwork, hidden: str) -> str:
         """What the last layer gives: (N, m) for a mixture, else (N,)."""
+        if network.estimator is not None:
+            found = self.sklearn(hidden, network.estimator, network.n_inputs)
+            return self.node("Reshape", found, self.constant(np.array([-1])))
         for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
             hidden = self.affine(hidden, weight, bias)
             if network.negative_slope != 1:

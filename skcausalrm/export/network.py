@@ -35,8 +35,9 @@ class RewardNetwork:
 
     Attributes
     ----------
-    head : {"ridge", "mlp", "mixture", "sigmoid"}
-        "sigmoid" is the one sigmoid nearest to a mixture.
+    head : str
+        "ridge", "mlp", "mixture", "sigmoid" (the one nearest to a mixture), or of another head the
+        name of its class.
     weights : list of ndarray of shape (n_in, n_out)
         One matrix per layer. Ridge and sigmoid have one layer, (d, 1); a mixture has two, the
         directions (d, 2) and the slopes of its components (2, m).
@@ -58,6 +59,10 @@ class RewardNetwork:
         Of a ridge head: the models whose predictions have the standard deviation.
     single_fit : dict or None
         Of a mixture and its sigmoid: how far the two differ (see :func:`to_onnx`).
+    estimator : object
+        A head that is none of ours, in place of layers.
+    before : Pipeline or None
+        Fitted steps that X goes through first.
     """
 
     head: str
@@ -72,10 +77,19 @@ class RewardNetwork:
     fold_weights: np.ndarray | None = None
     fold_biases: np.ndarray | None = None
     single_fit: dict[str, float] | None = None
+    estimator: Any = None
+    before: Any = None
 
     @property
     def n_features(self) -> int:
         """Columns of X."""
+        return self.n_inputs if self.before is None else int(self.before.n_features_in_)
+
+    @property
+    def n_inputs(self) -> int:
+        """Columns that the head sees."""
+        if self.estimator is not None:
+            return int(self.estimator.n_features_in_)
         return self.weights[0].shape[0]
 
     @property
@@ -84,8 +98,14 @@ class RewardNetwork:
         return self.component_weights is not None or self.fold_weights is not None
 
 
-def describe(fitted: Any) -> RewardNetwork:
+def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
     """The network of a fitted CausalRewardRegressor or CausalRewardClassifier.
+
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor, CausalRewardClassifier, or with `any_head` a Pipeline with one
+    any_head : bool, default=False
+        Whether heads and steps of scikit-learn will do.
 
     Raises
     ------
@@ -94,8 +114,13 @@ def describe(fitted: Any) -> RewardNetwork:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     """
+    from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import check_is_fitted
 
+    if any_head and isinstance(fitted, Pipeline):
+        check_is_fitted(fitted)
+        last = describe(fitted[-1], any_head=True)
+        return last if len(fitted) == 1 else replace(last, before=fitted[:-1])
     if not (hasattr(fitted, "decision_function") and hasattr(fitted, "method")):
         raise TypeError(
             f"A {type(fitted).__name__} cannot be exported; pass a fitted CausalRewardRegressor "
@@ -103,14 +128,14 @@ def describe(fitted: Any) -> RewardNetwork:
         )
     check_is_fitted(fitted)
     head = fitted.estimator_
-    layers = _layers(head)
+    layers = _layers(head, any_head)
     recalibration = fitted.recalibration_
     if recalibration is not None:
         recalibration = Recalibration(
             float(recalibration.intercept), float(recalibration.slope), float(recalibration.center)
         )
     raw_score = head.decision_function if hasattr(head, "decision_function") else head.predict
-    origin = np.zeros((1, len(layers["weights"][0])))
+    origin = np.zeros((1, fitted.n_features_in_))
     with_names = frame(origin, feature_names(fitted))
     return RewardNetwork(
         **layers,
@@ -150,7 +175,7 @@ def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
     return single, network
 
 
-def _layers(head: Any) -> dict[str, Any]:
+def _layers(head: Any, any_head: bool) -> dict[str, Any]:
     """Everything in a network that comes from its head."""
     from ..heads import MLPHead, RidgeHead
     from ..heads.mixture import MixtureHead
@@ -190,9 +215,18 @@ def _layers(head: Any) -> dict[str, Any]:
             "component_weights": np.asarray(head.weights_, dtype=np.float64)[used],
             "single_fit": _single_fit(head),
         }
+    if any_head:
+        return {
+            "head": type(head).__name__,
+            "weights": [],
+            "biases": [],
+            "negative_slope": 1.0,
+            "link": "identity",
+            "estimator": head,
+        }
     raise TypeError(
-        f"A {type(head).__name__} head cannot be exported; the joint model's own, RidgeHead "
-        "(estimator=None) and MLPHead (estimator='mlp') can."
+        f"A {type(head).__name__} head cannot be saved as a directory; the joint model's own, "
+        "RidgeHead (estimator=None) and MLPHead (estimator='mlp') can, and to_onnx takes more."
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._extras import import_extra
 from .._version import __version__
-from ..exceptions import ExportParityError
+from ..exceptions import ExportParityError, ModelDirectoryError, UnsupportedExportError
 from .files import write_atomically
 from .graph import build_model
 from .network import RewardNetwork, describe, describe_single, feature_names, frame
@@ -23,6 +23,7 @@ from .scorer import FORMAT_VERSION, RewardScorer
 __all__ = ["created_with", "onnx_bytes", "to_onnx"]
 
 TOLERANCE = 1e-5
+ORDER_TOLERANCE = 1e-4
 _INPUT_SCALES = (0.0, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3, 1e6)
 
 
@@ -44,8 +45,9 @@ def to_onnx(
 
     Parameters
     ----------
-    fitted : CausalRewardRegressor or CausalRewardClassifier
-        Fitted, with the joint model's own head, the ridge or the MLP head.
+    fitted : CausalRewardRegressor, CausalRewardClassifier, or a Pipeline that ends with one
+        Fitted. The joint model's own head, the ridge and the MLP head are written by this package,
+        other heads and the steps of a Pipeline by skl2onnx, in float64 where it can.
     path : path-like
         The file to write. It appears complete or not at all; an older one is replaced.
     opset : int, default=None
@@ -64,11 +66,14 @@ def to_onnx(
     ------
     ExportParityError
         If a reward differs by more than 1e-5 (relative to the largest reward of its batch
-        where that exceeds 1, as for a continuous reward). Nothing is written then.
+        where that exceeds 1, as for a continuous reward), or if rewards that differ by more than
+        1e-4 change their order. Nothing is written then.
     MissingExtraError
-        If onnx or onnxruntime is not installed.
+        If onnx, onnxruntime or, for what it is to write, skl2onnx is not installed.
     TypeError
-        If `fitted` or its head is of another kind.
+        If `fitted` is of another kind.
+    UnsupportedExportError
+        If skl2onnx cannot convert the head or a step.
     UnusedParameterError
         If `single` is asked of another head.
     ValueError
@@ -96,14 +101,28 @@ def to_onnx(
     True
     """
     path = Path(path)
-    fitted, network = describe_single(fitted) if single else (fitted, describe(fitted))
+    if single:
+        fitted, network = describe_single(fitted)
+    else:
+        network = describe(fitted, any_head=True)
     write_atomically(path, onnx_bytes(fitted, network, opset=opset))
     return path
 
 
 def onnx_bytes(fitted: Any, network: RewardNetwork, *, opset: int | None = None) -> bytes:
-    """The checked ONNX model of `fitted`; `network` is ``describe(fitted)``."""
-    content = build_model(network, _metadata(fitted, network), opset).SerializeToString()
+    """The checked ONNX model of `fitted`; `network` is what :func:`describe` says of it."""
+    metadata = _metadata(fitted, network)
+    if network.estimator is None and network.before is None:
+        return _checked(fitted, network, metadata, opset, double=True)
+    try:
+        return _checked(fitted, network, metadata, opset, double=True)
+    except (UnsupportedExportError, ModelDirectoryError, ExportParityError):
+        # an operator that skl2onnx or onnxruntime has, or has right, in float32 alone
+        return _checked(fitted, network, metadata, opset, double=False)
+
+
+def _checked(fitted, network: RewardNetwork, metadata, opset, *, double: bool) -> bytes:
+    content = build_model(network, metadata, opset, double=double).SerializeToString()
     _check_parity(fitted, network, RewardScorer(content))
     return content
 
@@ -125,7 +144,7 @@ def _metadata(fitted: Any, network: RewardNetwork) -> dict[str, str]:
         "format_version": str(FORMAT_VERSION),
         "skcausalrm_version": __version__,
         "head": network.head,
-        "method": str(fitted.method_),
+        "method": str(_reward(fitted).method_),
         "binary": json.dumps(network.binary),
         "n_features": str(network.n_features),
         "feature_names": json.dumps(feature_names(fitted)),
@@ -134,15 +153,28 @@ def _metadata(fitted: Any, network: RewardNetwork) -> dict[str, str]:
     }
 
 
+def _reward(fitted: Any) -> Any:
+    """The estimator of ours, of a Pipeline its last step."""
+    return fitted[-1] if hasattr(fitted, "steps") else fitted
+
+
 def _check_parity(fitted: Any, network: RewardNetwork, scorer: RewardScorer) -> None:
-    names = feature_names(fitted)
+    names, reward = feature_names(fitted), _reward(fitted)
     for scale, X in _probes(scorer.n_features_in_):
         # float64, since heads round float32 rows in their own way
         framed = frame(X.astype(np.float64), names)
-        expected = {"reward": _predict(fitted, framed), "score": fitted.decision_function(framed)}
-        found = {"reward": scorer.predict(X), "score": scorer.decision_function(X)}
+        if network.before is not None:
+            framed = network.before.transform(framed)
+        expected = {"reward": _predict(reward, framed), "score": reward.decision_function(framed)}
+        try:
+            found = {"reward": scorer.predict(X), "score": scorer.decision_function(X)}
+        except ValueError as error:
+            raise ExportParityError(
+                f"The exported file has no finite score on inputs of scale {scale:g} where the "
+                f"fitted model has, so no file was written; leave out what divides by a norm of 0."
+            ) from error
         if network.has_std:
-            expected["reward_std"] = fitted._predict_with_std(framed)[1]
+            expected["reward_std"] = reward._predict_with_std(framed)[1]
             found["reward_std"] = scorer.predict(X, return_std=True)[1]
         for name, values in expected.items():
             unit = max(1.0, float(np.abs(values).max()))
@@ -153,6 +185,13 @@ def _check_parity(fitted: Any, network: RewardNetwork, scorer: RewardScorer) -> 
                     f"inputs of scale {scale:g} (allowed: {TOLERANCE * unit:.2g}), so no file was "
                     "written; please report this with the versions in use."
                 )
+        larger = np.subtract.outer(expected["reward"], expected["reward"]) > ORDER_TOLERANCE
+        if (larger & (np.subtract.outer(found["reward"], found["reward"]) <= 0)).any():
+            raise ExportParityError(
+                f"The exported file orders rewards that differ by more than {ORDER_TOLERANCE:g} in "
+                f"another way than the fitted model on inputs of scale {scale:g}, so no file was "
+                "written; please report this with the versions in use."
+            )
 
 
 def _probes(n_features: int):

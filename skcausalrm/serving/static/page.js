@@ -59,10 +59,14 @@ async function rank(event) {
   }
 }
 
-addAnswer();
-addAnswer();
+// A link may carry the texts: ?prompt=...&answer=...&answer=...
+const given = new URLSearchParams(location.search);
+byId("prompt").value = given.get("prompt") ?? "";
+for (const text of given.getAll("answer")) addAnswer().value = text;
+while (byId("answers").querySelectorAll("textarea").length < 2) addAnswer();
 byId("add").addEventListener("click", () => addAnswer().focus());
 byId("form").addEventListener("submit", rank);
+if (given.has("answer")) byId("form").requestSubmit();
 fetch("readyz")
   .then((reply) => reply.json())
   .then((facts) => { byId("model").textContent = `${facts.model}, method ${facts.method}`; })
