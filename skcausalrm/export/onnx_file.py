@@ -17,6 +17,7 @@ from .._version import __version__
 from ..exceptions import ExportParityError, ModelDirectoryError, UnsupportedExportError
 from .files import write_atomically
 from .graph import build_model
+from .linear import describe_linear
 from .network import RewardNetwork, describe, describe_single, feature_names, frame
 from .scorer import FORMAT_VERSION, RewardScorer
 
@@ -149,6 +150,7 @@ def _metadata(fitted: Any, network: RewardNetwork) -> dict[str, str]:
         "n_features": str(network.n_features),
         "feature_names": json.dumps(feature_names(fitted)),
         "single_fit": json.dumps(network.single_fit),
+        "linear": describe_linear(network),
         "created_with": json.dumps(created_with()),
     }
 

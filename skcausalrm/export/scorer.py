@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .._extras import import_extra
 from .._warn import warn
 from ..batching import length_sorted_batches
 from ..exceptions import ModelDirectoryError, ProviderFallbackWarning, UnusedParameterError
+from .linear import LinearReward
 from .text_tokens import TextSettings, TextTokenizer
 
 __all__ = ["RewardScorer"]
@@ -246,9 +248,12 @@ class RewardScorer:
             ) from error
         self._session = session
         self.provider_: str = session.get_providers()[0]
-        self.metadata_ = _read_metadata(session.get_modelmeta().custom_metadata_map)
+        properties = session.get_modelmeta().custom_metadata_map
+        self.metadata_ = _read_metadata(properties)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
         self._text = self._read_text()
+        on_cpu = self.provider_ == "CPUExecutionProvider" and self._text is None
+        self._linear = _read_linear(properties) if on_cpu else None
         self.n_features_in_: int = self.metadata_["n_features"]
         if self.provider_ != (wanted := _name(self._wanted[0])):
             warn(
@@ -278,13 +283,13 @@ class RewardScorer:
                 ) from error
         return TextTokenizer(self._tokenizer, settings)
 
-    def _run(self, outputs: list[str], X) -> np.ndarray:
-        """Return the values of `outputs`, shape (len(outputs), n)."""
+    def _run(self, outputs: list[str], X) -> Sequence[np.ndarray]:
+        """Return the values of each of `outputs`, shape (n,)."""
         return (
             self._run_embeddings(outputs, X) if self._text is None else self._run_text(outputs, X)
         )
 
-    def _run_text(self, outputs: list[str], rows) -> np.ndarray:
+    def _run_text(self, outputs: list[str], rows) -> Sequence[np.ndarray]:
         assert self._text is not None
         texts = self._text.texts(rows)
         position: dict[str, int] = {}
@@ -294,10 +299,17 @@ class RewardScorer:
         for index in length_sorted_batches(tokens.lengths, _BATCH_TEXTS, _BATCH_TOKENS):
             result[:, index] = self._session.run(outputs, self._text.batch(tokens, index))
         self.truncated_count_ = int(tokens.truncated[row_of].sum())
-        return result[:, row_of]
+        return list(result[:, row_of])
 
-    def _run_embeddings(self, outputs: list[str], X) -> np.ndarray:
+    def _run_embeddings(self, outputs: list[str], X) -> Sequence[np.ndarray]:
         X = self._check(X)
+        linear = self._linear
+        if linear is not None and "reward_std" not in outputs:
+            products = linear.products(X)
+            # a sum that is finite says that all are, and costs one row nothing
+            if not math.isfinite(products.dot(products)) and not np.isfinite(products).all():
+                _refuse_row(int(np.flatnonzero(~np.isfinite(products))[0]))
+            return [getattr(linear, name)(products) for name in outputs]
         result = np.empty((len(outputs), len(X)))
         size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
         for start in range(0, len(X), size):
@@ -305,13 +317,9 @@ class RewardScorer:
             *values, score = self._session.run([*outputs, "score"], {"X": batch})
             # every NaN or inf of a row reaches its score, so that X needs no pass of its own
             if not np.isfinite(score).all():
-                row = start + int(np.flatnonzero(~np.isfinite(score))[0])
-                raise ValueError(
-                    f"Row {row} of X has no finite score; it must not hold NaN, inf or values "
-                    "beyond float32."
-                )
+                _refuse_row(start + int(np.flatnonzero(~np.isfinite(score))[0]))
             result[:, start : start + size] = values
-        return result
+        return list(result)
 
     def _check(self, X) -> np.ndarray:
         names = self.metadata_["feature_names"]
@@ -331,6 +339,22 @@ class RewardScorer:
                 f"{self.n_features_in_}; embed with the encoder it was trained with."
             )
         return X
+
+
+def _refuse_row(row: int) -> NoReturn:
+    raise ValueError(
+        f"Row {row} of X has no finite score; it must not hold NaN, inf or values beyond float32."
+    )
+
+
+def _read_linear(raw: dict[str, str]) -> LinearReward | None:
+    try:
+        facts = json.loads(raw.get("linear", "null"))
+        return None if facts is None else LinearReward(facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelDirectoryError(
+            "The ONNX model's linear metadata is damaged; export it again."
+        ) from error
 
 
 def _name(provider) -> str:

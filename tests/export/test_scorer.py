@@ -2,6 +2,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
@@ -50,7 +51,8 @@ def test_needs_neither_torch_nor_scikit_learn(path, tmp_path):
     assert float(done.stdout) == 0.5
 
 
-def test_batches_of_bounded_size_give_the_same(path, monkeypatch):
+def test_batches_of_bounded_size_give_the_same(make_mixture, tmp_path, monkeypatch):
+    path = to_onnx(make_mixture(3, 5), tmp_path / "mixture.onnx")
     X = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
     at_once = RewardScorer.load(path).predict(X)
     sizes = []
@@ -207,3 +209,43 @@ def test_files_from_another_time(path, key, value, message):
 def test_no_providers_are_refused(path):
     with pytest.raises(ValueError, match="providers is empty"):
         RewardScorer.load(path, providers=[])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0, 1e6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_linear_head_in_numpy_gives_what_the_graph_gives(make_ridge, tmp_path, scale, dtype):
+    rng = np.random.default_rng(0)
+    model = make_ridge(rng.normal(size=40), 0.1, (0.2, 0.1, 0.5))
+    loaded = RewardScorer.load(to_onnx(model, tmp_path / "r.onnx"))
+    # some rows cancel out, and are large
+    X = (scale * rng.normal(size=(30_000, 40))).astype(dtype)
+    X[::7, 0] -= (X[::7] @ model.estimator_.coef_) / model.estimator_.coef_[0]
+    at_once = loaded.predict(X), loaded.decision_function(X)
+    few = loaded.predict(X[:64]), loaded.decision_function(X[:64])
+    loaded._linear = None
+    graph = loaded.predict(X), loaded.decision_function(X)
+    np.testing.assert_allclose(at_once[0], graph[0], atol=6e-6)
+    np.testing.assert_allclose(at_once[1], graph[1], atol=6e-6, rtol=2e-7)
+    np.testing.assert_allclose(few[0], graph[0][:64], atol=1e-7)
+    far_apart = np.abs(np.subtract.outer(graph[1][:500], graph[1][:500])) > 2e-5 * max(1, scale)
+    order = np.sign(np.subtract.outer(at_once[1][:500], at_once[1][:500]))
+    same = order == np.sign(np.subtract.outer(graph[1][:500], graph[1][:500]))
+    assert same[far_apart].all()
+
+
+@pytest.mark.parametrize("n_rows", [3, 5000])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_bad_value_is_found_in_a_linear_head(path, n_rows, bad):
+    X = np.zeros((n_rows, 3), dtype=np.float32)
+    X[2, 1] = bad
+    with pytest.raises(ValueError, match="Row 2 of X has no finite score"):
+        RewardScorer.load(path).predict(X)
+
+
+def test_threads_share_a_scorer(path):
+    X = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
+    loaded = RewardScorer.load(path)
+    expected = loaded.predict(X)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(loaded.predict, [X] * 16):
+            np.testing.assert_array_equal(found, expected)
