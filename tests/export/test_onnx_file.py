@@ -14,6 +14,8 @@ from sklearn.linear_model import Ridge
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
 from skcausalrm.exceptions import ExportParityError, UnusedParameterError
 from skcausalrm.export import RewardScorer, to_onnx
+from skcausalrm.export.graph import _Graph
+from skcausalrm.export.linear import LinearReward
 from skcausalrm.export.network import describe
 from skcausalrm.export.onnx_file import onnx_bytes
 from skcausalrm.heads import MLPHead
@@ -415,6 +417,23 @@ def test_a_file_that_differs_is_not_kept_and_the_old_one_stays(make_ridge, tmp_p
         to_onnx(other, tmp_path / "new.onnx")
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", ["graph", "numpy"])
+def test_both_ways_to_score_a_linear_head_are_checked(make_ridge, tmp_path, monkeypatch, wrong):
+    if wrong == "graph":
+        clipped = _Graph.clipped
+
+        def half(self, network, value):
+            return self.node("Mul", clipped(self, network, value), self.constant(0.5))
+
+        monkeypatch.setattr(_Graph, "clipped", half)
+    else:
+        reward = LinearReward.reward
+        monkeypatch.setattr(LinearReward, "reward", lambda self, p: reward(self, p) / 2)
+    with pytest.raises(ExportParityError, match="The exported reward differs"):
+        to_onnx(make_ridge([1.0, -1.0], 0.5), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_write_leaves_nothing(make_ridge, tmp_path, monkeypatch):
