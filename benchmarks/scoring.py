@@ -87,6 +87,10 @@ def read_once(X: np.ndarray, reduce: Callable, pool: ThreadPoolExecutor) -> None
     list(pool.map(reduce, np.array_split(X.reshape(-1), 2)))
 
 
+def square(x: np.ndarray) -> np.ndarray:
+    return np.dot(x, x)
+
+
 def timed(call: Callable, *arguments) -> float:
     start = time.perf_counter()
     call(*arguments)
@@ -128,7 +132,7 @@ def measure(width: int, n_rows: int, turns: int) -> dict:
     with ThreadPoolExecutor(2) as pool:
         readers: dict[str, Callable[[], object]] = {
             "maximum": lambda: read_once(X, np.max, pool),
-            "sum of squares": lambda: read_once(X, lambda x: np.dot(x, x), pool),
+            "sum of squares": lambda: read_once(X, square, pool),
         }
         found = take_turns({**on(X), **readers}, turns, 2)
     seconds[n_rows] = found
@@ -175,7 +179,7 @@ def memory_of(name: str, width: int, n_rows: int, path: str) -> dict[str, float]
 def _high_water() -> float:
     """Peak memory of this process in MB; the kernel's other count starts from the parent's."""
     status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
 
 
 def goals(result: dict) -> list[tuple[str, bool]]:

@@ -16,7 +16,15 @@ from ..conversation import Conversations
 from ..exceptions import ConversationError
 from .source import ModelSource
 
-__all__ = ["Backend", "BackendSettings", "Tokens", "load_backend", "pool", "unload_models"]
+__all__ = [
+    "Backend",
+    "BackendSettings",
+    "Tokens",
+    "load_backend",
+    "pad_tokens",
+    "pool",
+    "unload_models",
+]
 
 _PURPOSE = "ConversationEncoder"
 
@@ -127,7 +135,7 @@ class SentenceTransformersBackend(Backend):
             ).astype(np.float32, copy=False)
         model = self.model
         pad_id = model.tokenizer.pad_token_id or 0
-        batch = _padded(tokens, index, pad_id, self.settings.device)
+        batch = pad_tokens(tokens, index, pad_id, self.settings.device)
         with torch.inference_mode():
             vectors = model({**batch, **tokens.extra})["sentence_embedding"]
             return vectors.float().cpu().numpy()
@@ -205,7 +213,7 @@ class TransformersBackend(Backend):
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
         import torch
 
-        batch = _padded(tokens, index, self.tokenizer.pad_token_id or 0, self.settings.device)
+        batch = pad_tokens(tokens, index, self.tokenizer.pad_token_id or 0, self.settings.device)
         with self._lock:
             model = self.model
         with torch.inference_mode():
@@ -289,7 +297,8 @@ def _tokens(run, texts: list[str], max_length: int | None) -> Tokens:
     return Tokens(columns, lengths, truncated, extra)
 
 
-def _padded(tokens: Tokens, index: np.ndarray, pad_id: int, device: str) -> dict[str, Any]:
+def pad_tokens(tokens: Tokens, index: np.ndarray, pad_id: int, device: str) -> dict[str, Any]:
+    """A model's inputs for the texts at `index`, padded on the right."""
     import torch
 
     lengths = tokens.lengths[index]

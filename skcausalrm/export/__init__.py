@@ -12,11 +12,12 @@ from .onnx_file import to_onnx
 from .scorer import RewardScorer
 
 # These need scikit-learn, and torch when they are called.
-_HOMES = {"text_to_onnx": "text_file"}
+_HOMES = {"export_transformers": "transformers_checkpoint", "text_to_onnx": "text_file"}
 
 __all__ = [
     "ModelDirectory",
     "RewardScorer",
+    "export_transformers",
     "load_model_directory",
     "save_model_directory",
     "text_to_onnx",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..embedding import ConversationEncoder
     from ..embedding.backends import Backend
 
-__all__ = ["text_to_onnx"]
+__all__ = ["default_sample", "split_pipeline", "text_to_onnx"]
 
 # A text's reward alone and among others; Kendall's tau under which the user is told.
 _ALONE, _TAU = 1e-4, 0.97
@@ -136,11 +136,11 @@ def text_to_onnx(
         raise ValueError(f"precision={precision!r} is unknown; use one of {PRECISIONS}.")
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
     path = Path(path)
-    fitted, encoder = _split(fitted, encoder)
+    fitted, encoder = split_pipeline(fitted, encoder)
     encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
     backend = encoder._load()
     tokenizer, settings = _tokenizer(backend, path, precision)
-    rows = _default_sample() if sample is None else sample
+    rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
     head = onnx.load_from_string(_head(fitted, single))
     graph = reduce_precision(encoder_graph(backend, encoder.normalize), precision)
@@ -165,7 +165,9 @@ def text_to_onnx(
     return path
 
 
-def _split(fitted: Any, encoder: ConversationEncoder | None) -> tuple[Any, ConversationEncoder]:
+def split_pipeline(
+    fitted: Any, encoder: ConversationEncoder | None
+) -> tuple[Any, ConversationEncoder]:
     """What scores embeddings, and what makes them."""
     from ..embedding import ConversationEncoder
 
@@ -291,7 +293,8 @@ def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str)
     }
 
 
-def _default_sample():
+def default_sample():
+    """Texts on which agreement is measured where the user gives none."""
     from ..datasets import make_feedback_logs
 
     return make_feedback_logs(200, random_state=0).frame

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .._extras import import_extra
@@ -57,7 +60,7 @@ def encoder_graph(backend: Backend, normalize: bool):
     mask[1, 5:] = 0
     axes = {0: torch.export.Dim("N"), 1: torch.export.Dim("L")}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _silenced("torch.onnx"):
             warnings.simplefilter("ignore")  # the exporter's remarks on the model's source
             program = torch.onnx.export(
                 _module(backend, normalize).eval(),
@@ -81,6 +84,18 @@ def encoder_graph(backend: Backend, normalize: bool):
         del node.metadata_props[:]
         node.doc_string = ""
     return model
+
+
+@contextmanager
+def _silenced(name: str) -> Iterator[None]:
+    """Let a library's logger and those under it speak of errors alone, then as before."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def join(encoder, head):
