@@ -24,8 +24,12 @@ $(STAMP): pyproject.toml
 demo: setup
 	HF_HUB_OFFLINE=1 $(BIN)/skcausalrm demo --overwrite
 
+# Two processes of one thread each: more threads than cores make everything crawl.
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
+PYTEST_FLAGS := -n 2 --dist loadfile
+
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -34,7 +38,7 @@ lint: setup
 
 # The suite on the lowest versions that pyproject.toml allows of its direct dependencies.
 test-lowest: $(LOWEST_STAMP)
-	$(LOWEST)/bin/python -m pytest
+	$(PYTEST) $(LOWEST)/bin/python -m pytest $(PYTEST_FLAGS)
 
 $(LOWEST_STAMP): pyproject.toml .ci/lowest.py | setup
 	python3.11 -m venv --clear $(LOWEST)

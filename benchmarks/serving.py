@@ -4,9 +4,9 @@
 
 A text file (all-MiniLM-L6-v2 with a ridge head, int8) is scored offline by RewardScorer, then
 served by `skcausalrm serve` in a process of its own to clients in another, each of which sends its
-next text when the last is answered. At overload the queue holds as many rows as the server scores in a
-second, and clients that are refused come back after a moment, four times as many as it can serve.
-Every answered reward is compared with the offline one.
+next text when the last is answered. At overload the queue holds as many rows as the server scores
+in a second, and clients that are refused come back after a moment, four times as many as it can
+serve. Every answered reward is compared with the offline one.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def as_markdown(offline, rows, overload, queue, command: str) -> str:
     ]
     lines += [
         f"| {row['clients']} | {row['rows/s']:.1f} | {row['rows/s'] / offline:.2f} "
-        f"| {row['p50']:.0f} | {row['p95']:.0f} | {row['p99']:.0f} | {row['refused']} | {row['wrong']} |"
+        f"| {row['p50']:.0f} | {row['p95']:.0f} | {row['p99']:.0f} | {row['refused']} "
+        f"| {row['wrong']} |"
         for row in [*rows, overload]
     ]
     share = rows[-1]["rows/s"] / offline

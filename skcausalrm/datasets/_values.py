@@ -18,6 +18,7 @@ _LABELS = {
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant"}
 _INPUT_KEYS = ("input", "prompt", "question", "query", "text", "content", "message")
 _OUTPUT_KEYS = ("output", "completion", "answer", "response", "text", "content", "message")
+_LATEST = 9.2e9  # seconds since 1970, in 2261
 
 
 def parse_labels(
@@ -138,8 +139,10 @@ def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
     # Seconds, milli-, micro- or nanoseconds: each a thousand times the one before.
     thousands = np.clip(np.floor((np.log10(np.maximum(numbers.abs(), 1)) - 8) / 3), 0, 3)
-    seconds = (numbers / 1000.0**thousands).where(np.isfinite(numbers))
-    times = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
+    seconds = numbers / 1000.0**thousands
+    # pandas 2.2 fails at rows that are missing or beyond what nanoseconds hold
+    usable = seconds[seconds.abs() < _LATEST]
+    times = pd.to_datetime(usable, unit="s", utc=True).reindex(seconds.index)
     if numbers.isna().any():
         written = pd.to_datetime(
             text.where(numbers.isna()), utc=True, format="ISO8601", errors="coerce"
