@@ -67,6 +67,7 @@ def serve(
 
     from ..serving import ServerSettings, create_app, load_model
 
+    # "[" is what Starlette makes of an IPv6 address
     names = ("localhost", "127.0.0.1", "[", host) if token is None and _is_loopback(host) else None
     settings = ServerSettings(
         token=token,
