@@ -237,9 +237,13 @@ class RewardScorer:
         onnxruntime = import_extra("onnxruntime", extra="cpu", purpose="RewardScorer")
         available = onnxruntime.get_available_providers()
         usable = [provider for provider in self._wanted if _name(provider) in available]
+        options = onnxruntime.SessionOptions()
+        # Threads that wait for work by spinning take the cores from whatever feeds them: without,
+        # one text is scored a third faster, and a batch as fast.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = onnxruntime.InferenceSession(
-                self._model, providers=usable or _PROVIDERS["cpu"]
+                self._model, options, providers=usable or _PROVIDERS["cpu"]
             )
         except Exception as error:  # onnxruntime's errors have no common base of their own
             raise ModelDirectoryError(
