@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -272,12 +272,12 @@ selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return an unbounded score, positive where the positive class is likelier, (n,)."""
         score = super().decision_function(X)
-        half = 0.5
+        half = 0.0  # the log odds that become even ones
         if self.recalibration_ is not None:
             b0, b1, center = self.recalibration_
-            half = float(1 / (1 + np.exp(-(b1 * center - b0) / (1 + b1))))
+            half = (b1 * center - b0) / (1 + b1)
         on_logits = hasattr(self.estimator_, "decision_function")
-        return score - (logit(half) if on_logits else half)
+        return score - (half if on_logits else float(expit(half)))
 
     def predict(self, X) -> NDArray:
         """Return the likelier class of each row, shape (n,)."""

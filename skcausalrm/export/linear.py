@@ -64,7 +64,8 @@ class LinearReward:
         self._single = self.weight.astype(np.float32)
         norm = float(np.linalg.norm(self.weight))
         # the square of a row's norm up to which float32 is good enough
-        self._safe = math.inf if norm == 0 else (_TOLERANCE / (_ROUNDING * norm)) ** 2
+        safe = _TOLERANCE / (_ROUNDING * norm) if norm else math.inf
+        self._safe = safe * safe  # ** would raise where this is infinite
 
     def products(self, X: NDArray) -> NDArray[np.float64]:
         """``X @ weight + bias`` of X as float32, shape (n,), read block by block."""

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
@@ -164,6 +164,7 @@ def reward_without_recalibration(model, X):
     binary=st.booleans(),
     recalibration=recalibrations,
 )
+@example(coef=np.array([1e-160]), spread=0.0, binary=True, recalibration=None)
 def test_a_linear_head_has_the_spread_of_its_folds(make_ridge, coef, spread, binary, recalibration):
     recalibration = recalibration if binary else None
     model = make_ridge(coef, 0.5, recalibration, fold_spread=spread, binary=binary)
@@ -264,6 +265,7 @@ def test_a_mixture_refuses_rows_without_a_finite_value(make_mixture, bad, place)
     recalibration=recalibrations,
     cls=st.sampled_from([CausalRewardRegressor, CausalRewardClassifier]),
 )
+@example(n_features=1, seed=0, recalibration=(-3.0, -0.9, -4.5), cls=CausalRewardClassifier)
 def test_a_single_sigmoid_is_linear(make_mixture, tmp_path, n_features, seed, recalibration, cls):
     model = make_mixture(n_features, 20, seed, recalibration=recalibration, cls=cls)
     head = model.estimator_
