@@ -20,14 +20,14 @@ What stands under "What went wrong, and why" on the page is written by hand and 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _grid import chosen, fingerprint, run_grid
 from _recovery import cells as cells_module
 from _recovery.cells import (
     QUICK,
@@ -39,63 +39,16 @@ from _recovery.cells import (
     run_cell,
 )
 from _recovery.page import page, write
-from joblib import Parallel, delayed, parallel_config
-from tqdm import tqdm
 
 import skcausalrm
 
 ROOT = Path(__file__).resolve().parent.parent
-# What does not bear on a result, so that a change of it voids none.
-APART = {"cli", "export", "embedding", "metrics"}
-
-
-def fingerprint(settings: Settings) -> str:
-    """Hash the settings and all sources that bear on a result."""
-    digest = hashlib.sha256(repr((settings, skcausalrm.__version__)).encode())
-    package = Path(skcausalrm.__file__).parent
-    sources = (p for p in package.rglob("*.py") if not APART & set(p.relative_to(package).parts))
-    for path in [Path(cells_module.__file__), *sorted(sources)]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def finish(cell: Cell, settings: Settings, path: Path) -> None:
-    """Run a cell and leave its file, whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}")
-    run_cell(cell, settings).to_parquet(partial, index=False)
-    partial.replace(path)
 
 
 def run(cells: list[Cell], settings: Settings, work: Path, jobs: int) -> pd.DataFrame:
     """Run what is not there yet and return all rows, in the order of the cells."""
-    folder = work / fingerprint(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {cell: folder / f"{cell.name}.parquet" for cell in cells}
-    to_do = [cell for cell, path in paths.items() if not path.exists()]
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
-        done = Parallel(return_as="generator_unordered")(
-            delayed(finish)(cell, settings, paths[cell]) for cell in to_do
-        )
-        for _ in tqdm(done, total=len(cells), initial=len(cells) - len(to_do), unit="cell"):
-            pass
-    return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
-
-
-def chosen(cells: list[Cell], conditions: list[str]) -> list[Cell]:
-    """Keep the cells that meet all of NAME=VALUE,VALUE.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown or no cell is left.
-    """
-    for name, _, values in (condition.partition("=") for condition in conditions):
-        if name not in Cell._fields:
-            raise ValueError(f"--only knows {', '.join(Cell._fields)}, not {name!r}.")
-        cells = [cell for cell in cells if str(getattr(cell, name)) in values.split(",")]
-    if not cells:
-        raise ValueError(f"No cell has {' and '.join(conditions)}.")
-    return cells
+    folder = work / fingerprint(settings, Path(cells_module.__file__))
+    return run_grid(cells, partial(run_cell, settings=settings), folder, jobs)
 
 
 def about(cells: int, minutes: float, gap: float) -> str:

@@ -167,14 +167,16 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         axes.scatter(part["times torch"], part["tau"], marker=marker, label=kind)
         for row in part.to_dict("records"):
             name = row["setting"].removeprefix(kind).strip()
-            offset = (5, -10) if kind == "ONNX" else (5, 4)
+            upright = kind == "ONNX"  # torch's settings lie side by side
             axes.annotate(
                 name,
                 (row["times torch"], row["tau"]),
                 textcoords="offset points",
-                xytext=offset,
+                xytext=(5, -10) if upright else (2, 5),
+                rotation=0 if upright else 40,
                 fontsize=8,
             )
+    axes.set_ylim(top=1.008)
     axes.axhline(0.97, color="0.7", linewidth=0.8)
     axes.axvline(2, color="0.7", linewidth=0.8)
     axes.set(

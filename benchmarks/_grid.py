@@ -1,0 +1,73 @@
+"""A grid of cells: each leaves a Parquet file, so that a run that was cut off goes on.
+
+Cells are NamedTuples with a `name` that is fit for a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+from tqdm import tqdm
+
+import skcausalrm
+
+__all__ = ["chosen", "fingerprint", "run_grid"]
+
+# What does not bear on a result, so that a change of it voids none.
+APART = {"cli", "export", "embedding", "metrics", "serving", "inspection"}
+
+
+def fingerprint(settings: Any, *modules: Path, apart: set[str] = APART) -> str:
+    """Hash the settings, the modules and all sources of the package that bear on a result."""
+    digest = hashlib.sha256(repr((settings, skcausalrm.__version__)).encode())
+    package = Path(skcausalrm.__file__).parent
+    sources = (p for p in package.rglob("*.py") if not apart & set(p.relative_to(package).parts))
+    for path in [*modules, *sorted(sources)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _finish(cell, run_cell: Callable[[Any], pd.DataFrame], path: Path) -> None:
+    """Run a cell and leave its file, whole or not at all."""
+    partial = path.with_suffix(f".{os.getpid()}")
+    run_cell(cell).to_parquet(partial, index=False)
+    partial.replace(path)
+
+
+def run_grid(cells: Sequence, run_cell, folder: Path, jobs: int) -> pd.DataFrame:
+    """Run what is not there yet and return all rows, in the order of the cells."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {cell: folder / f"{cell.name}.parquet" for cell in cells}
+    to_do = [cell for cell, path in paths.items() if not path.exists()]
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+        done = Parallel(return_as="generator_unordered")(
+            delayed(_finish)(cell, run_cell, paths[cell]) for cell in to_do
+        )
+        for _ in tqdm(done, total=len(cells), initial=len(cells) - len(to_do), unit="cell"):
+            pass
+    return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
+
+
+def chosen(cells: list, conditions: list[str]) -> list:
+    """Keep the cells that meet all of NAME=VALUE,VALUE.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or no cell is left.
+    """
+    for name, _, values in (condition.partition("=") for condition in conditions):
+        if name not in cells[0]._fields:
+            raise ValueError(f"--only knows {', '.join(cells[0]._fields)}, not {name!r}.")
+        cells = [cell for cell in cells if str(getattr(cell, name)) in values.split(",")]
+        if not cells:
+            break
+    if not cells:
+        raise ValueError(f"No cell has {' and '.join(conditions)}.")
+    return cells
