@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -185,7 +184,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
             If the risk still fell at `max_epochs`, or training diverged.
         """
         self._validate_params()
-        hidden = self._layer_sizes()
+        self._layer_sizes()
         X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
         y = y.astype(np.float64)
         weight = check_weights(sample_weight, X)
@@ -196,10 +195,9 @@ class MLPHead(RegressorMixin, BaseEstimator):
         )
 
         torch = import_extra("torch", extra="text", purpose="MLPHead")
-        from .network import leaky_mlp, plain_weights
-        from .training import squared_error, train
+        from .side_by_side import train_networks
+        from .training import squared_error
 
-        center, scale = _center_and_scale(X, weight)
         mean = np.average(y[train_rows], weights=weight[train_rows])
         if self.link == "logistic":
             start, shift, spread = logit(np.clip(mean, 0.01, 0.99)), 0.0, 1.0
@@ -210,37 +208,27 @@ class MLPHead(RegressorMixin, BaseEstimator):
             deviation = np.average((y[train_rows] - mean) ** 2, weights=weight[train_rows]) ** 0.5
             start, shift, spread, loss = 0.0, mean, deviation or 1.0, squared_error
 
-        generator = torch.Generator(device="cpu").manual_seed(int(rng.randint(2**31 - 1)))
-        with torch.inference_mode(False):  # the caller may be inside inference_mode(True)
-            network = leaky_mlp(
-                center,
-                scale,
-                hidden,
-                negative_slope=self.negative_slope,
-                output_bias=start,
-                generator=generator,
-            ).to(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            result = train(
-                network,
-                X,
-                (y - shift) / spread,
-                weight,
-                train_rows=train_rows,
-                validation_rows=validation_rows,
-                generator=generator,
-                loss=loss,
-                learning_rate=self.learning_rate,
-                weight_decay=self.weight_decay,
-                batch_size=self.batch_size,
-                max_epochs=self.max_epochs,
-                patience=self.patience,
-                verbose=self.verbose,
-            )
-            coefs, intercepts = plain_weights(network)
+        trained = train_networks(
+            self,
+            X,
+            (y - shift) / spread,
+            weight,
+            train_rows=train_rows,
+            validation_rows=validation_rows,
+            rng=rng,
+            output_bias=start,
+            loss=loss,
+        )
+        ((coefs, intercepts),) = trained.weights
         coefs[-1], intercepts[-1] = coefs[-1] * spread, intercepts[-1] * spread + shift
+        return self._take(coefs, intercepts, trained.result, risk_unit=spread**2)
+
+    def _take(self, coefs, intercepts, result, *, risk_unit: float = 1.0):
+        """Become the network of these weights; losses times `risk_unit` are the targets' own."""
+        self.n_features_in_ = coefs[0].shape[0]
         self.coefs_ = [coef.astype(np.float32) for coef in coefs]
         self.intercepts_ = [intercept.astype(np.float32) for intercept in intercepts]
-        self.validation_risk_ = result.validation_risk * spread**2
+        self.validation_risk_ = result.validation_risk * risk_unit
         self.best_epoch_ = result.best_epoch
         self.n_iter_ = result.n_epochs
         self._warn(result.ended_by)
@@ -298,6 +286,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         return tags
 
     def _layer_sizes(self) -> tuple[int, ...]:
+        """Return the widths of the hidden layers, checked."""
         sizes = self.hidden_layer_sizes
         sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
         if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
@@ -308,7 +297,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         return tuple(int(size) for size in sizes)
 
     def _split(self, rows, groups, rng):
-        """Split the rows that carry weight into training and validation rows, by group."""
+        """Split rows into training and validation rows, by the group of each row of X."""
         # a group is named by its first row: the draw must not hang on how codes are made
         _, first, code = np.unique(groups[rows], return_index=True, return_inverse=True)
         if len(first) < 2:
@@ -333,11 +322,3 @@ class MLPHead(RegressorMixin, BaseEstimator):
                 "training may have ended early; raise max_epochs or learning_rate.",
                 ConvergenceWarning,
             )
-
-
-def _center_and_scale(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Column means and the root mean square of the centred columns, all in one pass."""
-    scaler = StandardScaler()
-    for rows in gen_batches(len(X), max(1, _BLOCK_BYTES // (8 * X.shape[1]))):
-        scaler.partial_fit(X[rows].astype(np.float64), sample_weight=weight[rows])
-    return scaler.mean_, float(np.sqrt(scaler.var_.mean())) or 1.0

@@ -33,6 +33,7 @@ def leaky_mlp(
     negative_slope: float,
     output_bias: float,
     generator: torch.Generator,
+    n_outputs: int = 1,
 ) -> nn.Sequential:
     """A network (b, d) -> (b,) whose start is the constant `output_bias`.
 
@@ -51,8 +52,10 @@ def leaky_mlp(
         Bias of the output.
     generator : torch.Generator
         A CPU generator.
+    n_outputs : int, default=1
+        With more than one, the network gives (b, n_outputs) from the same hidden layers.
     """
-    sizes = (len(center), *hidden_layer_sizes, 1)
+    sizes = (len(center), *hidden_layer_sizes, n_outputs)
     layers: list[nn.Module] = [_Standardize(center, scale)]
     for n_in, n_out in pairwise(sizes):
         # skip_init: the constructor would draw from torch's global generator
@@ -62,7 +65,9 @@ def leaky_mlp(
         )
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.LeakyReLU(negative_slope)]
-    layers[-1] = nn.Flatten(0)
+    layers.pop()
+    if n_outputs == 1:
+        layers.append(nn.Flatten(0))
     nn.init.zeros_(linear.weight)
     nn.init.constant_(linear.bias, output_bias)
     return nn.Sequential(*layers)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-__all__ = ["TrainingResult", "squared_error", "train"]
+__all__ = ["TrainingResult", "predict_rows", "squared_error", "train"]
 
 _EVALUATION_BYTES = 64 * 2**20
 
@@ -57,6 +57,9 @@ def train(
     validation_rows: np.ndarray,
     generator: torch.Generator,
     loss: Callable[[Tensor, Tensor], Tensor] = squared_error,
+    validation_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    criterion: Callable[[nn.Module, int], float] | None = None,
+    before_epoch: Callable[[nn.Module, int], np.ndarray | None] | None = None,
     learning_rate: float = 3e-4,
     weight_decay: float = 0.0,
     batch_size: int = 512,
@@ -72,11 +75,12 @@ def train(
     Parameters
     ----------
     module : torch.nn.Module
-        Maps a float32 batch (b, d) to outputs (b,). Its parameters say which device to use.
+        Maps a float32 batch (b, d) to outputs (b,) or (b, k). Its parameters say which device
+        to use.
     X : ndarray of shape (n, d)
         Rows, float32 or float64, in memory or memory-mapped.
-    target : ndarray of shape (n,)
-        Targets or pseudo-outcomes.
+    target : ndarray of shape (n,) or (n, m)
+        Targets or pseudo-outcomes, or whatever columns `loss` wants of each row.
     weight : ndarray of shape (n,), optional
         Row weights. Their scale does not matter: they are divided by their mean.
     train_rows, validation_rows : ndarray of int
@@ -85,6 +89,12 @@ def train(
         A CPU generator; it draws one permutation of `train_rows` per epoch.
     loss : callable, default=squared_error
         ``loss(output, target)`` per row, shape (b,).
+    validation_loss : callable, optional
+        The same for the validation rows, where it differs from `loss`.
+    criterion : callable, optional
+        ``criterion(module, epoch)`` instead of the risk on the validation rows.
+    before_epoch : callable, optional
+        ``before_epoch(module, epoch)``, epochs counted from 1, may return a new `target`.
     learning_rate : float, default=3e-4
         Step size of Adam.
     weight_decay : float, default=0.0
@@ -126,10 +136,19 @@ def train(
     )
     biases = [p for p in parameters if p.ndim <= 1]
     optimizer.add_param_group({"params": biases, "weight_decay": 0.0})
-    risks = [_risk(module, data, held_out, loss)]
+
+    def risk(epoch: int) -> float:
+        if criterion is not None:
+            return criterion(module, epoch)
+        return _risk(module, data, held_out, validation_loss or loss)
+
+    risks = [risk(0)]
     best, best_epoch, ended_by = _snapshot(module), 0, "max_epochs"
     with tqdm(range(1, max_epochs + 1), disable=not verbose, unit="epoch") as epochs:
         for epoch in epochs:
+            new_target = None if before_epoch is None else before_epoch(module, epoch)
+            if new_target is not None:
+                data.set_target(new_target)
             module.train()
             shuffled = order[torch.randperm(len(order), generator=generator, device="cpu")]
             for rows, x, t, w in data.batches(shuffled, n_batches):
@@ -138,7 +157,7 @@ def train(
                     optimizer.zero_grad(set_to_none=True)
                     objective.backward()
                 optimizer.step()
-            risks.append(_risk(module, data, held_out, loss))
+            risks.append(risk(epoch))
             epochs.set_postfix(risk=f"{risks[-1]:.5f}", best=best_epoch)
             if not np.isfinite(risks[-1]):
                 ended_by = "divergence"
@@ -162,8 +181,11 @@ class _Rows:
         self.X = _as_tensor(X)
         if device.type == "cuda" and 4 * X.size < torch.cuda.mem_get_info(device)[0] // 2:
             self.X = self.X.to(device, torch.float32)
-        self.target = self._small(target)
+        self.set_target(target)
         self.weight = self._small(weight / weight[train_rows].mean())
+
+    def set_target(self, target) -> None:
+        self.target = self._small(target)
 
     def _small(self, values) -> Tensor:
         return torch.from_numpy(np.array(values, dtype=np.float32)).to(self.device)
@@ -186,6 +208,15 @@ def _as_tensor(X: np.ndarray) -> Tensor:
         return torch.from_dlpack(X)
     except BufferError:  # numpy before 2.1 exports no read-only array
         return torch.from_numpy(X.copy())
+
+
+@torch.no_grad()
+def predict_rows(module: nn.Module, X: np.ndarray) -> np.ndarray:
+    """Outputs of `module` on all rows of X in evaluation mode, shape (n,) or (n, k), float32."""
+    module.eval()
+    device = next(module.parameters()).device
+    parts = _as_tensor(X).tensor_split(1 + X.size * 4 // _EVALUATION_BYTES)
+    return torch.cat([module(x.to(device, torch.float32)).cpu() for x in parts]).numpy()
 
 
 @torch.no_grad()

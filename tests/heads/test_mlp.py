@@ -154,16 +154,16 @@ def test_rows_of_weight_zero_are_as_if_absent(pseudo_outcomes):
 
 
 def test_groups_and_equal_rows_are_held_out_together(pseudo_outcomes, monkeypatch):
-    from skcausalrm.heads import training
+    from skcausalrm.heads import side_by_side
 
     seen = {}
-    original = training.train
+    original = side_by_side.train
 
     def spy(*args, train_rows, validation_rows, **kwargs):
         seen.update(train=train_rows, validation=validation_rows)
         return original(*args, train_rows=train_rows, validation_rows=validation_rows, **kwargs)
 
-    monkeypatch.setattr(training, "train", spy)
+    monkeypatch.setattr(side_by_side, "train", spy)
     X, z, _ = pseudo_outcomes
     groups = np.arange(len(X)) % 40
     quiet(settings(max_epochs=1), X, z, groups=groups)

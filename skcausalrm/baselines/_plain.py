@@ -1,0 +1,168 @@
+"""What people do without any correction: Plain and Naive."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._sklearn_compat import Interval
+from .._validation import FLOATS
+from ._base import Baseline, Rows, check_rows
+
+__all__ = ["Naive", "Plain"]
+
+
+class Naive(Baseline):
+    r"""The network on the rated rows' feedback as it is.
+
+    Takes rated rows for a random sample and feedback for the truth. With
+    :math:`p_i = \sigma(f(x_i))` it minimises
+
+    .. math:: \frac{1}{|\{o_i = 1\}|} \sum_{o_i = 1} (p_i - s_i)^2.
+
+    Assumes that neither selection nor noise depends on anything: usually false. Costs one
+    network.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    "Naive" in the tables of CausalRM (arXiv 2603.18736).
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import Naive
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, selection="none", random_state=0)
+    >>> model = Naive(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> reward = model.fit(data.X, data.y, groups=data.groups).predict(data.X)
+    >>> bool(0 <= reward.min() and reward.max() <= 1)
+    True
+    """
+
+    def _fit(self, rows: Rows):
+        from ._losses import squared_error_of_probability
+
+        return rows.train_networks(rows.s, squared_error_of_probability, rows=rows.o)
+
+
+class Plain(RegressorMixin, BaseEstimator):
+    r"""Logistic regression on the rated rows' embeddings: what most people do today.
+
+    Assumes what :class:`Naive` does, and that the reward's log odds are linear in x. Minimises
+
+    .. math:: \sum_{o_i = 1} \log\bigl(1 + e^{-(2 s_i - 1)(w^\top x_i + b)}\bigr)
+              + \frac{\lVert w \rVert^2}{2 C}.
+
+    Costs seconds.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse of the ridge penalty.
+    max_iter : int, default=1000
+        Most steps of the solver.
+
+    Attributes
+    ----------
+    model_ : LogisticRegression
+        Fitted on the rated rows.
+    n_iter_ : int
+        Steps of the solver.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import Plain
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> Plain().fit(data.X, data.y).predict(data.X).shape
+    (2000,)
+    """
+
+    __metadata_request__fit: ClassVar = {"sample_weight": True, "groups": True}
+
+    _parameter_constraints: ClassVar[dict] = {
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, C=1.0, *, max_iter=1000):
+        self.C = C
+        self.max_iter = max_iter
+
+    def fit(self, X, y, *, groups=None, sample_weight=None):
+        """Fit the regression.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+        y : array-like of shape (n,)
+            Feedback: 1 positive, 0 negative, NaN where there is none.
+        groups : array-like, default=None
+            Not used: nothing is held out. Here for one signature.
+        sample_weight : array-like of shape (n,), default=None
+            Row weights.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FeedbackValueError, NoFeedbackError, SingleClassError
+            If y holds anything but 0, 1 and NaN, no rating, or one class.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the solver stopped at `max_iter`.
+        """
+        self._validate_params()
+        X, feedback, weight = check_rows(self, X, y, sample_weight)
+        rated = feedback.observed
+        self.model_ = LogisticRegression(C=self.C, max_iter=self.max_iter)
+        self.model_.fit(X[rated], feedback.values[rated], weight[rated])
+        self.n_iter_ = int(self.model_.n_iter_[0])
+        return self
+
+    def predict(self, X) -> NDArray:
+        """Return the reward, P(r = 1 given x), shape (n,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        return self.model_.predict_proba(X)[:, 1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # a probability of continuous targets
+        return tags

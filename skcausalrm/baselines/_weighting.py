@@ -1,0 +1,136 @@
+"""Selection corrected by a propensity fitted first: IPS and DR."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..propensity import PropensityEstimator
+from ..recipes import dr, ips
+from ._base import Baseline, Rows
+
+__all__ = ["DR", "IPS"]
+
+
+class _Weighting(Baseline):
+    _parameter_constraints: ClassVar[dict] = {
+        **Baseline._parameter_constraints,
+        "propensity_estimator": [PropensityEstimator, None],
+    }
+
+    def __init__(self, head=None, *, propensity_estimator=None, random_state=None):
+        super().__init__(head, random_state=random_state)
+        self.propensity_estimator = propensity_estimator
+
+
+class IPS(_Weighting):
+    r"""Inverse propensity scoring: each rated row stands for the 1/e(x) that were like it.
+
+    With :math:`p_i = \sigma(f(x_i))` it minimises
+
+    .. math:: \frac{1}{n} \sum_{o_i = 1} \frac{(p_i - s_i)^2}{e(x_i)}.
+
+    Assumes that selection depends on x alone, overlap (e above 0), and feedback without flips.
+    Costs a logistic regression and one network.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+    propensity_estimator : PropensityEstimator, default=None
+        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+    random_state : int, RandomState instance or None, default=None
+        Draws folds, the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    propensity_ : ndarray of shape (n,)
+        Out-of-fold propensities of the training rows.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    Schnabel et al., "Recommendations as treatments: debiasing learning and evaluation", ICML 2016.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import IPS
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = IPS(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).propensity_.shape
+    (2000,)
+    """
+
+    def _fit(self, rows: Rows):
+        from ._losses import squared_error_of_probability
+
+        self.propensity_ = rows.fit_propensity(self.propensity_estimator)
+        _, weight = ips(rows.s, rows.o, self.propensity_, None, (0.0, 0.0))
+        return rows.train_networks(rows.s, squared_error_of_probability, weight=weight, rows=rows.o)
+
+
+class DR(_Weighting):
+    r"""Doubly robust learning: an imputation on all rows, its error corrected on rated ones.
+
+    An imputation network m is fitted on the rated rows; then, with
+    :math:`p_i = \sigma(f(x_i))`, the network minimises
+
+    .. math:: \frac{1}{n} \sum_i (p_i - z_i)^2, \qquad
+              z_i = m(x_i) + \frac{o_i}{e(x_i)} (s_i - m(x_i)),
+
+    which is the doubly robust risk up to a term free of p. Right if e or m is, given that
+    selection depends on x alone, and feedback without flips. Costs a logistic regression and two
+    networks.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+    propensity_estimator : PropensityEstimator, default=None
+        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+    random_state : int, RandomState instance or None, default=None
+        Draws folds, the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    propensity_ : ndarray of shape (n,)
+        Out-of-fold propensities of the training rows.
+    imputation_ : MLPHead
+        The network m.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    Wang et al., "Doubly robust joint learning for recommendation on data missing not at random",
+    ICML 2019; there imputation and prediction take turns, here m comes first.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import DR
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = DR(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
+    (2000,)
+    """
+
+    def _fit(self, rows: Rows):
+        from ._losses import squared_error_of_probability
+
+        self.propensity_ = rows.fit_propensity(self.propensity_estimator)
+        (self.imputation_,) = rows.train_networks(rows.s, squared_error_of_probability, rows=rows.o)
+        m = self.imputation_.predict(rows.X)
+        z, _ = dr(rows.s, rows.o, self.propensity_, m, (0.0, 0.0))
+        return rows.train_networks(z, squared_error_of_probability)
