@@ -1,9 +1,37 @@
 """Published methods under one signature, to compare with; see ``docs/baselines.md``."""
 
+from ._bco import BCOWeighting
+from ._co_training import CoDis, CoTeaching
+from ._cvib import CVIB
+from ._eps_softmax import EpsSoftmax
+from ._label_wave import LabelWave
+from ._multi_task import MultiTaskDR, MultiTaskIPS
 from ._plain import Naive, Plain
+from ._positive_only import NonNegativePU
+from ._published import CausalRMDR, CausalRMIPS
+from ._tuned_dr import DRClipping, DRShrinkage
 from ._weighting import DR, IPS
 
-__all__ = ["DR", "IPS", "Naive", "Plain", "all_baselines"]
+__all__ = [
+    "CVIB",
+    "DR",
+    "IPS",
+    "BCOWeighting",
+    "CausalRMDR",
+    "CausalRMIPS",
+    "CoDis",
+    "CoTeaching",
+    "DRClipping",
+    "DRShrinkage",
+    "EpsSoftmax",
+    "LabelWave",
+    "MultiTaskDR",
+    "MultiTaskIPS",
+    "Naive",
+    "NonNegativePU",
+    "Plain",
+    "all_baselines",
+]
 
 
 def all_baselines() -> list[type]:

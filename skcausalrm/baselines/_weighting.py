@@ -1,4 +1,4 @@
-"""Selection corrected by a propensity fitted first: IPS and DR."""
+"""Selection corrected by a propensity that is fitted first: IPS and DR."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..propensity import PropensityEstimator
 from ..recipes import dr, ips
 from ._base import Baseline, Rows
 
-__all__ = ["DR", "IPS"]
+__all__ = ["DR", "IPS", "Weighting"]
 
 
-class _Weighting(Baseline):
+class Weighting(Baseline):
     _parameter_constraints: ClassVar[dict] = {
         **Baseline._parameter_constraints,
         "propensity_estimator": [PropensityEstimator, None],
@@ -21,8 +21,16 @@ class _Weighting(Baseline):
         super().__init__(head, random_state=random_state)
         self.propensity_estimator = propensity_estimator
 
+    def _fit_nuisances(self, rows: Rows):
+        """Fit propensity and imputation network, and return the imputation of every row."""
+        from ._losses import squared_error_of_probability
 
-class IPS(_Weighting):
+        self.propensity_ = rows.fit_propensity(self.propensity_estimator)
+        (self.imputation_,) = rows.train_networks(rows.s, squared_error_of_probability, rows=rows.o)
+        return self.imputation_.predict(rows.X)
+
+
+class IPS(Weighting):
     r"""Inverse propensity scoring: each rated row stands for the 1/e(x) that were like it.
 
     With :math:`p_i = \sigma(f(x_i))` it minimises
@@ -75,7 +83,7 @@ class IPS(_Weighting):
         return rows.train_networks(rows.s, squared_error_of_probability, weight=weight, rows=rows.o)
 
 
-class DR(_Weighting):
+class DR(Weighting):
     r"""Doubly robust learning: an imputation on all rows, its error corrected on rated ones.
 
     An imputation network m is fitted on the rated rows; then, with
@@ -129,8 +137,6 @@ class DR(_Weighting):
     def _fit(self, rows: Rows):
         from ._losses import squared_error_of_probability
 
-        self.propensity_ = rows.fit_propensity(self.propensity_estimator)
-        (self.imputation_,) = rows.train_networks(rows.s, squared_error_of_probability, rows=rows.o)
-        m = self.imputation_.predict(rows.X)
+        m = self._fit_nuisances(rows)
         z, _ = dr(rows.s, rows.o, self.propensity_, m, (0.0, 0.0))
         return rows.train_networks(z, squared_error_of_probability)

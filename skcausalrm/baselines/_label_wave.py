@@ -1,0 +1,97 @@
+"""LabelWave: stop where predictions stop changing, with no held-out labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+
+from .._sklearn_compat import Interval
+from ._base import Baseline, Rows
+
+__all__ = ["LabelWave"]
+
+
+class LabelWave(Baseline):
+    r"""The network of :class:`Naive`, stopped before it learns flipped labels by heart.
+
+    Predicted classes of training rows settle while clean labels are learnt and start to change
+    again when flipped ones are; the weights are those of the epoch where a moving average of the
+    changes is least. With :math:`c_i^t = [\sigma(f_t(x_i)) > 1/2]` after epoch t it watches
+
+    .. math:: \frac{1}{w} \sum_{u = t - w + 1}^{t} \sum_i [c_i^u \neq c_i^{u - 1}]
+
+    over the rated rows, and minimises their log loss.
+
+    Assumes a network large enough to learn flips by heart later than the rest, and no selection.
+    Costs one network on all rated rows: none is held out. The first minimum is taken that
+    `patience` epochs of the head do not fall below.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+    window : int, default=3
+        Epochs in the moving average.
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    n_changes_ : ndarray of shape (n_epochs,)
+        Rows whose predicted class changed in each epoch.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    Yuan et al., "Early stopping against label noise without validation data", ICLR 2024.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import LabelWave
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = LabelWave(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
+    (2000,)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **Baseline._parameter_constraints,
+        "window": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, head=None, *, window=3, random_state=None):
+        super().__init__(head, random_state=random_state)
+        self.window = window
+
+    def _fit(self, rows: Rows):
+        from ..heads.training import predict_rows
+        from ._losses import log_loss
+
+        rows = replace(rows, train=np.concatenate([rows.train, rows.validation]))
+        watched = rows.X[rows.train[rows.o[rows.train]]]
+        classes: list[np.ndarray] = []
+        changes: list[int] = []
+
+        def moving_changes(module, epoch):
+            classes.append(predict_rows(module, watched) > 0)
+            if len(classes) == 1:
+                return float(len(watched))
+            changes.append(int(np.count_nonzero(classes[1] != classes[0])))
+            del classes[0]
+            # until a window is full no epoch is a minimum
+            full = len(changes) >= self.window
+            return float(np.mean(changes[-self.window :])) if full else float(len(watched))
+
+        heads = rows.train_networks(rows.s, log_loss, rows=rows.o, criterion=moving_changes)
+        self.n_changes_ = np.array(changes)
+        return heads

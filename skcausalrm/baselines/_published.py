@@ -1,0 +1,266 @@
+"""The published algorithm of CausalRM, with and without its leak."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+
+from .._sklearn_compat import Interval
+from .._validation import check_column
+from ..exceptions import UnusedParameterError
+from ..heads.mlp import MLPHead
+from ..recipes import dr, ips
+from ._base import Baseline, Rows
+
+__all__ = ["CausalRMDR", "CausalRMIPS"]
+
+_N_ANCHOR_ROWS = 1024  # drawn for each step
+_LEAST_SCALE = 0.1  # of 1 - both rates, which divides
+
+
+class _CausalRM(Baseline):
+    _parameter_constraints: ClassVar[dict] = {
+        **Baseline._parameter_constraints,
+        "anchor_quantile": [Interval(Real, 0.5, 1, closed="neither")],
+        "clipping_threshold": [Interval(Real, 0, 1, closed="neither")],
+        "as_published": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        head=None,
+        *,
+        anchor_quantile=0.97,
+        clipping_threshold=0.1,
+        as_published=False,
+        random_state=None,
+    ):
+        super().__init__(head, random_state=random_state)
+        self.anchor_quantile = anchor_quantile
+        self.clipping_threshold = clipping_threshold
+        self.as_published = as_published
+
+    def fit(self, X, y, *, groups=None, sample_weight=None, clean=None):
+        """Fit propensity, noise model, imputation and reward.
+
+        Parameters
+        ----------
+        X, y, groups, sample_weight
+            As in :meth:`skcausalrm.baselines.Naive.fit`.
+        clean : array-like of shape (n,), default=None
+            True labels of every row, for ``as_published=True`` alone, and needed there.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FeedbackValueError, GroupsError, NoFeedbackError, SingleClassError
+            As in :meth:`skcausalrm.baselines.Naive.fit`.
+        UnusedParameterError
+            If `clean` is given without ``as_published=True``, or lacks with it.
+        """
+        if (clean is not None) is not bool(self.as_published):
+            raise UnusedParameterError(
+                "clean holds true labels, which only the published leak uses: leave it out."
+                if clean is not None
+                else "as_published=True stops training on true labels: pass them as clean=, or "
+                "leave as_published at False."
+            )
+        self._clean = None if clean is None else check_column(clean, "clean", len(y))
+        try:
+            return super().fit(X, y, groups=groups, sample_weight=sample_weight)
+        finally:
+            del self._clean
+
+    def _check_head(self) -> MLPHead:
+        if self.head is None:
+            return MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)
+        return super()._check_head()
+
+    def _fit(self, rows: Rows):
+        from ..heads.training import predict_rows
+        from ._losses import log_loss, squared_error_of_probability
+
+        leak = {}
+        if self._clean is not None:
+            X, clean = rows.X[rows.validation], self._clean[rows.validation]
+
+            def error_on_clean_labels(module, epoch):
+                p = 1 / (1 + np.exp(-predict_rows(module, X).astype(np.float64)))
+                return float(np.mean((p - clean) ** 2))
+
+            leak["criterion"] = error_on_clean_labels
+        (propensity,) = rows.train_networks(rows.o.astype(float), squared_error_of_probability)
+        (self.noise_head_,) = rows.train_networks(rows.s, log_loss, rows=rows.o, **leak)
+        (self.imputation_,) = rows.train_networks(rows.s, log_loss, rows=rows.o, **leak)
+        e = propensity.predict(rows.X)
+        self.n_clipped_ = int(np.count_nonzero(e < self.clipping_threshold))
+        self.propensity_ = np.maximum(e, self.clipping_threshold)
+        m = self.imputation_.predict(rows.X)
+        noise = self.noise_head_.predict(rows.X)
+        rates_rng = np.random.default_rng(rows.rng.randint(2**31 - 1))
+        self.rates_, self.n_floored_ = (0.0, 0.0), 0
+
+        def draw_rates():
+            sample = noise[rates_rng.integers(len(noise), size=_N_ANCHOR_ROWS)]
+            low, high = np.quantile(sample, [1 - self.anchor_quantile, self.anchor_quantile])
+            false_positive_rate, false_negative_rate = float(low), float(1 - high)
+            excess = false_positive_rate + false_negative_rate - (1 - _LEAST_SCALE)
+            if excess > 0:
+                self.n_floored_ += 1
+                false_positive_rate -= excess / 2
+                false_negative_rate -= excess / 2
+            self.rates_ = (false_positive_rate, false_negative_rate)
+            return self.rates_
+
+        def loss(output, target):
+            import torch
+
+            # rates are drawn anew at each step, and held while validation is scored
+            rates = draw_rates() if torch.is_grad_enabled() else self.rates_
+            s, o, e, m = target.T.double().cpu().numpy()
+            z, weight = self._recipe(s, o > 0, e, m, rates)
+            z, weight = (
+                torch.from_numpy(values.astype(np.float32)).to(output.device)
+                for values in (np.nan_to_num(z), weight)
+            )
+            return weight * squared_error_of_probability(output, z)
+
+        draw_rates()
+        return rows.train_networks(np.column_stack([rows.s, rows.o, self.propensity_, m]), loss)
+
+
+class CausalRMIPS(_CausalRM):
+    r"""CausalRM as published: surrogate loss by anchors, weighted by inverse propensity.
+
+    Flip rates are read off a network fitted on the noisy feedback: its low and high quantiles over
+    a fresh sample of rows at each step. With :math:`t(s)` the label corrected by them
+    and :math:`p_i = \sigma(f(x_i))` it minimises
+
+    .. math:: \frac{1}{n} \sum_{o_i = 1} \frac{(p_i - t(s_i))^2}{e(x_i)}, \qquad
+              t(s) = \frac{s - \rho_{01}}{1 - \rho_{01} - \rho_{10}}.
+
+    Assumes that selection depends on x alone, overlap, anchors (some answers surely good, some
+    surely bad), and a calibrated noise model. Costs four networks of up to 600 epochs. Validation
+    is on logged rows with the last rates.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        None is ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
+    anchor_quantile : float, default=0.97
+        Of the noise model's predictions; one minus it for the other rate.
+    clipping_threshold : float, default=0.1
+        Propensities are raised to it.
+    as_published : bool, default=False
+        Stop the noise and imputation networks on true labels, passed to fit as `clean`. For study
+        alone: whoever has true labels of the log should train on them, and figures so obtained say
+        nothing of logs without them.
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    noise_head_, imputation_ : MLPHead
+        Networks of the noisy feedback.
+    propensity_ : ndarray of shape (n,)
+        Clipped propensities of the training rows.
+    n_clipped_ : int
+        Rows that were clipped.
+    rates_ : (float, float)
+        The last flip rates, P(s=1 given r=0) and P(s=0 given r=1).
+    n_floored_ : int
+        Steps at which the rates left less than .1 of 1 and were lowered to leave that.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    CausalRM, arXiv 2603.18736.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import CausalRMIPS
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = CausalRMIPS(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
+    (2000,)
+    """
+
+    _recipe = staticmethod(lambda s, o, e, m, rates: ips(s, o, e, None, rates))
+
+
+class CausalRMDR(_CausalRM):
+    r"""CausalRM as published: surrogate loss by anchors, doubly robust.
+
+    As :class:`CausalRMIPS`, with an imputation network m that is fitted on the noisy feedback as it
+    is. It minimises
+
+    .. math:: \frac{1}{n} \sum_i (p_i - z_i)^2, \qquad
+              z_i = m(x_i) + \frac{o_i}{e(x_i)} (t(s_i) - m(x_i)).
+
+    Assumes what CausalRMIPS does, of e and m at least one right; m never is where feedback is
+    flipped. Costs four networks of up to 600 epochs.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        None is ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
+    anchor_quantile : float, default=0.97
+        Of the noise model's predictions; one minus it for the other rate.
+    clipping_threshold : float, default=0.1
+        Propensities are raised to it.
+    as_published : bool, default=False
+        Stop the noise and imputation networks on true labels, passed to fit as `clean`. For study
+        alone: whoever has true labels of the log should train on them, and figures so obtained say
+        nothing of logs without them.
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    noise_head_, imputation_ : MLPHead
+        Networks of the noisy feedback.
+    propensity_ : ndarray of shape (n,)
+        Clipped propensities of the training rows.
+    n_clipped_ : int
+        Rows that were clipped.
+    rates_ : (float, float)
+        The last flip rates, P(s=1 given r=0) and P(s=0 given r=1).
+    n_floored_ : int
+        Steps at which the rates left less than .1 of 1 and were lowered to leave that.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    CausalRM, arXiv 2603.18736.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import CausalRMDR
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = CausalRMDR(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
+    (2000,)
+    """
+
+    _recipe = staticmethod(dr)

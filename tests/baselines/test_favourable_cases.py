@@ -1,0 +1,208 @@
+"""Each method beats Naive where its assumption holds, on fixed seeds, against the true reward."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
+
+from skcausalrm import baselines
+from skcausalrm.exceptions import NoFeedbackError, UnusedParameterError
+from skcausalrm.heads import MLPHead
+
+pytest.importorskip("torch")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+HEAD = MLPHead((16,), learning_rate=0.01, weight_decay=0.0, max_epochs=40, patience=8, device="cpu")
+
+
+class Case:
+    """Rows with a known reward, half of them to score on."""
+
+    def __init__(self, seed, n=4000, d=6):
+        self.rng = np.random.default_rng(seed)
+        self.X = self.rng.normal(size=(2 * n, d)).astype(np.float32)
+        self.p = expit(2.5 * self.X[:, 0] + self.X[:, 1])
+        self.reward = (self.rng.random(2 * n) < self.p).astype(float)
+        self.n, self.seed = n, seed
+
+    def flipped(self, false_positive_rate, false_negative_rate):
+        u = self.rng.random(len(self.reward))
+        rate = np.where(self.reward == 1, false_negative_rate, false_positive_rate)
+        return np.where(u < rate, 1 - self.reward, self.reward)
+
+    def fit(self, model, y):
+        model = model.set_params(random_state=self.seed)
+        return model.fit(self.X[: self.n], y[: self.n]).predict(self.X[self.n :])
+
+    @property
+    def truth(self):
+        return self.p[self.n :]
+
+
+def selected_on_x(case):
+    """Rated where x_2 is high, and there the reward's dependence on x_2 turns."""
+    turn = np.where(case.X[:, 2] > 0, 1.0, -1.0) * case.X[:, 3]
+    case.p = expit(2 * case.X[:, 0] + 1.5 * turn)
+    case.reward = (case.rng.random(len(case.p)) < case.p).astype(float)
+    e = expit(-1.5 + 2.5 * case.X[:, 2])
+    return np.where(case.rng.random(len(e)) < e, case.reward, np.nan)
+
+
+def mean_error(model, case_of, error, n_seeds=3):
+    found = []
+    for seed in range(n_seeds):
+        case = Case(seed)
+        y = case_of(case)
+        found.append(error(case, case.fit(clone(model), y)))
+    return np.mean(found)
+
+
+def absolute(case, p):
+    return mean_absolute_error(case.truth, p)
+
+
+def small(name, **settings):
+    return getattr(baselines, name)(clone(HEAD), **settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["IPS", "DR", "MultiTaskIPS", "MultiTaskDR", "DRShrinkage", "DRClipping"]
+)
+def test_selection_on_x(name):
+    """A small network spends what it has where rows are; weights move it to all rows."""
+    tight = MLPHead((2,), learning_rate=0.01, max_epochs=60, patience=15, device="cpu")
+    naive = mean_error(baselines.Naive(clone(tight)), selected_on_x, absolute)
+    model = getattr(baselines, name)(clone(tight))
+    assert mean_error(model, selected_on_x, absolute) < naive
+
+
+def few_rated(case):
+    """So few ratings that the unrated rows' mean is worth something; both are equally good."""
+    return np.where(case.rng.random(len(case.p)) < 0.02, case.reward, np.nan)
+
+
+def test_cvib_where_rated_and_unrated_answers_are_equally_good():
+    naive = mean_error(small("Naive"), few_rated, absolute)
+    assert mean_error(small("CVIB", alpha=1.0, gamma=0.1), few_rated, absolute) < naive
+
+
+def unfair_prompts(case):
+    """Half of the prompts (columns 0 and 1) have their answers disliked whatever they are."""
+    case.p = expit(2.5 * case.X[:, 3])
+    case.reward = (case.rng.random(len(case.p)) < case.p).astype(float)
+    unfair = (case.X[:, 0] > 0) & (case.rng.random(len(case.p)) < 0.6)
+    return np.where(unfair, 0.0, case.reward)
+
+
+def test_bco_weighting_where_prompts_not_answers_are_disliked():
+    naive = mean_error(small("Naive"), unfair_prompts, absolute)
+    model = small("BCOWeighting", prompt_columns=slice(0, 2), lowest_weight=0.05)
+    assert mean_error(model, unfair_prompts, absolute) < 0.8 * naive
+
+
+def symmetric(case):
+    return case.flipped(0.3, 0.3)
+
+
+@pytest.mark.parametrize("name", ["CoTeaching", "CoDis"])
+def test_networks_that_choose_rows_under_symmetric_flips(name):
+    naive = mean_error(small("Naive"), symmetric, absolute)
+    model = small(name, forget_rate=0.3, ramp_epochs=5)
+    assert mean_error(model, symmetric, absolute) < 0.8 * naive
+
+
+def share_of_wrong_classes(case, p):
+    return np.mean((p > 0.5) != (case.truth > 0.5))
+
+
+def rare_symmetric(case):
+    """Flips of a third of few rows."""
+    y = case.flipped(0.35, 0.35)
+    y[200 : case.n] = np.nan
+    return y
+
+
+def test_label_wave_needs_no_rows_to_stop_on():
+    head = MLPHead((64, 32), learning_rate=0.005, max_epochs=40, patience=8, device="cpu")
+    naive = mean_error(baselines.Naive(head), rare_symmetric, share_of_wrong_classes, 5)
+    wave = mean_error(baselines.LabelWave(head), rare_symmetric, share_of_wrong_classes, 5)
+    assert wave < naive
+
+
+def test_eps_softmax_finds_the_right_class_under_symmetric_flips():
+    naive = mean_error(small("Naive"), rare_symmetric, share_of_wrong_classes, 5)
+    assert mean_error(small("EpsSoftmax"), rare_symmetric, share_of_wrong_classes, 5) < naive
+
+
+def copies(case):
+    """A third of the users copy an answer that they like."""
+    return np.where((case.rng.random(len(case.p)) < 0.33) & (case.reward == 1), 1.0, np.nan)
+
+
+def test_non_negative_pu_on_copies_alone():
+    def error_of_silent_taken_for_bad(case, p):
+        return absolute(case, case.fit(small("Naive"), np.nan_to_num(copies(case))))
+
+    naive = mean_error(small("NonNegativePU"), copies, error_of_silent_taken_for_bad)
+    assert mean_error(small("NonNegativePU"), copies, absolute) < 0.5 * naive
+    case = Case(0)
+    model = small("NonNegativePU")
+    case.fit(model, copies(case))
+    silent_and_good = 0.67 * 0.5 / (1 - 0.33 * 0.5)
+    assert model.prior_ == pytest.approx(silent_and_good, abs=0.08)
+    with pytest.raises(NoFeedbackError, match="0 of 4000 rows are positive"):
+        case.fit(model, np.zeros(2 * case.n))
+
+
+def flips_and_mild_selection(case):
+    y = case.flipped(0.15, 0.25)
+    return np.where(case.rng.random(len(y)) < expit(0.5 * case.X[:, 2]), y, np.nan)
+
+
+@pytest.mark.parametrize("name", ["CausalRMIPS", "CausalRMDR"])
+def test_the_published_algorithm_with_anchors_and_mild_selection(name):
+    naive = mean_error(small("Naive"), flips_and_mild_selection, absolute)
+    assert mean_error(small(name), flips_and_mild_selection, absolute) < 0.8 * naive
+    case = Case(0)
+    model = small(name)
+    case.fit(model, flips_and_mild_selection(case))
+    assert model.rates_ == pytest.approx((0.15, 0.25), abs=0.1)
+
+
+def test_the_published_leak_reads_clean_labels_and_nothing_else_does():
+    case = Case(0, n=1500)
+    y, clean = flips_and_mild_selection(case)[: case.n], case.reward[: case.n]
+    X, model = case.X[: case.n], small("CausalRMDR", random_state=0)
+    with pytest.raises(UnusedParameterError, match="clean holds true labels"):
+        model.fit(X, y, clean=clean)
+    leak = clone(model).set_params(as_published=True)
+    with pytest.raises(UnusedParameterError, match="pass them as clean="):
+        leak.fit(X, y)
+    found = [clone(leak).fit(X, y, clean=labels).predict(X) for labels in (clean, 1 - clean)]
+    assert not np.allclose(*found)
+    assert not hasattr(leak.fit(X, y, clean=clean), "_clean")
+
+
+def test_settings_that_take_a_correction_away_leave_naive():
+    case = Case(0, n=1000)
+    y = case.flipped(0.1, 0.1)[:1000]
+    X = case.X[:1000]
+    naive = small("Naive", random_state=0).fit(X, y).predict(X)
+    # all rows are rated: there is no selection to correct
+    np.testing.assert_array_equal(small("IPS", random_state=0).fit(X, y).predict(X), naive)
+    same = small("BCOWeighting", lowest_weight=1.0, highest_weight=1.0, random_state=0)
+    np.testing.assert_array_equal(same.fit(X, y).predict(X), naive)
+    dr = small("DR", random_state=0).fit(X, y).predict(X)
+    for model in (small("DRShrinkage", shrinkage=np.inf), small("DRClipping", highest_weight=1.0)):
+        np.testing.assert_array_equal(model.set_params(random_state=0).fit(X, y).predict(X), dr)
+
+
+def test_scores_of_the_cases_are_worth_something():
+    case = Case(0)
+    p = case.fit(small("Naive"), case.reward)
+    assert roc_auc_score(case.reward[case.n :], p) > 0.85
+    assert r2_score(case.truth, p) > 0.9
