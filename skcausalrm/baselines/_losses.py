@@ -5,6 +5,7 @@ Terms of a whole batch are added to each of its rows, so that the mean is the pa
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
@@ -13,6 +14,7 @@ __all__ = [
     "entropy",
     "epsilon_softmax",
     "jensen_shannon",
+    "latent_groups",
     "log_loss",
     "non_negative_risk",
     "squared_error_of_probability",
@@ -72,3 +74,11 @@ def non_negative_risk(output: Tensor, positive: Tensor, prior: float) -> tuple[T
     mistaken = softplus(output[positive]).mean() if positive.any() else zero
     rest = softplus(output[~positive]).mean() if not positive.all() else zero
     return prior * liked, rest - prior * mistaken
+
+
+def latent_groups(f: Tensor, g: Tensor, acted: Tensor) -> Tensor:
+    """``-c log(p a) - (1 - c) log(1 - p a)`` with ``p = sigmoid(f)`` and ``a = sigmoid(g)``."""
+    both = logsigmoid(f) + logsigmoid(g)
+    # 1 - p a is the sum of the three silent groups, none of which cancels another
+    silent = torch.logaddexp(logsigmoid(-f), logsigmoid(f) + logsigmoid(-g))
+    return -acted * both - (1 - acted) * silent

@@ -10,10 +10,10 @@ import numpy as np
 from .._sklearn_compat import Interval
 from ._base import Baseline, Rows
 
-__all__ = ["MultiTaskDR", "MultiTaskIPS"]
+__all__ = ["MultiTask", "MultiTaskDR", "MultiTaskIPS"]
 
 
-class _MultiTask(Baseline):
+class MultiTask(Baseline):
     _parameter_constraints: ClassVar[dict] = {
         **Baseline._parameter_constraints,
         "clipping_threshold": [Interval(Real, 0, 1, closed="neither")],
@@ -30,16 +30,18 @@ class _MultiTask(Baseline):
         reward, propensity, *_ = rows.train_networks(
             np.column_stack([rows.s, rows.o]),
             multi_task_loss(self.clipping_threshold),
-            validation_loss=reward_loss(self.clipping_threshold),
+            validation_loss=reward_loss(self.clipping_threshold, normalised=True),
             n_outputs=self._n_outputs,
         )
-        e = propensity.predict(rows.X)
-        self.propensity_ = np.maximum(e, self.clipping_threshold)
-        self.n_clipped_ = int(np.count_nonzero(e < self.clipping_threshold))
+        self._keep_propensity(propensity.predict(rows.X))
         return [reward]
 
+    def _keep_propensity(self, e):
+        self.propensity_ = np.maximum(e, self.clipping_threshold)
+        self.n_clipped_ = int(np.count_nonzero(e < self.clipping_threshold))
 
-class MultiTaskIPS(_MultiTask):
+
+class MultiTaskIPS(MultiTask):
     r"""Propensity and reward from shared hidden layers, the reward by inverse propensity.
 
     The unrated rows teach the shared layers through the propensity, and what a rated, liked row
@@ -94,7 +96,7 @@ class MultiTaskIPS(_MultiTask):
     _n_outputs = 2
 
 
-class MultiTaskDR(_MultiTask):
+class MultiTaskDR(MultiTask):
     r"""Propensity, reward and imputation from shared hidden layers, the reward doubly robust.
 
     As :class:`MultiTaskIPS`, with an imputation :math:`m_i = \sigma(h(x_i))`, which learns most

@@ -7,16 +7,35 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import logit
 
 from .._sklearn_compat import Interval
 from ..exceptions import NoFeedbackError
 from ._base import Rows
 from ._weighting import Weighting
 
-__all__ = ["NonNegativePU"]
+__all__ = ["ImplicitRM", "NonNegativePU"]
 
 
-class NonNegativePU(Weighting):
+class _PositiveOnly(Weighting):
+    _positive_only = True
+
+    def _positive(self, rows: Rows):
+        positive = rows.s == 1
+        if not positive[rows.train].any() or positive.all():
+            raise NoFeedbackError(
+                f"{np.count_nonzero(positive)} of {len(positive)} rows are positive: some must "
+                f"be, and some must be silent."
+            )
+        return positive
+
+    def _label_frequency(self, rows: Rows, positive) -> float:
+        """P(labelled given good), the mean chance of being labelled of those that were."""
+        labelled = replace(rows, o=positive).fit_propensity(self.propensity_estimator)
+        return float(np.average(labelled[positive], weights=rows.weight[positive]))
+
+
+class NonNegativePU(_PositiveOnly):
     r"""Positive-unlabelled learning: silent rows are a mixture of good and bad ones.
 
     Rows of feedback 1 are good; all others, silent or 0, are unlabelled. The risk of bad rows
@@ -38,7 +57,7 @@ class NonNegativePU(Weighting):
     prior : float, default=None
         Share of good rows among the unlabelled. None estimates it as Elkan and Noto do: the
         share of positives over their mean chance of being labelled, by out-of-fold propensity;
-        too low where no answer is surely good.
+        too high where no answer is surely good.
     propensity_estimator : PropensityEstimator, default=None
         Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
@@ -73,8 +92,6 @@ class NonNegativePU(Weighting):
     (2000,)
     """
 
-    _positive_only = True
-
     _parameter_constraints: ClassVar[dict] = {
         **Weighting._parameter_constraints,
         "prior": [Interval(Real, 0, 1, closed="neither"), None],
@@ -87,12 +104,7 @@ class NonNegativePU(Weighting):
     def _fit(self, rows: Rows):
         from ._losses import non_negative_risk
 
-        positive = rows.s == 1
-        if not positive[rows.train].any() or positive.all():
-            raise NoFeedbackError(
-                f"{np.count_nonzero(positive)} of {len(positive)} rows are positive: some must "
-                f"be, and some must be silent."
-            )
+        positive = self._positive(rows)
         self.prior_ = self._estimate(rows, positive) if self.prior is None else float(self.prior)
 
         def risk(output, target):
@@ -106,9 +118,99 @@ class NonNegativePU(Weighting):
         return rows.train_networks(positive.astype(float), loss, validation_loss=risk)
 
     def _estimate(self, rows: Rows, positive) -> float:
-        labelled = replace(rows, o=positive).fit_propensity(self.propensity_estimator)
-        mean = np.average(labelled[positive], weights=rows.weight[positive])
         share = np.average(positive, weights=rows.weight)
         # of the unlabelled rows, not of all
-        prior = (min(share / mean, 1.0) - share) / (1 - share)
+        prior = (min(share / self._label_frequency(rows, positive), 1.0) - share) / (1 - share)
         return float(np.clip(prior, 0.01, 0.99))
+
+
+class ImplicitRM(_PositiveOnly):
+    r"""Four latent groups, good or bad and would act or not, by maximum likelihood.
+
+    Only who likes an answer and is one to act copies it; silence is any of the other three
+    groups, in proportions that two networks say. With :math:`p_i = \sigma(f(x_i))` the chance that
+    the answer is good and :math:`a_i = \sigma(g(x_i))` that its reader acts on a good one, it
+    minimises
+
+    .. math:: -\frac1n \sum_i \bigl[ c_i \log (p_i a_i)
+              + (1 - c_i) \log (1 - p_i a_i) \bigr]
+              + \lambda\, \mathrm{Var}(g),
+
+    c being 1 where there was an action and the variance that in a batch: the gradient is that of
+    both networks' log losses with each silent row spread over its groups by their posterior.
+
+    Feedback of 0 counts as silence. Assumes no flips, and more than the data say: from p times a
+    alone nobody can tell one factor from the other. The last term has readers act alike unless
+    the data insist, and g starts where Elkan and Noto estimate it. Costs two networks on all rows.
+    Derived here from the four groups, as the paper's labels of them are disputed.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+    action_penalty : float, default=1.0
+        The factor lambda: how much readers act alike.
+    propensity_estimator : PropensityEstimator, default=None
+        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+    random_state : int, RandomState instance or None, default=None
+        Draws folds, the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The network f.
+    action_ : MLPHead
+        The network g: its prediction is the chance that a reader acts on a good answer.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    "ImplicitRM: unbiased reward modeling from implicit preference data", arXiv 2603.23184.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.baselines import ImplicitRM
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = ImplicitRM(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> copied = np.where(data.y == 1, 1.0, np.nan)
+    >>> model.fit(data.X, copied, groups=data.groups).predict(data.X).shape
+    (2000,)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **Weighting._parameter_constraints,
+        "action_penalty": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self, head=None, *, action_penalty=1.0, propensity_estimator=None, random_state=None
+    ):
+        super().__init__(head, propensity_estimator=propensity_estimator, random_state=random_state)
+        self.action_penalty = action_penalty
+
+    def _fit(self, rows: Rows):
+        from ._losses import latent_groups
+
+        positive = self._positive(rows)
+        start = float(logit(np.clip(self._label_frequency(rows, positive), 0.01, 0.99)))
+
+        def loss(output, target):
+            f, g = output.unbind(1)
+            g = g + start
+            return latent_groups(f, g, target) + self.action_penalty * g.var(correction=0)
+
+        def held_out(output, target):
+            f, g = output.unbind(1)
+            return latent_groups(f, g + start, target)
+
+        reward, self.action_ = rows.train_networks(
+            positive.astype(float), loss, n_networks=2, validation_loss=held_out
+        )
+        self.action_.intercepts_[-1] = self.action_.intercepts_[-1] + np.float32(start)
+        return [reward]

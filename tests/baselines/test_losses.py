@@ -10,9 +10,15 @@ from skcausalrm.baselines._tuned_dr import least_error, shrunk, slope
 
 torch = pytest.importorskip("torch")
 
+from skcausalrm.baselines import _divide_mix_losses as divide  # noqa: E402
 from skcausalrm.baselines import _losses  # noqa: E402
 from skcausalrm.baselines._co_training_losses import CoTraining  # noqa: E402
-from skcausalrm.baselines._multi_task_losses import multi_task_loss, reward_loss  # noqa: E402
+from skcausalrm.baselines._multi_task_losses import (  # noqa: E402
+    multi_task_loss,
+    reward_loss,
+    stable_loss,
+    stable_reward_loss,
+)
 
 seeds = given(seed=st.integers(0, 9999))
 quick = settings(max_examples=25, deadline=None)
@@ -93,11 +99,104 @@ def test_multi_task_losses(seed):
             corrected, imputed = weight * (p - s) ** 2, 0.0
         else:
             m = expit(values[:, 2])
-            corrected = (p - m - weight * (s - m)) ** 2
+            corrected = (m - p) ** 2 + weight * ((p - s) ** 2 - (m - p) ** 2)
             imputed = weight * (m - s) ** 2
+            # the square on the doubly robust target is the same up to a term free of p
+            target_of_dr = m + weight * (s - m)
+            free_of_p = target_of_dr**2 - (1 - weight) * m**2 - weight * s**2
+            np.testing.assert_allclose((p - target_of_dr) ** 2 - corrected, free_of_p, atol=1e-12)
         np.testing.assert_allclose(reward_loss(0.2)(f, target), corrected)
-        expected = log_loss(values[:, 1], o.astype(float)) + corrected + (e * p - o * s) ** 2 + imputed
+        expected = (
+            log_loss(values[:, 1], o.astype(float)) + corrected + (e * p - o * s) ** 2 + imputed
+        )
         np.testing.assert_allclose(multi_task_loss(0.2)(f, target), expected)
+
+
+@quick
+@seeds
+def test_normalised_weights_make_risks_of_epochs_comparable(seed):
+    f, values, s, o = drawn(seed, 2)
+    o[0] = True
+    target = torch.from_numpy(np.column_stack([s, o]))
+    p, weight = expit(values[:, 0]), o / np.maximum(expit(values[:, 1]), 0.05)
+    snips = (weight * (p - s) ** 2).sum() / weight.sum()
+    for loss in (reward_loss(0.05, normalised=True), stable_reward_loss(0.05)):
+        assert float(loss(f, target).mean()) == pytest.approx(snips)
+
+
+@quick
+@seeds
+def test_stable_loss(seed):
+    f, values, s, o = drawn(seed, 3)
+    o[0] = True
+    p, e, m = expit(values).T
+    weight = o / np.maximum(e, 0.1)
+    imputed = (m - p) ** 2
+    drift = (weight * (imputed - imputed.mean())).mean()
+    expected = (
+        (weight * (p - s) ** 2).sum() / weight.sum()
+        + (log_loss(values[:, 1], o.astype(float)) + weight * (m - s) ** 2).mean()
+        + 3 * drift**2
+    )
+    found = stable_loss(0.1, 3.0)(f, torch.from_numpy(np.column_stack([s, o]))).mean()
+    assert float(found) == pytest.approx(expected)
+
+
+@quick
+@seeds
+def test_latent_groups(seed):
+    f, values, s, _ = drawn(seed, 2)
+    p, a = expit(values).T
+    expected = -s * np.log(p * a) - (1 - s) * np.log(1 - p * a)
+    found = _losses.latent_groups(f[:, 0], f[:, 1], torch.from_numpy(s))
+    np.testing.assert_allclose(found, expected)
+
+
+def test_latent_groups_spread_silence_by_the_groups_posterior():
+    f = torch.tensor([[0.7, -0.4]], dtype=torch.float64, requires_grad=True)
+    _losses.latent_groups(f[:, 0], f[:, 1], torch.zeros(1)).sum().backward()
+    p, a = expit([0.7, -0.4])
+    good_and_silent = p * (1 - a) / (1 - p * a)
+    acts_and_silent = (1 - p) * a / (1 - p * a)
+    np.testing.assert_allclose(f.grad[0], [p - good_and_silent, a - acts_and_silent])
+
+
+@quick
+@seeds
+def test_divide_mix(seed):
+    f, values, s, _ = drawn(seed, 2)
+    p, clean = expit(values), np.random.default_rng(seed).random((len(s), 2))
+    labels, kept = divide.refine(p, s, clean, 0.5)
+    for k in (0, 1):
+        w = clean[:, 1 - k]
+        raw = np.where(w > 0.5, w * s + (1 - w) * p[:, k], p.mean(axis=1))
+        np.testing.assert_allclose(labels[:, k], raw**2 / (raw**2 + (1 - raw) ** 2))
+    np.testing.assert_array_equal(divide.sharpen(p, 1.0), p)
+
+    rng = np.random.RandomState(seed)
+    loss = divide.DivideMixLoss(
+        None, None, None, None, warmup_epochs=1, temperature=0.5, unlabelled_weight=2.0, rng=rng
+    )
+    mix = loss.wrap(torch.nn.Identity())
+    target = torch.from_numpy(np.column_stack([labels, kept]))
+    mixed = mix(f)
+    assert 0.5 <= mix.share <= 1
+    t = mix.share * labels + (1 - mix.share) * labels[mix.partner]
+    f2 = mix.share * values + (1 - mix.share) * values[mix.partner]
+    np.testing.assert_allclose(mixed, f2)
+    q = expit(f2)
+    mean = q.mean(axis=0)
+    balance = -(np.log(mean) + np.log(1 - mean)) / 2 - np.log(2)
+    expected = kept * log_loss(f2, t) + 2 * (1 - kept) * (q - t) ** 2 + balance
+    np.testing.assert_allclose(loss(mixed, target), expected.sum(axis=1))
+    np.testing.assert_array_equal(mix.eval()(f), values)
+
+
+def test_divide_mix_takes_small_losses_for_clean():
+    rng = np.random.RandomState(0)
+    losses = np.concatenate([rng.normal(0.2, 0.05, 300), rng.normal(2.0, 0.3, 100)])
+    clean = divide.clean_probability(losses, rng)
+    assert clean[:300].min() > 0.5 > clean[300:].max()
 
 
 def test_no_gradient_flows_through_what_divides():

@@ -1,0 +1,92 @@
+"""CleanLearning: an adapter over the cleanlab package."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import clone
+
+from .._extras import import_extra
+from ..crossfit import cross_fit, make_folds
+from ._base import Baseline, Rows
+
+__all__ = ["CleanLearning"]
+
+_N_FOLDS = 5
+
+
+class CleanLearning(Baseline):
+    r"""Confident learning: rows whose label contradicts an out-of-fold prediction are left out.
+
+    Predictions :math:`\hat p_i` out of fold and thresholds :math:`t_k`, their mean over the rows
+    labelled k, count for each pair of classes the rows labelled j that are confidently k; from
+    the counts cleanlab estimates how many labels are wrong and drops the least likely ones. The
+    network then minimises over the rows K that are left, weighted for those that were dropped of
+    their class,
+
+    .. math:: \sum_{i \in K} \omega_{s_i} (p_i - s_i)^2.
+
+    Assumes flips that depend on the class alone, and no selection. Costs six networks on the rated
+    rows. All but the network and its folds is the package's own: see its documentation.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+    random_state : int, RandomState instance or None, default=None
+        Draws folds, held-out parts, initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted network.
+    n_issues_ : int
+        Rows that were left out.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    References
+    ----------
+    Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels",
+    JAIR 2021.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import CleanLearning
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = CleanLearning(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
+    (2000,)
+    """
+
+    def _fit(self, rows: Rows):
+        from ._losses import squared_error_of_probability
+
+        package = import_extra(
+            "cleanlab.classification", extra="baselines", purpose="CleanLearning"
+        )
+        labels = rows.s[rows.o].astype(int)
+        y = np.where(rows.o, rows.s, np.nan)
+        head = clone(rows.head).set_params(random_state=rows.rng.randint(2**31 - 1))
+        _, p = cross_fit(
+            head,
+            rows.X,
+            rows.s,
+            make_folds(rows.X, y, rows.groups, _N_FOLDS, rows.rng),
+            rows=rows.o & (rows.weight > 0),
+            fit_params={"sample_weight": rows.weight, "groups": rows.groups},
+            predict=lambda fitted, X: fitted.predict(X),
+        )
+        p = p[rows.o]
+        # one process: the search takes milliseconds, and torch has run in this one
+        learner = package.CleanLearning(find_label_issues_kwargs={"n_jobs": 1})
+        issues = learner.find_label_issues(labels=labels, pred_probs=np.column_stack([1 - p, p]))
+        kept = rows.o.copy()
+        kept[rows.o] = ~issues["is_label_issue"].to_numpy()
+        self.n_issues_ = int(issues["is_label_issue"].sum())
+        weight = np.zeros(len(rows.s))
+        weight[rows.o] = 1 / np.diag(learner.noise_matrix)[labels]
+        return rows.train_networks(rows.s, squared_error_of_probability, weight=weight, rows=kept)
