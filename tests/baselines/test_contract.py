@@ -23,6 +23,13 @@ EXPECTED_FAILURES = {
         "equal repetition only in expectation"
     ),
 }
+FOLDS = {
+    "check_regressor_data_not_an_array": (
+        "what is no array becomes float32 and a float64 array stays one, and folds are drawn over "
+        "rows in the order of their bytes: another dtype, other folds"
+    ),
+}
+ON_FOLDS_WHERE_ALL_ARE_RATED = {"CleanLearning", "ImplicitRM", "NonNegativePU"}
 
 
 def short(cls):
@@ -39,7 +46,8 @@ def on_binary(estimator):
         def fit(self, X, y, **columns):
             if y is not None and np.asarray(y).dtype.kind in "iufO":
                 values = np.asarray(y, dtype=float)
-                y = (values > values.mean()).astype(float) if np.isfinite(values).all() else y
+                if values.size and np.isfinite(values).all():
+                    y = (values > values.mean()).astype(float)
             return super().fit(X, y, **columns)
 
     Binary.__name__ = Binary.__qualname__ = f"Binary{type(estimator).__name__}"
@@ -48,7 +56,10 @@ def on_binary(estimator):
 
 
 def expected_failures(estimator):
-    return EXPECTED_FAILURES if hasattr(estimator, "head") else {}
+    if not hasattr(estimator, "head"):
+        return {}
+    name = type(estimator).__name__.removeprefix("Binary")
+    return EXPECTED_FAILURES | (FOLDS if name in ON_FOLDS_WHERE_ALL_ARE_RATED else {})
 
 
 @parametrize_with_checks(
