@@ -41,3 +41,11 @@ def test_rlhf_with_trl():
     truth = float(out.partition("R2 ")[2].split()[0])
     assert truth > 0.95  # the truth that the example reads off a text is the generator's
     assert "corrected above naive by" in out
+
+
+def test_cross_validation_study():
+    pytest.importorskip("torch")
+    lines = run("cross_validation_study.py").strip().splitlines()
+    clean = {line.split()[0]: float(line.split()[-2]) for line in lines[1:]}
+    assert set(clean) == {"Naive", "DR", "CoTeaching", "CausalRewardRegressor"}
+    assert all(0.5 < value < 1 for value in clean.values())

@@ -1,0 +1,1 @@
+"""The parts of published_comparison.py: data, methods, one cell, tables, figures."""
