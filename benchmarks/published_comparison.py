@@ -91,7 +91,8 @@ def about(rows: pd.DataFrame, settings: Settings) -> str:
         f"`{command}`: {n_logs} logs, {rows['method'].nunique()} methods of at most "
         f"{settings.n_settings} settings and {settings.max_epochs} epochs, "
         f"{(rows['seconds'] * rows['settings']).sum() / 120:.0f} minutes of CPU time; "
-        f"commit {commit.stdout.strip() or 'unknown'}; {os.cpu_count()} cores, {platform.machine()}; skcausalrm {skcausalrm.__version__}, "
+        f"commit {commit or 'unknown'}; {os.cpu_count()} cores, {platform.machine()}; "
+        f"skcausalrm {skcausalrm.__version__}, "
         f"scikit-learn {sklearn.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
         f"Python {platform.python_version()}."
     )
