@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
 from skcausalrm import baselines
@@ -230,3 +231,44 @@ def test_scores_of_the_cases_are_worth_something():
     p = case.fit(small("Naive"), case.reward)
     assert roc_auc_score(case.reward[case.n :], p) > 0.85
     assert r2_score(case.truth, p) > 0.9
+
+
+def test_weighting_methods_are_naive_with_the_weights_of_their_equation():
+    case = Case(0, n=1000)
+    X, y = case.X[:1000], selected_on_x(case)[:1000]
+    rated = ~np.isnan(y)
+
+    bco = small("BCOWeighting", prompt_columns=slice(0, 2), random_state=0).fit(X, y)
+    odds = LogisticRegression(max_iter=1000).fit(X[rated, :2], y[rated]).predict_proba(X[:, :2])
+    clamped = np.clip(odds[:, 1] / odds[:, 0], 0.5, 10)
+    weight = np.where(y == 0, clamped, 1.0)
+    naive = small("Naive", random_state=0).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(bco.predict(X), naive.predict(X), atol=3e-3)
+
+    ips = small("IPS", random_state=0).fit(X, y)
+    again = small("IPS", random_state=0).fit(X, y, sample_weight=np.full(1000, 7.0))
+    np.testing.assert_allclose(again.propensity_, ips.propensity_, rtol=1e-5)
+    np.testing.assert_allclose(again.predict(X), ips.predict(X), atol=1e-4)
+
+
+def test_label_wave_keeps_the_weights_of_the_least_moving_change():
+    case = Case(0, n=1000)
+    model = small("LabelWave", window=3)
+    case.fit(model, case.flipped(0.3, 0.3))
+    moving = np.convolve(model.n_changes_, np.ones(3) / 3, mode="valid")
+    assert model.heads_[0].best_epoch_ == 3 + np.argmin(moving)
+
+
+@pytest.mark.parametrize("name", ["CausalRMIPS", "CausalRMDR"])
+def test_published_targets_are_those_of_the_equation(name):
+    rng = np.random.default_rng(0)
+    s, o = rng.integers(2, size=50).astype(float), rng.random(50) < 0.5
+    e, m = rng.uniform(0.1, 1, 50), rng.random(50)
+    z, weight = getattr(baselines, name)._recipe(s, o, e, m, (0.1, 0.2))
+    t = (s - 0.1) / 0.7
+    if name == "CausalRMIPS":
+        np.testing.assert_allclose(z[o], t[o])
+        np.testing.assert_allclose(weight, o / e)
+    else:
+        np.testing.assert_allclose(z, m + np.where(o, (t - m) / e, 0))
+        np.testing.assert_allclose(weight, 1)
