@@ -76,11 +76,9 @@ def _baseline(cls, settings: Settings, seed: int) -> dict[str, object]:
 
 
 def _ours(method: str, settings: Settings, seed: int) -> dict[str, object]:
-    """The ridge head tunes its own penalty; what is left is the head, flips, and clipping."""
-    if method in ("auto", "joint"):
-        return {"default": CausalRewardRegressor(method, random_state=seed)}
+    """The ridge head tunes its own penalty; what is left is the head, and how flips are found."""
     heads = {"ridge": None, "mlp": head(settings, 1e-3, 3e-3)}
-    if method == "naive":
+    if method in ("auto", "joint", "naive"):
         heads = {"ridge": None, **_networks(settings)}
         return {
             name: CausalRewardRegressor(method, estimator, random_state=seed)

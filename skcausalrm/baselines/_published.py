@@ -151,8 +151,8 @@ class CausalRMIPS(_CausalRM):
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
-        None is ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
+        Settings of each network; leave its `link` and `random_state`. None is
+        ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
     anchor_quantile : float, default=0.97
         Of the noise model's predictions; one minus it for the other rate.
     clipping_threshold : float, default=0.1
@@ -216,8 +216,8 @@ class CausalRMDR(_CausalRM):
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
-        None is ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
+        Settings of each network; leave its `link` and `random_state`. None is
+        ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
     anchor_quantile : float, default=0.97
         Of the noise model's predictions; one minus it for the other rate.
     clipping_threshold : float, default=0.1
