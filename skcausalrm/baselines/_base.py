@@ -173,6 +173,8 @@ class Baseline(RegressorMixin, BaseEstimator):
         self._validate_params()
         head = self._check_head()
         X, feedback, weight = check_rows(self, X, y, sample_weight, self._positive_only)
+        # Of mean 1, as the nuisances take weights for counts.
+        weight = weight * (np.count_nonzero(weight) / weight.sum())
         import_extra("torch", extra="text", purpose=type(self).__name__)
         rng = check_random_state(self.random_state)
         groups = check_groups(X, groups)
