@@ -75,7 +75,10 @@ def check_knowledge(
 
 
 def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> BaseRatePrior:
-    """Return the prior of the base rate's logit: as given, else about the share of likes.
+    """Return the prior of the base rate's logit: as given, else about half that of the likes.
+
+    The log odds of the likes are those of the base rate plus those that selection adds. With
+    nothing known of either, both N(0, 2), the base rate's given their sum are N(half of it, 1).
 
     Parameters
     ----------
@@ -94,7 +97,8 @@ def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> Bas
         rated = ~np.isnan(y)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         positives = weight[rated] @ y[rated]
-        return BaseRatePrior(float(logit((positives + 0.5) / (weight[rated].sum() + 1))), 1.0)
+        likes = logit((positives + 0.5) / (weight[rated].sum() + 1))
+        return BaseRatePrior(float(likes) / 2, 1.0)
     given = np.atleast_1d(np.asarray(base_rate, dtype=np.float64))
     rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
     if not 0 < rate < 1 or not 0 < sd < np.inf:
