@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from skcausalrm import datasets
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 pytestmark = [
@@ -17,21 +19,22 @@ pytestmark = [
 ]
 
 
-def run(name, *arguments):
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / name, *arguments],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+@pytest.fixture
+def run(capsys):
+    """Run an example in this process and return what it prints."""
+
+    def run(name):
+        with warnings.catch_warnings():  # which the examples change
+            runpy.run_path(str(EXAMPLES / name))
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_from_log_to_reward():
+def test_from_log_to_reward(run, monkeypatch):
     pytest.importorskip("sentence_transformers")
+    make = datasets.make_feedback_logs
+    monkeypatch.setattr(datasets, "make_feedback_logs", lambda _, **choices: make(600, **choices))
     out = run("from_log_to_reward.py")
     assert "debiased_roc_auc_score" in out
     assert "7 times 6 is 42." in out
@@ -39,24 +42,29 @@ def test_from_log_to_reward():
 
 def test_rlhf_with_trl():
     pytest.importorskip("trl")
-    out = run("rlhf_with_trl.py", "--quick")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "rlhf_with_trl.py", "--quick"],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    out = done.stdout
     truth = float(out.partition("R2 ")[2].split()[0])
     assert truth > 0.95  # the truth that the example reads off a text is the generator's
     assert "corrected above naive by" in out
 
 
-def test_cross_validation_study(monkeypatch, capsys):
+def test_cross_validation_study(run, monkeypatch):
     pytest.importorskip("torch")
-    from skcausalrm import datasets
-
     make = datasets.make_observational_feedback
-    fewer = {"n_groups": 240, "selection": "both", "random_state": 0}
+    fewer = {"n_groups": 180, "selection": "both", "random_state": 0}
     monkeypatch.setattr(
-        datasets, "make_observational_feedback", lambda *_, **__: make(1200, **fewer)
+        datasets, "make_observational_feedback", lambda *_, **__: make(900, **fewer)
     )
-    with warnings.catch_warnings():  # which the example changes
-        runpy.run_path(str(EXAMPLES / "cross_validation_study.py"))
-    lines = capsys.readouterr().out.strip().splitlines()
+    lines = run("cross_validation_study.py").strip().splitlines()
     clean = {line.split()[0]: float(line.split()[-2]) for line in lines[1:]}
     assert set(clean) == {"Naive", "DR", "CoTeaching", "CausalRewardRegressor"}
     assert all(0.4 < value < 1 for value in clean.values())
