@@ -242,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: figures mean nothing")
     quick = parser.parse_args().quick
-    n, sft_steps, grpo_steps, seeds = (300, 5, 1, [0]) if quick else (4500, 400, 25, [0, 1, 2])
+    n, sft_steps, grpo_steps, seeds = (300, 5, 1, [0]) if quick else (3000, 400, 20, [0, 1, 2])
     logging.disable(logging.INFO)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
