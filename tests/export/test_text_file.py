@@ -125,7 +125,7 @@ def test_embeddings_files_do_not_rank(model, tmp_path):
 
 
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_tokens_are_the_encoders(scorer, encoder, texts):
     rows = [("", text) for text in texts if text.strip()]
     ours = scorer._text.texts(rows)
