@@ -9,7 +9,7 @@ from .._validation import check_asked, check_column
 from .._warn import warn
 from ..exceptions import AskedNonresponseWarning, FeedbackValueError, NoFeedbackError
 from ..recipes import correct_labels
-from ._debiased import check_metric
+from ._metric import check_metric
 
 __all__ = ["asked_score"]
 

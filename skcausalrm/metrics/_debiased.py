@@ -6,7 +6,6 @@ here is linear in the labels, or a smooth function of such means, so z takes the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,6 @@ from ..exceptions import (
 )
 
 __all__ = [
-    "METRICS",
     "debiased_brier_score",
     "debiased_log_loss",
     "debiased_mse",
@@ -385,26 +383,3 @@ def debiased_roc_auc_score(
         concordant - score * (good * total_bad + bad * total_good - 2 * itself)
     ) / pairs
     return score, sample.standard_error(influence)
-
-
-class Metric(NamedTuple):
-    """A debiased score and 1 if greater is better, else -1."""
-
-    function: Callable[..., float | tuple[float, float]]
-    sign: int
-
-
-METRICS = {
-    "r2": Metric(debiased_r2_score, 1),
-    "mse": Metric(debiased_mse, -1),
-    "log_loss": Metric(debiased_log_loss, -1),
-    "brier": Metric(debiased_brier_score, -1),
-    "roc_auc": Metric(debiased_roc_auc_score, 1),
-}
-
-
-def check_metric(metric: str) -> Metric:
-    """Return the metric of that name, or say which there are."""
-    if not isinstance(metric, str) or metric not in METRICS:
-        raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
-    return METRICS[metric]

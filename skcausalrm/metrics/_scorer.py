@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._sklearn_compat import BaseScorer, cached_call
 from ..exceptions import PseudoOutcomesError, UnusedParameterError
-from ._debiased import check_metric
+from ._metric import check_metric
 from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
 
 __all__ = ["make_debiased_scorer"]

@@ -15,7 +15,7 @@ from skcausalrm.exceptions import (
     PseudoOutcomesError,
     SingleClassError,
 )
-from skcausalrm.metrics._debiased import METRICS
+from skcausalrm.metrics._metric import METRICS
 
 SCORES = [metric.function for metric in METRICS.values()]
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skcausalrm import metrics as m
 from skcausalrm.exceptions import PseudoOutcomesError, UnusedParameterError
 from skcausalrm.metrics import _scorer
-from skcausalrm.metrics._debiased import METRICS
+from skcausalrm.metrics._metric import METRICS
 
 
 class RatedRidge(RegressorMixin, BaseEstimator):

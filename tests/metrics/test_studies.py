@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.metrics import debiased_r2_score, make_debiased_scorer, pseudo_outcomes
-from skcausalrm.metrics._debiased import METRICS
+from skcausalrm.metrics._metric import METRICS
 
 KNOWN_RATES = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.2)
 # "naive" refuses a noise_estimator, which it could not use.
