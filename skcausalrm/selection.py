@@ -63,8 +63,8 @@ class SelectionModel(BaseEstimator):
     ----------
     base_rate : float, (float, float) or None, default=None
         Known mean of P(r=1 given x), and how well it is known: the standard deviation of its
-        logit (0.05 if only the rate is given). None is a prior about the share of positive
-        feedback, with standard deviation 1: safe, not true.
+        logit (0.05 if only the rate is given). None is a prior about 3/4 of the log odds of
+        positive feedback, as selection may exaggerate them, with standard deviation 1.
     false_positive_rate, false_negative_rate : float or None, default=None
         Known P(s=1 given r=0) and P(s=0 given r=1). None estimates them, with a prior about .13.
     selection_log_odds : float or None, default=None

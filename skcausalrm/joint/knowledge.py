@@ -15,6 +15,8 @@ __all__ = ["BaseRatePrior", "Knowledge", "base_rate_prior", "check_knowledge"]
 
 # Standard deviation of the logit of a base rate that is given without one.
 _BASE_RATE_SD = 0.05
+# Of the log odds of likes, what is laid to the base rate; the rest, to selection.
+_SHARE_OF_LIKES = 0.75
 _MOST_LOG_ODDS = 10
 
 
@@ -75,7 +77,10 @@ def check_knowledge(
 
 
 def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> BaseRatePrior:
-    """Return the prior of the base rate's logit: as given, else about the share of likes.
+    """Return the prior of the base rate's logit: as given, else from the log odds of likes.
+
+    Those are the logit of the base rate plus the selection log odds. As N(0, 4) and N(0, 4/3),
+    the first given their sum is N(3/4 of it, 1).
 
     Parameters
     ----------
@@ -94,7 +99,8 @@ def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> Bas
         rated = ~np.isnan(y)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         positives = weight[rated] @ y[rated]
-        return BaseRatePrior(float(logit((positives + 0.5) / (weight[rated].sum() + 1))), 1.0)
+        share = (positives + 0.5) / (weight[rated].sum() + 1)
+        return BaseRatePrior(_SHARE_OF_LIKES * float(logit(share)), 1.0)
     given = np.atleast_1d(np.asarray(base_rate, dtype=np.float64))
     rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
     if not 0 < rate < 1 or not 0 < sd < np.inf:
