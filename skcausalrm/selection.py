@@ -37,7 +37,7 @@ from .heads.mixture import MixtureHead
 from .joint.averaging import average
 from .joint.counts import Outcome, count_outcomes, outcomes_of_rows
 from .joint.indices import Indices, fit_indices
-from .joint.knowledge import BaseRatePrior, Knowledge, base_rate_prior, check_knowledge
+from .joint.knowledge import Knowledge, base_rate_prior, check_knowledge
 from .joint.likelihood import DELTA, GAMMA, A, B
 from .joint.mixture import Mixture, base_rate_interval, level_moments
 from .recalibration import fit_recalibration
@@ -63,8 +63,7 @@ class SelectionModel(BaseEstimator):
     ----------
     base_rate : float, (float, float) or None, default=None
         Known mean of P(r=1 given x), and how well it is known: the standard deviation of its
-        logit (0.05 if only the rate is given). None is a prior about 3/4 of the log odds of
-        positive feedback, as selection may exaggerate them, with standard deviation 1.
+        logit (0.05 if only the rate is given). None takes any rate for as likely as any other.
     false_positive_rate, false_negative_rate : float or None, default=None
         Known P(s=1 given r=0) and P(s=0 given r=1). None estimates them, with a prior about .13.
     selection_log_odds : float or None, default=None
@@ -248,7 +247,7 @@ class SelectionModel(BaseEstimator):
             )
         # Bad knowledge is refused before the work that comes before its use.
         self._knowledge()
-        self._prior(feedback.values, sample_weight)
+        base_rate_prior(self.base_rate)
         observed, values = feedback.observed, feedback.values
         if sample_weight is not None:
             observed = observed & (sample_weight > 0)
@@ -279,9 +278,6 @@ class SelectionModel(BaseEstimator):
             self.verified_error_rate,
         )
 
-    def _prior(self, y: NDArray, sample_weight) -> BaseRatePrior:
-        return base_rate_prior(self.base_rate, y, sample_weight)
-
     def _fit_likelihood(self, indices: Indices, y, sample_weight, asked, verified) -> None:
         """Fit all that stands on the indices."""
         self.oof_indices_, self.index_slope_ = indices.z, indices.slope
@@ -295,7 +291,7 @@ class SelectionModel(BaseEstimator):
         counts = count_outcomes(
             indices.z, outcome, verified, weight=sample_weight, temperature=self.temperature
         )
-        prior = self._prior(y, sample_weight)
+        prior = base_rate_prior(self.base_rate)
         knowledge = self._knowledge()._replace(rated_is_praise=Outcome.DISLIKED not in self._clicks)
         mixture, whole = average(counts, knowledge, prior, n_jobs=self.n_jobs)
         self._check_reach(whole, prior)
@@ -326,12 +322,12 @@ class SelectionModel(BaseEstimator):
                 BaseRateUncertainWarning,
             )
 
-    def _check_reach(self, mixture: Mixture, prior: BaseRatePrior) -> None:
+    def _check_reach(self, mixture: Mixture, prior) -> None:
         """Warn if a base rate was given that no solution comes near."""
         levels = [node.level for node in mixture.nodes]
         low, high = min(levels), max(levels)
-        beyond = max(low - prior.mean, prior.mean - high)
-        if self.base_rate is not None and beyond > max(4 * prior.sd, _NEAR):
+        beyond = max(low - prior.mean(), prior.mean() - high)
+        if self.base_rate is not None and beyond > max(4 * prior.std(), _NEAR):
             warn(
                 f"base_rate is {self.base_rate!r}, but the feedback goes with base rates between "
                 f"{expit(low):.1%} and {expit(high):.1%} alone, so the reward's mean is at the "

@@ -12,9 +12,10 @@ from itertools import pairwise
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from .counts import Counts
-from .knowledge import BaseRatePrior, Knowledge
+from .knowledge import Knowledge
 from .likelihood import (
     GAMMA,
     LOGISTIC_VARIANCE,
@@ -103,7 +104,7 @@ def fit_tau(counts: Counts, knowledge: Knowledge) -> tuple[float, NDArray]:
 class _Path:
     """Nodes of one link, ordered by b."""
 
-    def __init__(self, model: GradedLikelihood, prior: BaseRatePrior, start: NDArray):
+    def __init__(self, model: GradedLikelihood, prior, start: NDArray):
         self.model, self.prior = model, prior
         self.nodes: dict[float, Node | None] = {}
         first = [maximise(model, theta) for theta in [*_starts(model), start]]
@@ -133,7 +134,7 @@ class _Path:
         tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
         # Of the constants, only the priors' widths differ with what is free.
         score = value - 0.5 * float(np.log(values).sum()) - float(np.log(self.model.sd[free]).sum())
-        score += self.prior.log_density(base_rate)
+        score += float(self.prior.logpdf(logit(base_rate)))
         self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
         return theta, tangent
 
@@ -208,7 +209,7 @@ def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
 
 
 def average(
-    counts: Counts, knowledge: Knowledge, prior: BaseRatePrior, *, n_jobs: int | None = None
+    counts: Counts, knowledge: Knowledge, prior, *, n_jobs: int | None = None
 ) -> tuple[Mixture, Mixture]:
     """Walk along b for every link and weigh the nodes.
 
@@ -216,7 +217,8 @@ def average(
     ----------
     counts : Counts
     knowledge : Knowledge
-    prior : BaseRatePrior
+    prior : scipy.stats distribution
+        Of the logit of the base rate.
     n_jobs : int or None, default=None
         Links in parallel.
 

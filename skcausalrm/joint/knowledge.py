@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
+from scipy.stats import logistic, norm
 
 from ..exceptions import KnowledgeError
 from ..recipes import check_rates
 
-__all__ = ["BaseRatePrior", "Knowledge", "base_rate_prior", "check_knowledge"]
+__all__ = ["Knowledge", "base_rate_prior", "check_knowledge"]
 
 # Standard deviation of the logit of a base rate that is given without one.
 _BASE_RATE_SD = 0.05
-# Of the log odds of likes, what is laid to the base rate; the rest, to selection.
-_SHARE_OF_LIKES = 0.75
 _MOST_LOG_ODDS = 10
 
 
@@ -39,17 +37,6 @@ class Knowledge(NamedTuple):
     selection_log_odds: float | None = None
     verified_error_rate: float = 0.0
     rated_is_praise: bool = True
-
-
-class BaseRatePrior(NamedTuple):
-    """Normal prior of the logit of the base rate."""
-
-    mean: float
-    sd: float
-
-    def log_density(self, base_rate: float) -> float:
-        """Return the log density at logit(base_rate), without its constant."""
-        return -0.5 * ((logit(base_rate) - self.mean) / self.sd) ** 2
 
 
 def check_knowledge(
@@ -76,19 +63,18 @@ def check_knowledge(
     return Knowledge(*rates, selection_log_odds, verified_error_rate)
 
 
-def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> BaseRatePrior:
-    """Return the prior of the base rate's logit: as given, else from the log odds of likes.
-
-    Those are the logit of the base rate plus the selection log odds. As N(0, 4) and N(0, 4/3),
-    the first given their sum is N(3/4 of it, 1).
+def base_rate_prior(base_rate):
+    """Return the prior of the base rate's logit: as given, else that of a uniform base rate.
 
     Parameters
     ----------
     base_rate : float, (float, float) or None
         A probability, alone or with the standard deviation of its logit.
-    y : ndarray of shape (n,)
-        0, 1, NaN where unrated.
-    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    scipy.stats distribution
+        Normal, or the logistic one of the logit of a uniform variable.
 
     Raises
     ------
@@ -96,11 +82,7 @@ def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> Bas
         If `base_rate` is neither.
     """
     if base_rate is None:
-        rated = ~np.isnan(y)
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        positives = weight[rated] @ y[rated]
-        share = (positives + 0.5) / (weight[rated].sum() + 1)
-        return BaseRatePrior(_SHARE_OF_LIKES * float(logit(share)), 1.0)
+        return logistic()
     given = np.atleast_1d(np.asarray(base_rate, dtype=np.float64))
     rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
     if not 0 < rate < 1 or not 0 < sd < np.inf:
@@ -108,4 +90,4 @@ def base_rate_prior(base_rate, y: NDArray, sample_weight: NDArray | None) -> Bas
             f"base_rate is {base_rate!r}, but must be a probability strictly between 0 and 1, or "
             f"such a probability and the positive standard deviation of its logit."
         )
-    return BaseRatePrior(float(logit(rate)), float(sd))
+    return norm(logit(rate), sd)

@@ -5,15 +5,16 @@ import pytest
 from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from skcausalrm.joint import averaging
 from skcausalrm.joint.averaging import average, fit_tau, maximise
 from skcausalrm.joint.counts import Outcome, count_outcomes
-from skcausalrm.joint.knowledge import BaseRatePrior, Knowledge
+from skcausalrm.joint.knowledge import Knowledge
 from skcausalrm.joint.likelihood import A, B, GradedLikelihood
 from skcausalrm.joint.mixture import level_moments
 
-SAFE = BaseRatePrior(0.0, 1.0)
+SAFE = norm(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_mixture_is_the_posterior_by_quadrature():
     s = np.where(rng.random(400) < np.where(r, 0.2, 0.1), ~r, r)
     outcome = np.where(s, Outcome.ASKED_LIKED, Outcome.ASKED_DISLIKED).astype(np.intp)
     counts = count_outcomes(z, outcome, None, n_cells=None)
-    prior = BaseRatePrior(0.0, 0.5)
+    prior = norm(0, 0.5)
     kept, whole = average(counts, Knowledge(0.1, 0.2), prior)
     assert set(whole.models) == {1.0}  # without volunteers the link says nothing
 
@@ -124,7 +125,7 @@ def test_mixture_is_the_posterior_by_quadrature():
     liked = 0.1 + 0.7 * p
     log_posterior = np.log(np.where(s, liked, 1 - liked)).sum(axis=2) - a**2 / (2 * 6**2)
     level = logit(p.mean(axis=2))
-    log_posterior += -0.5 * ((level - prior.mean) / prior.sd) ** 2
+    log_posterior += prior.logpdf(level)
     density = np.exp(log_posterior - log_posterior.max()) * np.gradient(level, b, axis=0)
 
     def expected(values):
@@ -159,7 +160,7 @@ def test_tau_is_the_sd_of_the_strength(log):
 def test_a_known_base_rate_moves_the_level_and_leaves_the_ranking(log):
     means, predictions = [], []
     for rate in (0.2, 0.8):
-        kept, whole = average(counted(log), Knowledge(), BaseRatePrior(float(logit(rate)), 0.05))
+        kept, whole = average(counted(log), Knowledge(), norm(logit(rate), 0.05))
         means.append(expit(level_moments(whole)[0]))
         predictions.append(kept.probability(log.z))
     np.testing.assert_allclose(means, [0.2, 0.8], atol=0.03)
