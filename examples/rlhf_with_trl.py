@@ -1,6 +1,6 @@
 """A policy tuned by TRL's GRPO on feedback logs: naive against corrected reward, true reward shown.
 
-    python examples/rlhf_with_trl.py            # about ten minutes, two cores
+    python examples/rlhf_with_trl.py            # four to ten minutes, two cores
     python examples/rlhf_with_trl.py --quick
 
 A tiny language model, trained from scratch to talk like the assistant of a generated log, is tuned
