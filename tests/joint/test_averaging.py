@@ -10,7 +10,7 @@ from scipy.stats import norm
 from skcausalrm.joint import averaging
 from skcausalrm.joint.averaging import average, fit_tau, maximise
 from skcausalrm.joint.counts import Outcome, count_outcomes
-from skcausalrm.joint.knowledge import Knowledge
+from skcausalrm.joint.knowledge import Knowledge, base_rate_prior
 from skcausalrm.joint.likelihood import A, B, GradedLikelihood
 from skcausalrm.joint.mixture import level_moments
 
@@ -155,6 +155,12 @@ def test_tau_is_the_sd_of_the_strength(log):
     index = counts.z @ theta[A]
     variance = np.cov(index, aweights=counts.weight, ddof=0)
     assert tau == pytest.approx(np.sqrt(variance + np.pi**2 / 3))
+
+
+def test_unknown_base_rate_is_uniform():
+    """A prior about the share of likes once read the log twice."""
+    rates = np.linspace(0.01, 0.99, 99)
+    np.testing.assert_allclose(base_rate_prior(None).cdf(logit(rates)), rates)
 
 
 def test_a_known_base_rate_moves_the_level_and_leaves_the_ranking(log):
