@@ -98,6 +98,18 @@ def test_verified_rows_never_turn_a_ranking_round(published, sign):
     assert moved[1] >= moved[0]
 
 
+def test_a_study_of_one_method_has_what_the_page_compares_it_with(published):
+    """--only method=CVIB once ran its cells and then failed at the page."""
+    names = published.methods()
+    cells = published.grid(["like HelpSteer"], (0.5, 0.1), [(0.1, 0.2)], [0.4], [0.2], 2, names)
+    kept = published.chosen_to_compare(cells, ["method=CVIB", "alpha=0.1"])
+    assert {c.method for c in kept} == {"CVIB", *published.REFERENCES}
+    assert {(c.alpha, c.seed) for c in kept} == {(0.1, 0), (0.1, 1)}
+    assert len(kept) == 8
+    with pytest.raises(ValueError, match="method=CVIP"):
+        published.chosen_to_compare(cells, ["method=CVIP"])
+
+
 def fake_rows(published, auto):
     """Scores of four methods on two alphas and three seeds: auto's are the given ones."""
     scores = {
