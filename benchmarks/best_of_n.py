@@ -35,7 +35,7 @@ N_VERIFIED = 50
 COLORS = {
     "naive": "C0",
     "dr": "C2",
-    "joint": "C1",
+    "selection": "C1",
     f"joint, {N_VERIFIED} verified": "C3",
     "clean labels": "0.3",
 }

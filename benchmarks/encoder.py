@@ -79,9 +79,9 @@ def main() -> None:
     from sentence_transformers import SentenceTransformer
 
     from skcausalrm import ConversationEncoder
-    from skcausalrm.exceptions import TruncatedTextWarning
+    from skcausalrm.exceptions import DataLossWarning
 
-    warnings.simplefilter("ignore", TruncatedTextWarning)
+    warnings.simplefilter("ignore", DataLossWarning)
     torch.set_num_threads(args.threads)
     rows = sample_rows(200 if args.quick else args.rows)
     peer = SentenceTransformer(str(get_model_path()), device="cpu")

@@ -56,8 +56,8 @@ def candidates(fpr: float, fnr: float, seed: int) -> dict:
             models[f"{method}, {name}"] = CausalRewardRegressor(
                 method, noise_estimator=noise, random_state=seed
             )
-    models["joint"] = CausalRewardRegressor("joint", random_state=seed)
-    for method in ("naive", "dr", "joint"):
+    models["selection"] = CausalRewardRegressor("selection", random_state=seed)
+    for method in ("naive", "dr", "selection"):
         models[f"{method}, {N_VERIFIED} verified"] = CausalRewardRegressor(
             method, random_state=seed
         )

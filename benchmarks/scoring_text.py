@@ -52,7 +52,7 @@ def torch_scorer(model, dtype: str, batch_size: int):
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from skcausalrm.embedding.source import BUNDLED_MODEL, find_model
+    from skcausalrm.text._source import BUNDLED_MODEL, find_model
 
     encoder = SentenceTransformer(
         find_model(BUNDLED_MODEL, None).location,

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-METHODS = ("dr", "joint", "auto")
+METHODS = ("dr", "selection", "auto")
 
 
 class PeakMemory:
@@ -106,9 +106,9 @@ def time_likelihood(n_rows: int, repeats: int) -> float:
     """Seconds for counting and averaging over links and base rates, from two indices a row."""
     from scipy.special import expit
 
-    from skcausalrm.joint.averaging import average
-    from skcausalrm.joint.counts import count_outcomes, outcomes_of_rows
-    from skcausalrm.joint.knowledge import Knowledge, base_rate_prior
+    from skcausalrm.selection._averaging import average
+    from skcausalrm.selection._counts import count_outcomes, outcomes_of_rows
+    from skcausalrm.selection._priors import Knowledge, base_rate_prior
 
     rng = np.random.default_rng(0)
     z = rng.standard_normal((n_rows, 2))

@@ -29,13 +29,15 @@ X, y, groups = log.X, pd.Series(log.y), log.groups
 learn, test = next(GroupShuffleSplit(1, test_size=0.25, random_state=0).split(X, groups=groups))
 
 # One z for all candidates, from logs alone; test rows do not help to choose.
-z = pseudo_outcomes(X[learn], y.iloc[learn], method="joint", groups=groups[learn], random_state=0)
+z = pseudo_outcomes(
+    X[learn], y.iloc[learn], method="selection", groups=groups[learn], random_state=0
+)
 z = pd.Series(z, index=learn)
 scoring = {name: make_debiased_scorer(name, pseudo_outcomes=z) for name in ("r2", "roc_auc")}
 
 head = MLPHead((32,), learning_rate=3e-3, max_epochs=40)
 rates = {"reward__head": [head, MLPHead((32,), learning_rate=1e-3, max_epochs=40)]}
-recipes = {"reward__method": ["naive", "ips", "dr", "joint"]}
+recipes = {"reward__method": ["naive", "ips", "dr", "selection"]}
 candidates = {
     "Naive": (Naive(head, random_state=0), rates),
     "DR": (DR(head, random_state=0), rates),

@@ -31,7 +31,7 @@ X_later, groups = encoder.transform(later), later["group"]
 z = pseudo_outcomes(
     X_later,
     later["feedback"],
-    method="joint",
+    method="selection",
     groups=groups,
     verified=later["verified"],
     selection_model=SelectionModel(  # the larger log knows these better

@@ -266,7 +266,7 @@ def main() -> None:
             logs = make_logs(n, seed, n_verified=50)
             X = encoder.fit_transform(logs.frame)
             row = [truth(questions, answer(policy, tokenizer, questions, seed)).mean()]
-            for method in ("naive", "joint"):
+            for method in ("naive", "selection"):
                 knowledge = {} if method == "naive" else {"verified": logs.frame["verified"]}
                 model = CausalRewardRegressor(method, random_state=seed)
                 model.fit(X, logs.frame["feedback"], groups=logs.frame["group"], **knowledge)

@@ -14,30 +14,35 @@ from ._version import __version__
 _HOMES = {
     "CausalRewardClassifier": "reward",
     "CausalRewardRegressor": "reward",
-    "ConversationEncoder": "embedding",
-    "NoiseTransitionEstimator": "noise",
-    "PropensityEstimator": "propensity",
+    "ConversationEncoder": "text",
+    "NoiseTransitionEstimator": "nuisances",
+    "PropensityEstimator": "nuisances",
     "SelectionModel": "selection",
 }
-_SUBPACKAGES = (
+_FOLDERS = (
+    "baselines",
+    "cli",
     "datasets",
-    "embedding",
+    "exceptions",
     "export",
     "heads",
     "inspection",
-    "labels",
     "metrics",
     "model_selection",
+    "nuisances",
+    "reward",
+    "selection",
     "serving",
+    "text",
 )
 
-__all__ = ["__version__", *_HOMES, *_SUBPACKAGES]
+__all__ = ["__version__", *_HOMES, *_FOLDERS]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    if name in _SUBPACKAGES:
+    if name in _FOLDERS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

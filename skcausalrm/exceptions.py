@@ -1,140 +1,72 @@
 """Errors and warnings of this package.
 
-Every error inherits the built-in or scikit-learn one that a caller would already catch,
-and says in one sentence what was wrong, where, and what to do about it.
+Every error inherits the built-in one that a caller would already catch, and states in one
+sentence what was wrong, where, and what to do. A warning's `code` tells apart the messages that
+share a class.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "AbsentAnchorsWarning",
-    "AskedNonresponseWarning",
+    "AssumptionWarning",
     "BaseRateUncertainWarning",
-    "BaseRateUnreachedWarning",
-    "ContinuousFeedbackWarning",
-    "ConversationError",
-    "EmbeddingCacheError",
+    "DataLossWarning",
     "ExportParityError",
-    "FeedbackFormatError",
-    "FeedbackImportWarning",
-    "FeedbackValueError",
+    "ExportWarning",
+    "FeedbackError",
     "FewFeedbackWarning",
-    "FewerFoldsWarning",
+    "FileFormatError",
     "GroupsError",
-    "InsecureServerError",
-    "InvertedFeedbackWarning",
-    "KnowledgeError",
-    "LabelFileError",
-    "LossyExportWarning",
-    "LowEffectiveSampleSizeWarning",
+    "InvalidInputError",
     "MethodFallbackWarning",
     "MissingExtraError",
     "ModelDirectoryError",
-    "NoFeedbackError",
-    "NoUnratedRowsWarning",
-    "NoiseRateError",
+    "OverlapWarning",
     "OverloadedError",
-    "PredictionError",
-    "PropensityClippedWarning",
-    "PropensityError",
-    "ProviderFallbackWarning",
-    "PseudoOutcomesError",
-    "SharedGroupsWarning",
-    "SingleClassError",
     "SkcausalrmWarning",
-    "TornLabelWarning",
-    "TruncatedTextWarning",
-    "UnmatchedLabelsWarning",
     "UnsupportedExportError",
     "UnusedParameterError",
-    "UpdateError",
-    "VerifiedClassWarning",
-    "VerifiedStratumWarning",
 ]
 
 
-class FeedbackValueError(ValueError):
-    """Feedback, or a judgement in ``verified`` or ``imputation``, holds a value it cannot hold."""
-
-
-class NoFeedbackError(FeedbackValueError):
-    """No row carries feedback."""
-
-
-class SingleClassError(FeedbackValueError):
-    """All feedback is of one class, so nothing separates good from bad."""
-
-
-class NoiseRateError(ValueError):
-    """Flip rates outside [0, 1), or so large that feedback is no better than a coin."""
-
-
-class PropensityError(ValueError):
-    """Known propensities outside (0, 1]."""
-
-
-class KnowledgeError(ValueError):
-    """A base rate or selection log odds given as known that cannot be."""
-
-
-class PredictionError(ValueError):
-    """Predictions that a score cannot use: not finite, or not probabilities where they must be."""
-
-
-class PseudoOutcomesError(ValueError):
-    """Pseudo-outcomes that are not finite, cannot be matched to rows, or cannot be computed."""
+class FeedbackError(ValueError):
+    """Feedback that cannot be fitted: absent, of one class, or with values it cannot hold."""
 
 
 class GroupsError(ValueError):
     """Groups that cannot be split: too few, or one that holds most rows."""
 
 
+class InvalidInputError(ValueError):
+    """A column or parameter with a value it cannot have: text rows, rates, propensities, z."""
+
+
 class UnusedParameterError(ValueError):
     """A parameter or column was given that the chosen method cannot use."""
 
 
-class ConversationError(ValueError):
-    """Text rows without the needed columns, or with an empty completion."""
-
-
-class EmbeddingCacheError(RuntimeError):
-    """The file of an embedding cache cannot be read or written."""
-
-
-class FeedbackFormatError(ValueError):
-    """A feedback export that cannot be read as the format it is said to be."""
-
-
-class LabelFileError(ValueError):
-    """A file of judged answers that holds something else."""
+class FileFormatError(ValueError):
+    """A log, label file or embedding cache that cannot be read as the format it claims to be."""
 
 
 class ModelDirectoryError(ValueError):
     """A model directory that is incomplete, altered, or from a newer version."""
 
 
-class UpdateError(ValueError):
-    """A model that cannot be updated with these rows, or not at all."""
-
-
 class ExportParityError(RuntimeError):
     """The exported file does not reproduce the fitted model, so it was not kept."""
 
 
-class InsecureServerError(ValueError):
-    """A server that would be open to everybody without anybody's having said so."""
+class UnsupportedExportError(TypeError):
+    """A model or an encoder that cannot be exported in the requested form."""
 
 
 class OverloadedError(RuntimeError):
-    """No room for a request now; `retry_after` says in how many seconds there may be."""
+    """No room for a request now; `retry_after` is the number of seconds to wait."""
 
     def __init__(self, message: str, retry_after: int):
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class UnsupportedExportError(TypeError):
-    """A model or an encoder that has no form of the kind asked for."""
 
 
 class MissingExtraError(ImportError):
@@ -151,88 +83,66 @@ class MissingExtraError(ImportError):
 
 
 class SkcausalrmWarning(UserWarning):
-    """Base of all warnings of this package."""
+    """Base of all warnings of this package.
+
+    Parameters
+    ----------
+    message : str
+    code : str, default=""
+        Stable name of the message within its class.
+    """
+
+    def __init__(self, message: str, code: str = ""):
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.code)
 
 
-class PropensityClippedWarning(SkcausalrmWarning):
-    """Many propensities lie at the clipping threshold: overlap is poor."""
-
-
-class LowEffectiveSampleSizeWarning(SkcausalrmWarning):
-    """The weights leave an effective sample under a tenth of the rated rows."""
+class OverlapWarning(SkcausalrmWarning):
+    """Poor overlap (code "clipped-propensity" or "effective-sample-size")."""
 
 
 class FewFeedbackWarning(SkcausalrmWarning):
-    """Fewer than 50 rated rows of a class."""
+    """Too few rows of a kind.
+
+    Codes: "rare-class" (fewer than 50 ratings of a class), "fewer-folds" (fewer groups than folds),
+    "verified-class" (all verified rows are of one class), "verified-stratum" (no verified row among
+    the unrated, the disliked or the liked).
+    """
 
 
-class AbsentAnchorsWarning(SkcausalrmWarning):
-    """The extreme quantiles that give the flip rates are poorly determined."""
+class AssumptionWarning(SkcausalrmWarning):
+    """An assumption of the method fails, or nothing in the data can support it.
 
-
-class SharedGroupsWarning(SkcausalrmWarning):
-    """Groups occur in both training and test rows, so test scores are optimistic."""
-
-
-class AskedNonresponseWarning(SkcausalrmWarning):
-    """Over a fifth of the asked rows have no answer: the answers are self-selected again."""
-
-
-class FeedbackImportWarning(SkcausalrmWarning):
-    """Scores of an export were superseded by later ones, or left out; the message counts them."""
-
-
-class ContinuousFeedbackWarning(SkcausalrmWarning):
-    """Noise settings were given for continuous feedback, which has no flips to correct."""
-
-
-class NoUnratedRowsWarning(SkcausalrmWarning):
-    """Every row is rated: there is nothing to correct selection with."""
-
-
-class VerifiedStratumWarning(SkcausalrmWarning):
-    """A kind of row (unrated, disliked, liked) that the logs hold has no verified row."""
-
-
-class VerifiedClassWarning(SkcausalrmWarning):
-    """All verified rows are of one class, so they say nothing of the reward's slope."""
+    Codes: "absent-anchors" (no surely good or bad rows), "asked-nonresponse" (over a fifth of the
+    asked rows have no answer), "continuous-feedback" (no flips to correct), "inverted-feedback"
+    (verified rows rank against the predictions), "no-unrated-rows" (no selection to correct),
+    "shared-groups" (test groups were trained on).
+    """
 
 
 class BaseRateUncertainWarning(SkcausalrmWarning):
-    """The logs leave the share of good answers open: the ranking is usable, the level is not."""
+    """The reward ranks, but its level is a guess.
 
-
-class BaseRateUnreachedWarning(SkcausalrmWarning):
-    """No solution of the selection likelihood comes near the base rate that was given."""
+    Codes: "uncertain" (the logs do not identify the base rate), "unreached" (no solution of the
+    likelihood comes near the base rate that was given).
+    """
 
 
 class MethodFallbackWarning(SkcausalrmWarning):
-    """``method="auto"`` did not use "joint"; the message says what it used, and why."""
+    """``method="auto"`` did not use "selection"; the message names what it used, and why."""
 
 
-class InvertedFeedbackWarning(SkcausalrmWarning):
-    """Verified rows rank against the predictions."""
+class DataLossWarning(SkcausalrmWarning):
+    """Part of the input is not used; the message counts it.
+
+    Codes: "import" (scores that were superseded or left out), "torn-label" (lines of a label file
+    that are cut off), "truncated-text" (texts longer than the encoder reads), "unmatched-labels"
+    (judged answers that are not in the logs).
+    """
 
 
-class TornLabelWarning(SkcausalrmWarning):
-    """Lines of a label file are cut off, so the judgement in them is lost."""
-
-
-class UnmatchedLabelsWarning(SkcausalrmWarning):
-    """Judged answers whose text is not in the logs."""
-
-
-class TruncatedTextWarning(SkcausalrmWarning):
-    """Texts were longer than the encoder reads."""
-
-
-class FewerFoldsWarning(SkcausalrmWarning):
-    """There are fewer groups than folds were asked for, so each group is a fold."""
-
-
-class LossyExportWarning(SkcausalrmWarning):
-    """A reduced precision changes the ranking of texts more than a little."""
-
-
-class ProviderFallbackWarning(SkcausalrmWarning):
-    """The requested onnxruntime provider is not usable, so another one runs."""
+class ExportWarning(SkcausalrmWarning):
+    """The exported model runs otherwise than asked for (code "lossy" or "provider-fallback")."""

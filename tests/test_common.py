@@ -57,7 +57,7 @@ def expected_failures(estimator):
         CausalRewardRegressor("naive"),
         BinarySelectionModel(),
         CausalRewardClassifier(),
-        CausalRewardClassifier("joint"),
+        CausalRewardClassifier("selection"),
         RidgeHead(),
     ],
     expected_failed_checks=expected_failures,

@@ -60,8 +60,8 @@ def wrong_propensity(X, y, e):
 CONSISTENT = {
     "ips, true e": (regressor("ips"), true_propensity),
     "snips, true e": (regressor("snips"), true_propensity),
-    "dr, wrong m": (regressor("dr", imputation_estimator=DummyRegressor()), true_propensity),
-    "dr, wrong e": (regressor("dr", imputation_estimator=LinearRegression()), wrong_propensity),
+    "dr, wrong m": (regressor("dr", outcome_estimator=DummyRegressor()), true_propensity),
+    "dr, wrong e": (regressor("dr", outcome_estimator=LinearRegression()), wrong_propensity),
     "dr, both estimated": (regressor("dr"), lambda X, y, e: {}),
 }
 
@@ -134,7 +134,7 @@ def test_a_good_judge_helps_and_a_useless_one_does_not_hurt():
         }
         for name, judge in judges.items():
             model = CausalRewardRegressor("dr", noise_estimator=KNOWN, random_state=0)
-            model.fit(X, y, imputation=judge)
+            model.fit(X, y, judge_score=judge)
             errors[name].append(np.mean((model.predict(X) - p) ** 2))
     none, good, useless = (np.sqrt(np.mean(errors[name])) for name in errors)
     assert good < 0.95 * none

@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, PropensityEstimator
 from skcausalrm.baselines import all_baselines
 from skcausalrm.heads import MLPHead
-from skcausalrm.heads.logistic import fit_sigmoid
-from skcausalrm.recalibration import fit_recalibration
+from skcausalrm.heads._logistic import fit_sigmoid
+from skcausalrm.selection._recalibration import fit_recalibration
 
 from .data import Settings
 
@@ -20,7 +20,7 @@ __all__ = ["ORACLE", "OURS", "after_verified", "candidates", "methods", "with_pr
 
 OURS = tuple(
     f"CausalRewardRegressor({name!r})"
-    for name in ("auto", "naive", "noise", "ips", "snips", "dr", "joint")
+    for name in ("auto", "naive", "noise", "ips", "snips", "dr", "selection")
 )
 ORACLE = "clean labels on all rows"
 N_PROMPT_COLUMNS = 16
@@ -78,7 +78,7 @@ def _baseline(cls, settings: Settings, seed: int) -> dict[str, object]:
 def _ours(method: str, settings: Settings, seed: int) -> dict[str, object]:
     """The ridge head tunes its own penalty; what is left is the head, and how flips are found."""
     heads = {"ridge": None, "mlp": head(settings, 1e-3, 3e-3)}
-    if method in ("auto", "joint", "naive"):
+    if method in ("auto", "selection", "naive"):
         heads = {"ridge": None, **_networks(settings)}
         return {
             name: CausalRewardRegressor(method, estimator, random_state=seed)

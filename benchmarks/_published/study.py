@@ -41,7 +41,7 @@ def outcomes(log: Cell, settings: Settings, folder: Path | None) -> np.ndarray:
     z = pseudo_outcomes(
         data.X[learn],
         data.y[learn],
-        method="joint",
+        method="selection",
         groups=data.groups[learn],
         random_state=log.random_state,
     )

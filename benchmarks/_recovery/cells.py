@@ -17,13 +17,13 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.utils import Bunch
 
 from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, SelectionModel
-from skcausalrm.crossfit import make_folds
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import BaseRateUncertainWarning
-from skcausalrm.heads.fitting import out_of_fold_predictions
-from skcausalrm.heads.logistic import fit_sigmoid
-from skcausalrm.joint.indices import Indices
-from skcausalrm.recalibration import fit_recalibration
+from skcausalrm.heads._logistic import fit_sigmoid
+from skcausalrm.model_selection._cross_fitting import make_folds
+from skcausalrm.reward._head import out_of_fold_predictions
+from skcausalrm.selection._linear_predictors import LinearPredictors
+from skcausalrm.selection._recalibration import fit_recalibration
 
 REGIMES = {
     "none": ("none", 1.0),
@@ -155,8 +155,11 @@ class Lean(SelectionModel):
 
 def with_verified(fitted: SelectionModel, data: Bunch, verified: np.ndarray) -> SelectionModel:
     """Fit the likelihood again with verified rows, on the indices of a model without them."""
-    indices = Indices(
-        fitted.oof_indices_, fitted.head_.directions_, fitted.head_.offsets_, fitted.index_slope_
+    indices = LinearPredictors(
+        fitted.oof_linear_predictors_,
+        fitted.head_.directions_,
+        fitted.head_.offsets_,
+        fitted.predictor_slope_,
     )
     model = Lean(random_state=fitted.random_state)
     model._fit_likelihood(indices, data.y, None, None, verified)
@@ -180,20 +183,20 @@ def selection_row(model: SelectionModel, data: Bunch) -> dict:
 def joint_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
     """Score the joint model without further rows, with verified rows, and with asked rows."""
     alone = Lean(random_state=seed).fit(data.X, data.y)
-    yield {"method": "joint", "further": "none", **selection_row(alone, data)}
+    yield {"method": "selection", "further": "none", **selection_row(alone, data)}
     for count in settings.verified:
         model = with_verified(alone, data, verified_column(data, count))
-        yield {"method": "joint", "further": f"{count} verified", **selection_row(model, data)}
+        yield {"method": "selection", "further": f"{count} verified", **selection_row(model, data)}
     for count in settings.asked:
         asked = np.zeros(len(data.y), dtype=bool)
         asked[data.to_ask[:count]] = True
         y = np.where(asked, data.answers, data.y)
         model = Lean(random_state=seed).fit(data.X, y, asked=asked)
-        yield {"method": "joint", "further": f"{count} asked", **selection_row(model, data)}
+        yield {"method": "selection", "further": f"{count} asked", **selection_row(model, data)}
     new = alone.head_.indices(data.X_new)
     for count in settings.verified:
         rows = data.to_verify[:count]
-        p = index_regression(alone.oof_indices_[rows], data.reward[rows], new)
+        p = index_regression(alone.oof_linear_predictors_[rows], data.reward[rows], new)
         yield {"method": "indices", "further": f"{count} verified", **score(data.reward_new, p)}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skcausalrm._extras import import_extra
+from skcausalrm._utils._extras import import_extra
 
 from .rows import arms, name, over_seeds, pick, prepare, usual
 
@@ -21,8 +21,8 @@ def draw_regimes(rows: pd.DataFrame, path: Path) -> None:
     figure = figure_module.Figure(figsize=(10, 4), layout="constrained")
     styles = {
         ("naive", "none"): ("x", "tab:red"),
-        ("joint", "none"): ("o", "tab:orange"),
-        ("joint", "50 verified"): ("o", "tab:blue"),
+        ("selection", "none"): ("o", "tab:orange"),
+        ("selection", "50 verified"): ("o", "tab:blue"),
         ("matched", "none"): ("_", "black"),
     }
     for axes, column in zip(figure.subplots(1, 2), ("R2", "AUROC"), strict=True):
@@ -61,7 +61,7 @@ def draw_base_rates(rows: pd.DataFrame, path: Path) -> None:
     figure = figure_module.Figure(figsize=(3.2 * len(panels), 3.9), layout="constrained")
     grid_of_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)
     for axes, arm in zip(grid_of_axes[0], panels, strict=True):
-        part = pick(grid, "joint", arm)
+        part = pick(grid, "selection", arm)
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
         for k, regime in enumerate(regimes):
             one = part[part["selection"] == regime]

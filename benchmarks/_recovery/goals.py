@@ -12,10 +12,10 @@ from .rows import LEVEL_OFF, arms, coverage, joint, number, pick, share, usual, 
 # Share of matched's R2 by signal; AUROC is to be matched's wherever there is a goal.
 GOALS = {
     ("naive", "none"): {"strong": 0.4, "medium": 0.1, "weak": None},
-    ("joint", "none"): {"strong": 0.78, "medium": 0.62, "weak": 0.0},
-    ("joint", "50 verified"): {"strong": 1.0, "medium": 0.97, "weak": 0.93},
-    ("joint", "200 verified"): {"strong": 1.02, "medium": 1.0, "weak": 1.0},
-    ("joint", "300 asked"): {"strong": 1.0, "medium": 0.98, "weak": 0.95},
+    ("selection", "none"): {"strong": 0.78, "medium": 0.62, "weak": 0.0},
+    ("selection", "50 verified"): {"strong": 1.0, "medium": 0.97, "weak": 0.93},
+    ("selection", "200 verified"): {"strong": 1.02, "medium": 1.0, "weak": 1.0},
+    ("selection", "300 asked"): {"strong": 1.0, "medium": 0.98, "weak": 0.95},
 }
 WORST = {"none": 0.05, "50 verified": 0.03, "200 verified": 0.01}
 
@@ -44,7 +44,7 @@ def goals(rows: pd.DataFrame) -> list[Goal]:
 
 def _share_goals(grid, rows):
     for (method, further), wanted in GOALS.items():
-        if method == "joint" and further in arms(grid):
+        if method == "selection" and further in arms(grid):
             parts = [
                 (signal, pick(part, method, further))
                 for signal, part in grid.groupby("signal", sort=False)
@@ -66,7 +66,7 @@ def _share_goals(grid, rows):
 
 
 def _ranking_goals(grid, rows):
-    some = pick(grid, "joint", "none")
+    some = pick(grid, "selection", "none")
     both, high = some["selection"] == "both", some["base_rate"] >= 0.75
     for text, part, least in (
         ("AUROC over matched's in each regime but both and signal", some[~both], -0.015),
@@ -85,7 +85,7 @@ def _ranking_goals(grid, rows):
 
 def _worst_goals(grid, rows):
     for further, most in WORST.items():
-        some = pick(rows, "joint", further)
+        some = pick(rows, "selection", further)
         weak = some["signal"] == "weak"
         if len(some[~weak]):
             least = some.loc[some.loc[~weak, "R2 over naive"].idxmin()]
@@ -101,7 +101,7 @@ def _worst_goals(grid, rows):
 
 
 def _rival_goals(grid, rows):
-    own = pick(grid, "joint", "50 verified").groupby("selection", sort=False)["R2"].mean()
+    own = pick(grid, "selection", "50 verified").groupby("selection", sort=False)["R2"].mean()
     rivals = pd.DataFrame(
         {
             method: pick(grid, method, "50 verified").groupby("selection")["R2"].mean()
@@ -109,7 +109,7 @@ def _rival_goals(grid, rows):
         }
     ).reindex(own.index)
     if len(own):
-        mean = pick(grid, "joint", "50 verified")["R2"].mean()
+        mean = pick(grid, "selection", "50 verified")["R2"].mean()
         means = {m: pick(grid, m, "50 verified")["R2"].mean() for m in rivals}
         yield Goal(
             "50 verified: R2 above Platt scaling of naive and above the regression on the indices",
@@ -126,7 +126,7 @@ def _rival_goals(grid, rows):
 
 
 def _interval_goals(grid, rows):
-    shares = {further: coverage(pick(grid, "joint", further)).mean() for further in arms(grid)}
+    shares = {further: coverage(pick(grid, "selection", further)).mean() for further in arms(grid)}
     yield Goal(
         "coverage of the base rate's 90% interval from 80% to 97%",
         ", ".join(f"{value:.0%} {further}" for further, value in shares.items()),

@@ -35,7 +35,7 @@ def usual(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def joint(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["method"] == "joint"]
+    return rows[rows["method"] == "selection"]
 
 
 def arms(rows: pd.DataFrame) -> list[str]:

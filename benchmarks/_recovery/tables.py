@@ -31,11 +31,11 @@ MAIN = [
     ("dr", "none"),
     ("dr", "50 verified"),
     ("indices", "50 verified"),
-    ("joint", "none"),
-    ("joint", "30 verified"),
-    ("joint", "50 verified"),
-    ("joint", "200 verified"),
-    ("joint", "300 asked"),
+    ("selection", "none"),
+    ("selection", "30 verified"),
+    ("selection", "50 verified"),
+    ("selection", "200 verified"),
+    ("selection", "300 asked"),
     ("matched", "none"),
     ("oracle", "none"),
 ]
@@ -105,7 +105,7 @@ def by(rows: pd.DataFrame, column: str | list[str]) -> str:
 def worst_against_naive(rows: pd.DataFrame) -> str:
     lines = []
     for further, (signal, part) in product(WORST, rows.groupby("signal", sort=False)):
-        some = pick(part, "joint", further)
+        some = pick(part, "selection", further)
         if len(some):
             least = some.loc[some["R2 over naive"].idxmin()]
             below = int((some["R2 over naive"] < -WORST[further]).sum())
@@ -125,7 +125,7 @@ def worst_against_naive(rows: pd.DataFrame) -> str:
 def intervals(rows: pd.DataFrame) -> str:
     lines = []
     for further in arms(rows):
-        some = pick(rows, "joint", further)
+        some = pick(rows, "selection", further)
         by_part = [coverage(part).mean() for _, part in some.groupby("signal", sort=False)]
         off = some["level"].abs() > LEVEL_OFF
         lines.append(
@@ -150,7 +150,7 @@ def slopes(rows: pd.DataFrame) -> str:
     for method, further in [
         pair
         for pair in shown(rows)
-        if pair[0] in ("naive", "Platt", "indices", "joint", "matched", "oracle")
+        if pair[0] in ("naive", "Platt", "indices", "selection", "matched", "oracle")
     ]:
         cells = []
         for _, part in groups:
@@ -168,7 +168,7 @@ def slopes(rows: pd.DataFrame) -> str:
 
 def worst_runs(rows: pd.DataFrame, further: str, count: int = 12) -> str:
     """Runs whose R2 lies farthest under matched's, and whether ranking or level costs it."""
-    some = pick(rows, "joint", further).copy()
+    some = pick(rows, "selection", further).copy()
     some["short"] = some["R2"] - some["R2 of matched"]
     lines = [
         [

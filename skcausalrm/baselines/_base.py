@@ -11,12 +11,12 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._extras import import_extra
-from .._validation import FLOATS, check_feedback, check_two_classes, check_weights
-from ..crossfit import check_groups
-from ..exceptions import FeedbackValueError, GroupsError, UnusedParameterError
-from ..heads.mlp import MLPHead
-from ..propensity import PropensityEstimator
+from .._utils._extras import import_extra
+from .._utils._validation import FLOATS, check_feedback, check_two_classes, check_weights
+from ..exceptions import FeedbackError, GroupsError, UnusedParameterError
+from ..heads._mlp import MLPHead
+from ..model_selection._cross_fitting import check_groups
+from ..nuisances._propensity import PropensityEstimator
 
 __all__ = ["Baseline", "Rows", "check_rows"]
 
@@ -69,9 +69,9 @@ class Rows:
         rows : ndarray of bool, shape (n,), optional
             Rows that take part, in training and validation; all by default.
         **hooks
-            Of :func:`skcausalrm.heads.side_by_side.train_networks`.
+            Of :func:`skcausalrm.heads._side_by_side.train_networks`.
         """
-        from ..heads.side_by_side import train_networks
+        from ..heads._side_by_side import train_networks
 
         rows = np.ones(len(self.X), dtype=bool) if rows is None else rows
         total = self.weight if weight is None else self.weight * weight
@@ -105,7 +105,7 @@ def check_rows(estimator, X, y, sample_weight, positive_only: bool = False):
     feedback = check_feedback(X, y)
     if not feedback.binary:
         rated = feedback.values[feedback.observed]
-        raise FeedbackValueError(
+        raise FeedbackError(
             f"y is neither 0 nor 1 in {np.count_nonzero((rated != 0) & (rated != 1))} of "
             f"{len(rated)} rated rows: binarise the feedback, NaN where there is none."
         )
@@ -154,13 +154,13 @@ class Baseline(RegressorMixin, BaseEstimator):
 
         Raises
         ------
-        FeedbackValueError
+        FeedbackError
             If y holds anything but 0, 1 and NaN.
         GroupsError
             If the groups leave no rated row to train on or to hold out.
         MissingExtraError
             If torch is not installed.
-        NoFeedbackError, SingleClassError
+        FeedbackError, FeedbackError
             If no row is rated, or all rated rows are of one class.
         UnusedParameterError
             If `head` has a random_state of its own or another link than the logistic one.

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from .._sklearn_compat import Interval
+from .._utils._sklearn_compat import Interval
 from ._base import Baseline, Rows
 
 __all__ = ["BCOWeighting"]

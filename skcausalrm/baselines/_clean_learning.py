@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import clone
 
-from .._extras import import_extra
-from ..crossfit import cross_fit, make_folds
+from .._utils._extras import import_extra
+from ..model_selection._cross_fitting import cross_fit, make_folds
 from ._base import Baseline, Rows
 
 __all__ = ["CleanLearning"]

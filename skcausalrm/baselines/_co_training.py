@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import ClassVar
 
-from .._sklearn_compat import Interval
+from .._utils._sklearn_compat import Interval
 from ._base import Baseline, Rows
 
 __all__ = ["CoDis", "CoTeaching"]

@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
-from ..heads.training import predict_rows
+from ..heads._training_loop import predict_rows
 from ._losses import log_loss
 
 __all__ = [

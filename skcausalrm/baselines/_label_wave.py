@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._sklearn_compat import Interval
+from .._utils._sklearn_compat import Interval
 from ._base import Baseline, Rows
 
 __all__ = ["LabelWave"]
@@ -74,7 +74,7 @@ class LabelWave(Baseline):
         self.window = window
 
     def _fit(self, rows: Rows):
-        from ..heads.training import predict_rows
+        from ..heads._training_loop import predict_rows
         from ._losses import log_loss
 
         rows = replace(rows, train=np.concatenate([rows.train, rows.validation]))

@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._sklearn_compat import Interval
-from .._validation import FLOATS
+from .._utils._sklearn_compat import Interval
+from .._utils._validation import FLOATS
 from ._base import Baseline, Rows, check_rows
 
 __all__ = ["Naive", "Plain"]
@@ -134,7 +134,7 @@ class Plain(RegressorMixin, BaseEstimator):
 
         Raises
         ------
-        FeedbackValueError, NoFeedbackError, SingleClassError
+        FeedbackError, FeedbackError, FeedbackError
             If y holds anything but 0, 1 and NaN, no rating, or one class.
 
         Warns

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import logit
 
-from .._sklearn_compat import Interval
-from ..exceptions import NoFeedbackError
+from .._utils._sklearn_compat import Interval
+from ..exceptions import FeedbackError
 from ._base import Rows
 from ._weighting import Weighting
 
@@ -23,7 +23,7 @@ class _PositiveOnly(Weighting):
     def _positive(self, rows: Rows):
         positive = rows.s == 1
         if not positive[rows.train].any() or positive.all():
-            raise NoFeedbackError(
+            raise FeedbackError(
                 f"{np.count_nonzero(positive)} of {len(positive)} rows are positive: some must "
                 f"be, and some must be silent."
             )

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._sklearn_compat import Interval
-from .._validation import check_column
+from .._utils._sklearn_compat import Interval
+from .._utils._validation import check_column
 from ..exceptions import UnusedParameterError
-from ..heads.mlp import MLPHead
-from ..recipes import dr, ips
+from ..heads._mlp import MLPHead
+from ..nuisances._recipes import dr, ips
 from ._base import Baseline, Rows
 
 __all__ = ["CausalRMDR", "CausalRMIPS"]
@@ -58,7 +58,7 @@ class _CausalRM(Baseline):
 
         Raises
         ------
-        FeedbackValueError, GroupsError, NoFeedbackError, SingleClassError
+        FeedbackError, GroupsError, FeedbackError, FeedbackError
             As in :meth:`skcausalrm.baselines.Naive.fit`.
         UnusedParameterError
             If `clean` is given without ``as_published=True``, or lacks with it.
@@ -82,7 +82,7 @@ class _CausalRM(Baseline):
         return super()._check_head()
 
     def _fit(self, rows: Rows):
-        from ..heads.training import predict_rows
+        from ..heads._training_loop import predict_rows
         from ._losses import log_loss, squared_error_of_probability
 
         leak = {}

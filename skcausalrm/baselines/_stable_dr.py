@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._sklearn_compat import Interval
+from .._utils._sklearn_compat import Interval
 from ._base import Rows
 from ._multi_task import MultiTask
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._sklearn_compat import Interval
+from .._utils._sklearn_compat import Interval
 from ._base import Rows
 from ._weighting import Weighting
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..propensity import PropensityEstimator
-from ..recipes import dr, ips
+from ..nuisances._propensity import PropensityEstimator
+from ..nuisances._recipes import dr, ips
 from ._base import Baseline, Rows
 
 __all__ = ["DR", "IPS", "Weighting"]

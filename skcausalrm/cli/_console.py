@@ -11,8 +11,8 @@ from typing import Any
 import typer
 
 from ..exceptions import (
-    EmbeddingCacheError,
     ExportParityError,
+    FileFormatError,
     MissingExtraError,
     SkcausalrmWarning,
     UnsupportedExportError,
@@ -27,7 +27,7 @@ _INPUT_ERRORS = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
-    EmbeddingCacheError,
+    FileFormatError,
     MissingExtraError,
     UnsupportedExportError,
 )

@@ -93,7 +93,7 @@ def selection_facts(reward: CausalRewardRegressor) -> dict[str, Any] | None:
     model = reward.selection_model_
     if model is None:
         return None
-    from ..selection_report import posterior_facts
+    from ..reward._report import posterior_facts
 
     return _plain(reward.selection_report_ or posterior_facts(model))
 

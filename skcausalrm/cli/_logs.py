@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._warn import warn
-from ..exceptions import ConversationError, FeedbackImportWarning, FeedbackValueError
+from .._utils._warnings import warn
+from ..exceptions import DataLossWarning, FeedbackError, InvalidInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class FeedbackLog:
     groups : ndarray of shape (n,)
         Rows that may not be split.
     columns : dict of ndarray of shape (n,)
-        Those of asked, verified and imputation that the log has.
+        Those of asked, verified and judge_score that the log has.
     """
 
     frame: pd.DataFrame
@@ -84,11 +84,11 @@ def read_frame(source: Path, *, verified: Sequence[str] = (), **options: Any) ->
 
     Raises
     ------
-    FeedbackValueError
+    FeedbackError
         If a label file has no judgement of an answer in the log, or sources disagree.
     """
     from ..datasets import load_feedback
-    from ..labels import answer_keys, match_labels, read_labels
+    from ..datasets._labels import answer_keys, match_labels, read_labels
 
     files = [Path(name) for name in verified if name.endswith(".jsonl")]
     names = [name for name in verified if not name.endswith(".jsonl")]
@@ -103,7 +103,7 @@ def read_frame(source: Path, *, verified: Sequence[str] = (), **options: Any) ->
     for path, table in labels.items():
         values, n_unmatched = match_labels(frame, table, keys=keys)
         if n_unmatched == (n_judged := int(table["verified"].count())):
-            raise FeedbackValueError(
+            raise FeedbackError(
                 f"None of the {n_judged} answers judged in {path} is in {source}: judge some by "
                 "`skcausalrm label`, or pass the log that was judged."
             )
@@ -116,23 +116,24 @@ def read_log(source: Path, **options: Any) -> FeedbackLog:
 
     Warns
     -----
-    FeedbackImportWarning
-        If rows lack an imputation, so that the column is left out.
+    DataLossWarning
+        If rows lack a judge score, so that the column is left out.
     """
     frame = read_frame(source, **options)
     columns = {}
-    for name in ("asked", "verified", "imputation"):
+    for name in ("asked", "verified", "judge_score"):
         # An all-empty column, as many exports have, says nothing.
         if name in frame.columns and frame[name].notna().any():
             columns[name] = frame[name].to_numpy(dtype=bool if name == "asked" else float)
     if "asked" in columns and not columns["asked"].any():
         del columns["asked"]
-    if "imputation" in columns and (missing := int(frame["imputation"].isna().sum())):
-        del columns["imputation"]
+    if "judge_score" in columns and (missing := int(frame["judge_score"].isna().sum())):
+        del columns["judge_score"]
         warn(
-            f"imputation is left out, as {missing} of {len(frame)} rows of {source} have none: "
+            f"judge_score is left out, as {missing} of {len(frame)} rows of {source} have none: "
             "give every row one.",
-            FeedbackImportWarning,
+            DataLossWarning,
+            "import",
         )
     return FeedbackLog(
         frame, frame["feedback"].to_numpy(dtype=float), frame["group"].to_numpy(), columns
@@ -151,7 +152,7 @@ def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Raises
     ------
-    ConversationError
+    InvalidInputError
         If there is neither prompt and completion nor messages.
     """
     from ..datasets import load_feedback
@@ -162,7 +163,7 @@ def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         if rows.columns.isin(names).sum() == len(names):
             log = load_feedback(rows[names].assign(feedback=None))
             return rows, log[["prompt", "completion"]]
-    raise ConversationError(
+    raise InvalidInputError(
         f"{source} has the columns {list(map(str, rows.columns))}, and rows to be scored need "
         "prompt and completion, or messages: rename yours."
     )
@@ -184,7 +185,7 @@ def check_suffix(path: Path) -> None:
 
 def save_rows(rows: pd.DataFrame, path: Path) -> None:
     """Write rows to a file as its suffix says: at no time does half of it stand there."""
-    from ..export.files import sibling
+    from .._utils._atomic_files import sibling
 
     temporary = sibling(path)
     try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._extras import import_extra
+from .._utils._extras import import_extra
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from ..embedding import ConversationEncoder
+    from ..text import ConversationEncoder
 
 __all__ = ["check_saving", "encode"]
 
@@ -26,7 +26,7 @@ def check_saving(path: Path, overwrite: bool) -> None:
     MissingExtraError
         If onnx or onnxruntime is not installed.
     """
-    from ..export.model_directory import check_place
+    from ..export._model_directory import check_place
 
     check_place(path.resolve(), overwrite)
     for package, extra in (("onnx", "export"), ("onnxruntime", "cpu")):

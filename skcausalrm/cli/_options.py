@@ -46,7 +46,7 @@ AskedName = Annotated[
         show_default=False,
     ),
 ]
-ImputationName = Annotated[
+JudgeScoreName = Annotated[
     str | None, typer.Option(help="Column or score that a model (a judge) gave.")
 ]
 FalsePositiveRate = Annotated[

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..export.files import write_atomically
+from .._utils._atomic_files import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from .._warn import warn
-from ..exceptions import SharedGroupsWarning
+from .._utils._warnings import warn
+from ..exceptions import AssumptionWarning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
 
     Warns
     -----
-    SharedGroupsWarning
+    AssumptionWarning
         If there are any.
     """
     import numpy as np
@@ -62,7 +62,8 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
         warn(
             f"{shared} of {len(hashes)} prompts were trained on too, so the scores are "
             "optimistic: evaluate on other prompts.",
-            SharedGroupsWarning,
+            AssumptionWarning,
+            "shared-groups",
         )
     return shared
 
@@ -71,7 +72,7 @@ def _prompt_hashes(text: pd.DataFrame) -> np.ndarray:
     import numpy as np
     from pandas.util import hash_array
 
-    from ..conversation import as_conversations
+    from ..text._conversation import as_conversations
 
     prompts = as_conversations(text).prompts
     keys = [prompt if isinstance(prompt, str) else repr(prompt) for prompt in prompts]

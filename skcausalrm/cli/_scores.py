@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import GroupsError, NoFeedbackError, SingleClassError
+from ..exceptions import FeedbackError, GroupsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +122,7 @@ def _or_reason(score, metric: str) -> dict[str, Any]:
     """The score and its standard error, or why these rows have none."""
     try:
         value, std = score(metric)
-    except (GroupsError, NoFeedbackError, SingleClassError) as error:
+    except (GroupsError, FeedbackError) as error:
         return {"value": None, "std": None, "reason": str(error)}
     return {"value": float(value), "std": float(std)}
 

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .. import CausalRewardRegressor
-    from ..crossfit import Folds
+    from ..model_selection._cross_fitting import Folds
 
 __all__ = ["CEILING", "CHECKED", "Outcome", "candidates", "compare", "summarise"]
 
-CHECKED = "joint, 50 answers checked"
+CHECKED = "selection, 50 answers checked"
 CEILING = "clean labels on all rows"
 
 
@@ -44,8 +44,8 @@ def candidates(seed: int) -> dict[str, tuple[CausalRewardRegressor, str, bool]]:
         "naive": (make("naive"), "feedback", False),
         "snips": (make("snips"), "feedback", False),
         "dr": (make("dr"), "feedback", False),
-        "joint": (make("joint"), "feedback", False),
-        CHECKED: (make("joint"), "feedback", True),
+        "selection": (make("selection"), "feedback", False),
+        CHECKED: (make("selection"), "feedback", True),
         CEILING: (make("naive"), "reward", False),
     }
 
@@ -73,8 +73,8 @@ def compare(
     """
     import numpy as np
 
-    from ..crossfit import cross_fit
     from ..exceptions import SkcausalrmWarning
+    from ..model_selection._cross_fitting import cross_fit
 
     truth = labels["reward"]
     everyone = np.ones(len(X), dtype=bool)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .._extras import import_extra
+from .._utils._extras import import_extra
 from . import _options as options
 from ._console import print_json, print_table, progress
 from ._models import check_saving, encode
@@ -40,10 +40,10 @@ def demo(
     import_extra("matplotlib", extra="plot", purpose="The demo's picture")
 
     from .. import CausalRewardRegressor, ConversationEncoder
-    from ..crossfit import make_folds
     from ..datasets import make_feedback_logs
-    from ..embedding.saved import encoder_settings
     from ..export import save_model_directory
+    from ..model_selection._cross_fitting import make_folds
+    from ..text._saved import encoder_settings
     from ._logs import save_rows
     from ._picture import draw
     from ._prompts import pack_prompts
@@ -107,7 +107,7 @@ def demo(
         save_rows(frame[part], written[name])
     draw(
         written["demo.png"],
-        {name: outcomes[name].prediction for name in ("naive", "joint", CHECKED)},
+        {name: outcomes[name].prediction for name in ("naive", "selection", CHECKED)},
         probability=logs.probability,
         feedback=feedback,
         writer=frame["model"].to_numpy(),

@@ -42,7 +42,7 @@ def evaluate(
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
     asked: options.AskedName = None,
-    imputation_name: options.ImputationName = None,
+    judge_score_name: options.JudgeScoreName = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
     base_rate: options.BaseRate = None,
@@ -60,14 +60,14 @@ def evaluate(
     by the selection likelihood if the model was fitted by it, else doubly robust.
     Flip rates are those given here, else those given to `fit`, else estimated.
     """
-    from ..embedding.saved import load_encoder
     from ..exceptions import UnusedParameterError
     from ..export import load_model_directory
+    from ..text._saved import load_encoder
 
     known_base_rate = parse_base_rate(base_rate)
     model = load_model_directory(model_dir)
     report = model.report or {}
-    joint = model.config["method"] == "joint"
+    joint = model.config["method"] == "selection"
     if known_base_rate is not None and not joint:
         raise UnusedParameterError(
             f"--base-rate serves the selection likelihood, which {model_dir} was not fitted by: "
@@ -81,7 +81,7 @@ def evaluate(
         feedback_name=feedback_name,
         verified=verified or (),
         asked_name=asked,
-        imputation_name=imputation_name,
+        judge_score_name=judge_score_name,
     )
     _refuse_unusable(log, logs)
     times = log.frame.get("timestamp")
@@ -107,7 +107,7 @@ def evaluate(
         "model_directory": str(model_dir),
         "log": str(logs),
         "shared_prompts": shared,
-        "pseudo_outcomes": "joint" if joint else "dr",
+        "pseudo_outcomes": "selection" if joint else "dr",
         "false_positive_rate": rates[0],
         "false_negative_rate": rates[1],
         "truncated_texts": encoder.truncated_count_,
@@ -153,7 +153,7 @@ def _doubly_robust(
         log.y,
         groups=log.groups,
         asked=log.columns.get("asked"),
-        imputation=log.columns.get("imputation"),
+        judge_score=log.columns.get("judge_score"),
         noise_estimator=FrozenEstimator(noise),
         random_state=random_state,
     )
@@ -167,17 +167,17 @@ def _first(*values: float | None) -> float | None:
 def _refuse_unusable(log: FeedbackLog, source: Path) -> None:
     import numpy as np
 
-    from ..exceptions import PseudoOutcomesError
+    from ..exceptions import InvalidInputError
 
     rated = log.y[~np.isnan(log.y)]
     if len(rated) == len(log.y):
-        raise PseudoOutcomesError(
+        raise InvalidInputError(
             f"All {len(rated)} rows of {source} are rated, so its selection cannot be corrected: "
             "pass the answers without feedback too."
         )
     good = int(rated.sum())
     if min(good, len(rated) - good) < _FEWEST_RATED:
-        raise PseudoOutcomesError(
+        raise InvalidInputError(
             f"{source} has {good} positive and {len(rated) - good} negative ratings, and scores "
             f"need at least {_FEWEST_RATED} of each: evaluate on a longer log."
         )

@@ -59,7 +59,7 @@ def export(
     if text:
         _export_text(model, model_dir, onnx, precision or "float32", sample)
     else:
-        from ..export.files import write_atomically
+        from .._utils._atomic_files import write_atomically
 
         write_atomically(onnx, model.onnx)
     scorer = RewardScorer.load(onnx)
@@ -71,8 +71,8 @@ def export(
 
 
 def _export_text(model, model_dir: Path, onnx: Path, precision: str, sample: Path | None) -> None:
-    from ..embedding.saved import load_encoder
     from ..export import text_to_onnx
+    from ..text._saved import load_encoder
 
     rows = None
     if sample is not None:

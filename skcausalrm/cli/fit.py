@@ -16,7 +16,6 @@ from ._logs import FeedbackLog, read_log
 from ._models import check_saving, encode
 from ._prompts import pack_prompts
 from ._scores import all_scores, score_columns, score_rows
-from ._update import file_digest, print_update, refuse_settings, stable_groups, update_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +29,7 @@ class Method(StrEnum):
     """Methods of `CausalRewardRegressor`."""
 
     auto = "auto"
-    joint = "joint"
+    selection = "selection"
     dr = "dr"
     snips = "snips"
     ips = "ips"
@@ -38,7 +37,7 @@ class Method(StrEnum):
     naive = "naive"
 
 
-_WITH_SELECTION = (Method.auto, Method.joint)
+_WITH_SELECTION = (Method.auto, Method.selection)
 
 
 class Head(StrEnum):
@@ -51,54 +50,35 @@ class Head(StrEnum):
 def fit(
     ctx: typer.Context,
     logs: options.Logs,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Model directory to write; default with --update: the one that is updated.",
-            show_default=False,
-        ),
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Model directory to write.", show_default=False)],
     scores: options.Scores = None,
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
     asked: options.AskedName = None,
-    imputation_name: options.ImputationName = None,
+    judge_score_name: options.JudgeScoreName = None,
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
     method: Annotated[
         Method,
-        typer.Option(help="How feedback is corrected: auto is joint where that can be had."),
+        typer.Option(help="How feedback is corrected: auto is selection where that can be had."),
     ] = Method.auto,
     head: Annotated[
         Head | None,
-        typer.Option(help="Ridge or a torch network; default: joint's own, else ridge."),
+        typer.Option(help="Ridge or a torch network; default: that of selection, else ridge."),
     ] = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
     base_rate: options.BaseRate = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
-    updatable: Annotated[
-        bool, typer.Option("--updatable", help="Keep what --update needs; the head is then ridge.")
-    ] = False,
-    update: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL_DIR",
-            help="Add LOGS, new rows alone, to a model that was fitted with --updatable.",
-            show_default=False,
-        ),
-    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Fit a reward model on a feedback log and save it with a report.
 
     The report's scores are out of fold: of models that have not seen the prompt.
-
-    With --update, LOGS go into a fitted model instead, at their own cost.
     """
     reading: dict[str, Any] = {
         "scores": scores,
@@ -107,70 +87,41 @@ def fit(
         "verified": verified or (),
         "asked_name": asked,
     }
-    if update is not None:
-        refuse_settings(ctx)
-        out = update if out is None else out
-        options.check_parent(out)
-        check_saving(out, overwrite)
-        changed = update_model(
-            update, out, logs, cache_dir=cache_dir, overwrite=overwrite, **reading
-        )
-        changed["warnings"] = ctx.obj
-        if as_json:
-            print_json({"model_directory": str(out), **changed})
-        else:
-            print_update(changed)
-            typer.echo(f"wrote {out}")
-        return
-    if out is None:
-        raise typer.BadParameter("--out is missing: say where to write the model directory.")
     known = Known(false_positive_rate, false_negative_rate, parse_base_rate(base_rate))
     if known.base_rate is not None and method not in _WITH_SELECTION:
         raise typer.BadParameter(
-            f"--method {method.value} uses no base rate: leave --base-rate out, or choose joint."
+            f"--method {method.value} uses no base rate: leave --base-rate out, or choose selection."
         )
     if method == Method.naive and known.flip_rates != (None, None):
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
-    if updatable and (head == Head.mlp or imputation_name is not None):
+    if method != Method.dr and judge_score_name is not None:
         raise typer.BadParameter(
-            "--updatable is for the ridge head, and for imputation models fitted on the log: leave "
-            "--head mlp and --imputation-name out."
-        )
-    if updatable:
-        head = Head.ridge
-    if method != Method.dr and imputation_name is not None:
-        raise typer.BadParameter(
-            f"--method {method.value} uses no imputation: leave --imputation-name out."
+            f"--method {method.value} uses no judge score: leave --judge-score-name out."
         )
     options.check_parent(out)
     check_saving(out, overwrite)
 
-    from ..embedding import ConversationEncoder
-    from ..embedding.saved import encoder_settings
     from ..export import save_model_directory
+    from ..text import ConversationEncoder
+    from ..text._saved import encoder_settings
 
     progress(f"reading {logs}")
-    log = read_log(logs, **reading, imputation_name=imputation_name)
-    imputed = method == Method.dr and not updatable
-    if not imputed and "imputation" in log.columns:
-        user = "--updatable" if updatable else method.value
-        progress(f"the column imputation serves the scores alone: {user} does not use it")
+    log = read_log(logs, **reading, judge_score_name=judge_score_name)
+    imputed = method == Method.dr
+    if not imputed and "judge_score" in log.columns:
+        progress(f"the column judge_score serves the scores alone: {method.value} does not use it")
     encoder = ConversationEncoder(model, cache_dir=cache_dir)
     X = encode(encoder, log.text)
     columns = {
-        name: values for name, values in log.columns.items() if name != "imputation" or imputed
+        name: values for name, values in log.columns.items() if name != "judge_score" or imputed
     }
     progress(f"fitting {method.value}")
     reward = _make_model(method, head, known, log.y, random_state)
-    if updatable:
-        reward.partial_fit(X, log.y, groups=stable_groups(log), **columns)
-    else:
-        reward.fit(X, log.y, groups=log.groups, **columns)
+    reward.fit(X, log.y, groups=log.groups, **columns)
     progress("scoring out of fold")
     report = {
         **log.counts(),
         "log": str(logs),
-        "log_sha256": file_digest(logs),
         "method": method.value,
         "method_used": reward.method_,
         "head": _head_name(reward),
@@ -188,7 +139,6 @@ def fit(
         encoder_settings=encoder_settings(encoder),
         report={**report, "training_prompts": pack_prompts(log.text)},
         overwrite=overwrite,
-        updatable=updatable,
     )
     if as_json:
         print_json({"model_directory": str(out), **report})
@@ -253,16 +203,16 @@ def _out_of_fold_scores(
     import numpy as np
     from sklearn.base import clone
 
-    from ..crossfit import cross_fit, make_folds
     from ..exceptions import SkcausalrmWarning
     from ..metrics import pseudo_outcomes
+    from ..model_selection._cross_fitting import cross_fit, make_folds
 
     seed = reward.random_state
     folds = make_folds(X, log.y, log.groups, reward.cv, seed)
     with warnings.catch_warnings():
         # Each fold would say again, of fewer rows, what the fit on all rows has said.
         warnings.simplefilter("ignore", SkcausalrmWarning)
-        if reward.method_ == "joint":
+        if reward.method_ == "selection":
             z = reward.target_  # out of fold as it is
         else:
             z = pseudo_outcomes(
@@ -270,7 +220,7 @@ def _out_of_fold_scores(
                 log.y,
                 groups=log.groups,
                 asked=log.columns.get("asked"),
-                imputation=log.columns.get("imputation"),
+                judge_score=log.columns.get("judge_score"),
                 noise_estimator=known.noise_estimator(seed),
                 random_state=seed,
             )
@@ -324,7 +274,7 @@ def _print_report(report: dict[str, Any]) -> None:
     )
     if selection is not None and "recipes" in selection:
         print_table(
-            "What each recipe would say of this log, by posterior of joint",
+            "What each recipe would say of this log, by the posterior of selection",
             ["recipe", "base rate", "false positive", "false negative", "R2", "AUROC"],
             [_recipe_line(name, facts) for name, facts in selection["recipes"].items()],
         )

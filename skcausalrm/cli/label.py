@@ -36,7 +36,7 @@ def label(
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
-    imputation_name: options.ImputationName = None,
+    judge_score_name: options.JudgeScoreName = None,
     random_state: Annotated[int, typer.Option(help="Another number draws other answers.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -56,7 +56,7 @@ def label(
         raise ValueError(f"--out {out} must end in .jsonl, as it will hold JSON lines: rename it.")
     options.check_parent(out)
 
-    from ..labels import read_labels
+    from ..datasets._labels import read_labels
 
     labels = read_labels(out, missing_ok=True)
     progress(f"reading {logs}")
@@ -64,7 +64,7 @@ def label(
         "scores": scores,
         "format": format,
         "feedback_name": feedback_name,
-        "imputation_name": imputation_name,
+        "judge_score_name": judge_score_name,
     }
     frame = read_frame(logs, verified=verified or (), **loading)
     session = Session.start(frame, labels, out, n, random_state)
@@ -121,12 +121,12 @@ class Session:
 
         Warns
         -----
-        UnmatchedLabelsWarning
+        DataLossWarning
             If some are of texts that are not in the frame; they are not counted.
         """
         import numpy as np
 
-        from ..labels import answer_keys, answer_texts, draw_answers, match_labels
+        from ..datasets._labels import answer_keys, answer_texts, draw_answers, match_labels
 
         keys = answer_keys(frame)
         match_labels(frame, labels, keys=keys)
@@ -159,7 +159,7 @@ class Session:
         self.waiting.appendleft(self.done.pop()[0])
 
     def _append(self, row: int, verdict: float | None, *, skipped: bool = False) -> None:
-        from ..labels import append_label
+        from ..datasets._labels import append_label
 
         append_label(
             self.path,

@@ -46,8 +46,8 @@ def score(
         check_suffix(out)
         options.check_absent(out, overwrite)
 
-    from ..embedding.saved import load_encoder
     from ..export import load_model_directory
+    from ..text._saved import load_encoder
 
     model = load_model_directory(model_dir)
     found, text = read_rows(rows)

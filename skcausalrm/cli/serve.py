@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from .._extras import import_extra
-from ..exceptions import InsecureServerError
+from .._utils._extras import import_extra
+from ..exceptions import InvalidInputError
 from ._console import progress
 
 __all__ = ["serve"]
@@ -60,7 +60,7 @@ def serve(
     uvicorn = import_extra("uvicorn", extra="serve", purpose="serve")
     token = _read_token(token_file)
     if token is None and not _is_loopback(host) and not without_token:
-        raise InsecureServerError(
+        raise InvalidInputError(
             f"Without a token anybody who reaches {host} could use the server: set {_TOKEN} or "
             f"--token-file, listen on 127.0.0.1, or pass --without-token."
         )

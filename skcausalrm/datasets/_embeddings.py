@@ -96,7 +96,7 @@ def make_observational_feedback(
     ------
     ValueError, TypeError
         If a parameter is out of range or of the wrong type.
-    NoiseRateError
+    InvalidInputError
         If the flip rates do not lie in [0, 1) or sum to 1 or more.
 
     Notes

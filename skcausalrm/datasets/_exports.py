@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..exceptions import FeedbackFormatError
+from ..exceptions import FileFormatError
 from ._values import (
     input_prompt,
     is_sequence,
@@ -204,6 +204,6 @@ def require(frame: pd.DataFrame, what: str, *alternatives: tuple[str, ...]) -> N
     missing = [names for names in alternatives if not set(names) & set(frame.columns)]
     if missing:
         wanted = ", ".join(" or ".join(map(repr, names)) for names in missing)
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"{what} need the column {wanted}; the columns are {sorted(map(str, frame.columns))}."
         )

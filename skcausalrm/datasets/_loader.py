@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._warn import warn
+from .._utils._warnings import warn
 from ..exceptions import (
-    ConversationError,
-    FeedbackFormatError,
-    FeedbackImportWarning,
-    NoUnratedRowsWarning,
+    AssumptionWarning,
+    DataLossWarning,
+    FileFormatError,
+    InvalidInputError,
     UnusedParameterError,
 )
 from ._roles import Names, join, rename_columns
@@ -35,7 +35,7 @@ from ._values import (
 PLAIN_FORMATS = ("plain", "trl", "chat")
 FORMATS = (*PLAIN_FORMATS, *READERS)
 _COLUMNS = (
-    "prompt", "completion", "feedback", "verified", "asked", "imputation",
+    "prompt", "completion", "feedback", "verified", "asked", "judge_score",
     "group", "user", "model", "timestamp", "comment", "id",
 )  # fmt: skip
 
@@ -48,7 +48,7 @@ def load_feedback(
     feedback_name: str | None = None,
     verified_name: str | None = None,
     asked_name: str | None = None,
-    imputation_name: str | None = None,
+    judge_score_name: str | None = None,
     labels: Mapping[Any, float | None] | None = None,
 ) -> pd.DataFrame:
     """Load feedback logs, rated and unrated rows alike, from what tools export.
@@ -75,9 +75,9 @@ def load_feedback(
         What marks the answers that users, drawn at random, were asked about: the column; or a
         tag or a key of the metadata of the trace, a score of its own, or a key of the metadata
         of the feedback. None takes the column ``asked``, and no mark.
-    imputation_name : str or None, default=None
-        The column or the score that becomes ``imputation``. None takes the column
-        ``imputation``, or the only score by models.
+    judge_score_name : str or None, default=None
+        The column or the score that becomes ``judge_score``. None takes the column
+        ``judge_score``, or the only score by models.
     labels : dict or None, default=None
         Meaning of further spellings of labels, such as ``{"thumbs_up": 1, "skip": None}``.
 
@@ -93,30 +93,30 @@ def load_feedback(
           where the first user message is equal;
 
         and, where the source has them, ``verified`` (1.0, 0.0, NaN), ``asked`` (bool),
-        ``imputation`` (in [0, 1]), ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``id``.
+        ``judge_score`` (in [0, 1]), ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``id``.
         Other columns of plain sources are kept. ``attrs["load_feedback"]`` counts what the
         import superseded or left out.
 
     Raises
     ------
-    FeedbackFormatError
+    FileFormatError
         If the format cannot be told, a column is missing or there twice, ``feedback`` and
         ``label`` disagree, a record is malformed, there is no answer, a name is ambiguous, not
         found, or given for two columns, `verified_name` is a model's score, or scores are given
         alone, without the answers that nobody rated.
-    FeedbackValueError
+    FeedbackError
         If a label is neither true, false, 1, 0, -1 nor empty, a mark of the asked neither true,
-        false, 1, 0 nor empty, or an imputation outside [0, 1].
-    ConversationError
+        false, 1, 0 nor empty, or a judge_score outside [0, 1].
+    InvalidInputError
         If a completion is empty or a chat does not end with the assistant.
     UnusedParameterError
         If `scores` are given to a format that has its feedback in the rows.
 
     Warns
     -----
-    NoUnratedRowsWarning
+    AssumptionWarning
         If every row is rated.
-    FeedbackImportWarning
+    DataLossWarning
         If scores were superseded by later ones, match no answer, or were left out, if people
         disagree on ``verified``, if only feedback marks the asked, if texts held unpaired
         surrogates, or if one of ``feedback`` and ``label`` is empty.
@@ -170,7 +170,7 @@ def load_feedback(
     n_repaired = sum(
         table.attrs.pop("n_repaired") for table in (records, tables) if table is not None
     )
-    names = Names(feedback_name, verified_name, asked_name, imputation_name)
+    names = Names(feedback_name, verified_name, asked_name, judge_score_name)
     if chosen in PLAIN_FORMATS:
         if scores is not None:
             raise UnusedParameterError(
@@ -185,7 +185,7 @@ def load_feedback(
             export = READERS[chosen](records, tables)
         except (AttributeError, KeyError, TypeError) as error:
             what = f"the key {error} is missing" if isinstance(error, KeyError) else error
-            raise FeedbackFormatError(
+            raise FileFormatError(
                 f"A record of the {chosen} export is malformed ({what}): repair or drop it, or "
                 "export again."
             ) from error
@@ -218,7 +218,7 @@ def _detect(records: pd.DataFrame) -> str:
     for name, needed in signs:
         if columns.issuperset(needed):
             return name
-    raise FeedbackFormatError(
+    raise FileFormatError(
         f"The format cannot be told from the columns {sorted(map(str, records.columns))}: rename "
         "them to prompt, completion and feedback, or name one of the formats "
         f"{', '.join(FORMATS)}."
@@ -235,7 +235,7 @@ def _refuse_scores_alone(records: pd.DataFrame, format: str) -> None:
         "open-webui": False,  # its feedback holds the chats; it loads, with a warning
     }[format]
     if alone:
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"source holds {format} scores alone ({len(records)} records) and so only rated "
             "answers, with nothing to correct their selection with: pass the traces as source "
             "and these as scores."
@@ -252,7 +252,7 @@ def _read_plain(
     needed = known[-1] if format == "trl" else next(iter(present), "feedback")
     missing = [name for name in (*text, needed) if name not in frame.columns]
     if missing:
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"The format {format!r} needs the column(s) {', '.join(missing)}, which are missing "
             f"among {sorted(map(str, frame.columns))}."
         )
@@ -275,8 +275,8 @@ def _read_plain(
         frame["verified"] = parse_labels(frame["verified"], "verified", labels)
     if "asked" in frame.columns:
         frame["asked"] = parse_flags(frame["asked"], "asked")
-    if "imputation" in frame.columns:
-        frame["imputation"] = parse_unit_interval(frame["imputation"], "imputation")
+    if "judge_score" in frame.columns:
+        frame["judge_score"] = parse_unit_interval(frame["judge_score"], "judge_score")
     if "group" not in frame.columns and "prompt_id" in frame.columns:
         frame = frame.rename(columns={"prompt_id": "group"})
     return frame
@@ -291,12 +291,13 @@ def _one_feedback(parsed: Mapping[str, pd.Series]) -> pd.Series:
         empty = next(name for name in parsed if name not in filled)
         warn(
             f"The column {empty!r} is empty, so feedback is read from {filled[0]!r}.",
-            FeedbackImportWarning,
+            DataLossWarning,
+            "import",
         )
         return parsed[filled[0]]
     if not parsed["feedback"].equals(parsed["label"]):
         unequal = parsed["feedback"].fillna(-1) != parsed["label"].fillna(-1)
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"The columns 'feedback' and 'label' disagree in {int(unequal.sum())} of "
             f"{len(unequal)} rows (first at row {int(np.argmax(unequal))}): drop or rename the "
             "one that is not the user's feedback."
@@ -323,7 +324,7 @@ def _plain_turns(turns: pd.Series) -> pd.Series:
 
 def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.DataFrame:
     if frame.empty:
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"The {format} export holds no answer, so there is nothing to load: export traces "
             "that have an output."
         )
@@ -331,7 +332,7 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
     for column, may_be_empty in (("completion", False), ("prompt", True)):
         bad = _without_text(frame[column], may_be_empty)
         if bad.any():
-            raise ConversationError(
+            raise InvalidInputError(
                 f"{int(bad.sum())} of {len(frame)} {column}s are "
                 f"{'missing' if may_be_empty else 'empty'} or hold no text (first at row "
                 f"{int(np.argmax(bad))}): drop these rows before loading."
@@ -359,14 +360,16 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
     if found:
         warn(
             f"The import of {len(frame)} answers met {'; '.join(found)}.",
-            FeedbackImportWarning,
+            DataLossWarning,
+            "import",
         )
     if frame["feedback"].notna().all():
         warn(
             f"All {len(frame)} rows are rated, so there is nothing to correct selection with: "
             "load the answers without feedback too (traces, runs, chats) and pass the feedback "
             "as scores.",
-            NoUnratedRowsWarning,
+            AssumptionWarning,
+            "no-unrated-rows",
         )
     return frame
 

@@ -119,7 +119,7 @@ def make_feedback_logs(
     ------
     ValueError, TypeError
         If a parameter is out of range or of the wrong type.
-    NoiseRateError
+    InvalidInputError
         If the flip rates do not lie in [0, 1) or sum to 1 or more.
 
     Notes

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from ..exceptions import NoiseRateError
+from ..exceptions import InvalidInputError
 
 SELECTIONS = ("none", "x", "reward", "both", "u-shape", "complain")
 
@@ -32,7 +32,7 @@ def make_generator(random_state: Any) -> np.random.Generator:
 def check_flip_rates(false_positive_rate: float, false_negative_rate: float) -> None:
     rates = (false_positive_rate, false_negative_rate)
     if not all(isinstance(rate, Real) and 0 <= rate < 1 for rate in rates) or sum(rates) >= 1:
-        raise NoiseRateError(
+        raise InvalidInputError(
             f"false_positive_rate={false_positive_rate!r} and "
             f"false_negative_rate={false_negative_rate!r} must lie in [0, 1) and sum to less "
             "than 1, since feedback is otherwise no better than a coin."
@@ -188,7 +188,7 @@ def simulate_feedback(
     ------
     ValueError
         If `reward` is not finite or has one level only, or a parameter is out of range.
-    NoiseRateError
+    InvalidInputError
         If the flip rates do not lie in [0, 1) or sum to 1 or more.
 
     Notes

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..exceptions import FeedbackFormatError
+from ..exceptions import FileFormatError
 from ._exports import HUMAN, MODEL, UNKNOWN, USER, Export, get
 from ._values import is_sequence, parse_flags, parse_json, parse_labels, parse_unit_interval
 
@@ -18,7 +18,7 @@ _N_LISTED = 20  # names that an error lists
 _KINDS = {
     "verified": (HUMAN, USER, UNKNOWN),
     "feedback": (USER, UNKNOWN),
-    "imputation": (MODEL, UNKNOWN),
+    "judge_score": (MODEL, UNKNOWN),
 }
 
 
@@ -29,7 +29,7 @@ class Names:
     feedback: str | None = None
     verified: str | None = None
     asked: str | None = None
-    imputation: str | None = None
+    judge_score: str | None = None
 
     def given(self) -> dict[str, str]:
         return {column: name for column, name in vars(self).items() if name is not None}
@@ -40,13 +40,13 @@ def rename_columns(records: pd.DataFrame, names: Names) -> pd.DataFrame:
     role_of: dict[str, str] = {}
     for column, name in names.given().items():
         if name not in records.columns:
-            raise FeedbackFormatError(
+            raise FileFormatError(
                 f"{column}_name={name!r} is not among the columns {_listed(records.columns)}."
             )
         if name in role_of:
-            raise FeedbackFormatError(_same_name(role_of[name], column, name, "column"))
+            raise FileFormatError(_same_name(role_of[name], column, name, "column"))
         if column != name and column in records.columns:
-            raise FeedbackFormatError(
+            raise FileFormatError(
                 f"{column}_name={name!r} was given, but there is a column {column!r} too: drop "
                 "or rename it."
             )
@@ -67,19 +67,19 @@ def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str
             continue
         kind = next((kind for kind in kinds if name in by(kind)), None)
         if kind is None and column == "verified" and name in by(MODEL):
-            raise FeedbackFormatError(
+            raise FileFormatError(
                 f"verified_name={name!r} is a score made by a model, and only a person's "
-                f"judgement is verified: pass imputation_name={name!r} instead."
+                f"judgement is verified: pass judge_score_name={name!r} instead."
             )
         if kind is None:
-            raise FeedbackFormatError(
+            raise FileFormatError(
                 f"{column}_name={name!r} is not among the scores that it may name: those by "
                 f"users are {by(USER)}, by annotators {by(HUMAN)}, by models {by(MODEL)}, by "
                 f"unknown raters {by(UNKNOWN)}."
             )
         for other, role in roles.items():
             if role == (name, kind):
-                raise FeedbackFormatError(_same_name(other, column, name, "score"))
+                raise FileFormatError(_same_name(other, column, name, "score"))
         roles[column] = (name, kind)
 
     def free(kind: str) -> list[str]:
@@ -90,14 +90,14 @@ def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str
     if "feedback" not in roles:
         of_users, unknown = free(USER), free(UNKNOWN)
         if len(of_users) > 1 or (unknown and not of_users):
-            raise FeedbackFormatError(
+            raise FileFormatError(
                 f"The scores are named {of_users + unknown}, and which of them is the user's "
                 "feedback cannot be told: pass feedback_name."
             )
         if of_users:
             roles["feedback"] = (of_users[0], USER)
-    if "imputation" not in roles and len(of_models := free(MODEL)) == 1:
-        roles["imputation"] = (of_models[0], MODEL)
+    if "judge_score" not in roles and len(of_models := free(MODEL)) == 1:
+        roles["judge_score"] = (of_models[0], MODEL)
     return roles
 
 
@@ -128,7 +128,7 @@ def join(
         last = scores[of_role].drop_duplicates(by, keep="last").set_index("id")
         counts["n_superseded"] += int(of_role.sum()) - len(last)
         where = f"{name} of the scores"
-        if column == "imputation":
+        if column == "judge_score":
             values = parse_unit_interval(last["value"], where)
         else:
             values = parse_labels(last["value"], where, labels)
@@ -174,7 +174,7 @@ def _asked(name: str, export: Export, feedback: pd.DataFrame) -> tuple[set[str],
         tags = [tag for tags in marks["tags"] for tag in _tags(tags)]
         objects = map(parse_json, [*marks["metadata"], *feedback["metadata"]])
         keys = [key for entry in objects if isinstance(entry, Mapping) for key in entry]
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"asked_name={name!r} is neither among the tags {_listed(tags)}, nor the keys of "
             f"metadata {_listed(keys)}, nor the scores {_listed(export.scores['name'])}."
         )

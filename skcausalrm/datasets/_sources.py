@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.json
 from pandas.api.types import infer_dtype, is_object_dtype
 
-from .._warn import warn
-from ..exceptions import FeedbackFormatError, FeedbackImportWarning
+from .._utils._warnings import warn
+from ..exceptions import DataLossWarning, FileFormatError
 
 # What `infer_dtype` calls values of one type that holds no text.
 _UNIFORM = ("integer", "floating", "boolean")
@@ -30,19 +30,19 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
 
     Raises
     ------
-    FeedbackFormatError
+    FileFormatError
         If a file cannot be parsed, there are no records, or a column name occurs twice.
     TypeError
         If `source` is of another kind.
 
     Warns
     -----
-    FeedbackImportWarning
+    DataLossWarning
         If there were unpaired surrogates.
     """
     records = _read(source, name)
     if records.empty:
-        raise FeedbackFormatError(f"{name} holds no rows, so there is nothing to load.")
+        raise FileFormatError(f"{name} holds no rows, so there is nothing to load.")
     _refuse_duplicates(records.columns, name)
     repaired = records.copy(deep=False)
     repaired.attrs["n_repaired"] = 0
@@ -58,7 +58,8 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
         warn(
             f"{count} fields of {name} hold half of a character (an unpaired surrogate), which "
             "became U+FFFD.",
-            FeedbackImportWarning,
+            DataLossWarning,
+            "import",
         )
     return repaired
 
@@ -82,7 +83,7 @@ def _without_surrogates(value: Any) -> Any:
 def _refuse_duplicates(columns: pd.Index, name: str) -> None:
     if not columns.is_unique:
         twice = sorted(set(map(str, columns[columns.duplicated()])))
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"{name} has the column(s) {', '.join(map(repr, twice))} more than once: rename or "
             "drop the others."
         )
@@ -94,7 +95,7 @@ def _read(source: Any, name: str) -> pd.DataFrame:
     if isinstance(source, str | Path):
         return _read_file(Path(source), name)
     if isinstance(source, Mapping) and type(source).__module__.split(".")[0] == "datasets":
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"{name} is a dictionary of data sets with the splits {sorted(source)}: pass one of "
             "them."
         )
@@ -132,13 +133,13 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
             return frame.fillna({"prompt": ""}) if "prompt" in frame.columns else frame
         if suffix == ".parquet":
             return pd.read_parquet(path)
-    except FeedbackFormatError:
+    except FileFormatError:
         raise
     except (ValueError, OSError) as error:
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"{name}: the file {str(path)!r} cannot be read as {suffix[1:]} ({error})."
         ) from error
-    raise FeedbackFormatError(
+    raise FileFormatError(
         f"{name}: the file {str(path)!r} ends in {suffix!r}; .jsonl, .ndjson, .json, .csv and "
         ".parquet can be read."
     )
@@ -172,7 +173,7 @@ def _read_lines(path: Path) -> pd.DataFrame:
                 try:
                     records.append(json.loads(line))
                 except ValueError as error:
-                    raise FeedbackFormatError(
+                    raise FileFormatError(
                         f"line {number} of {str(path)!r} cannot be read as JSON ({error})."
                     ) from error
     return _from_json(records, str(path))
@@ -204,7 +205,7 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
         pages = value.get("data")  # an API page: {"data": [...], "meta": ...}
         value = pages if isinstance(pages, list) else [value]
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        raise FeedbackFormatError(f"{name} must hold a list of JSON objects.")
+        raise FileFormatError(f"{name} must hold a list of JSON objects.")
     frame = pd.DataFrame(value, dtype=object)
     for column in frame.columns:
         # Of one type and without gaps, so that nothing is altered.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..exceptions import FeedbackFormatError
+from ..exceptions import FileFormatError
 from ._exports import (
     HUMAN,
     MODEL,
@@ -340,7 +340,7 @@ def read_open_webui(records: pd.DataFrame, scores: pd.DataFrame | None) -> Expor
         raw = pd.DataFrame(ratings, columns=SCORE_COLUMNS).assign(name="rating", kind=USER)
     table = pd.DataFrame(answers)
     if table.empty:
-        raise FeedbackFormatError("The Open WebUI chats hold no answer by an assistant.")
+        raise FileFormatError("The Open WebUI chats hold no answer by an assistant.")
     table = table.drop_duplicates("id", keep="last", ignore_index=True)
     known = raw["id"].isin(table["id"])
     return Export(table, raw.loc[known, SCORE_COLUMNS], no_marks(), n_unmatched=int((~known).sum()))
@@ -352,7 +352,7 @@ def _chat_answers(holder: Mapping[str, Any], chat_id: str, user: Any) -> list[di
     while isinstance(history, Mapping) and "history" not in history:
         history = history.get("chat")
     if not isinstance(history, Mapping):
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"The Open WebUI chat {chat_id!r} has no message history: export the chats with it."
         )
     messages = (history["history"] or {}).get("messages") or {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..exceptions import ConversationError, FeedbackFormatError, FeedbackValueError
+from ..exceptions import FeedbackError, FileFormatError, InvalidInputError
 
 _LABELS = {
     "true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0, "-1": 0.0,
@@ -28,15 +28,13 @@ def parse_labels(
 
     Raises
     ------
-    FeedbackValueError
+    FeedbackError
         If a value is none of these.
     """
     if labels:
         given = {_spelling(key): value for key, value in labels.items()}
         if bad := [value for value in given.values() if value not in (0, 1, None)]:
-            raise FeedbackValueError(
-                f"labels maps a spelling to {bad[0]!r}; it must be 1, 0 or None."
-            )
+            raise FeedbackError(f"labels maps a spelling to {bad[0]!r}; it must be 1, 0 or None.")
         known = _LABELS | {
             key: np.nan if value is None else float(value) for key, value in given.items()
         }
@@ -58,7 +56,7 @@ def parse_flags(values: pd.Series, column: str) -> pd.Series:
 
     Raises
     ------
-    FeedbackValueError
+    FeedbackError
         If a value is none of these.
     """
     known = {spelling: value for spelling, value in _LABELS.items() if spelling != "-1"}
@@ -72,14 +70,12 @@ def _look_up(
     try:
         codes, spellings = pd.factorize(values.to_numpy(dtype=object))
     except TypeError as error:
-        raise FeedbackValueError(
-            f"column {column!r} holds lists or objects, and {rule}."
-        ) from error
+        raise FeedbackError(f"column {column!r} holds lists or objects, and {rule}.") from error
     parsed = np.array([known.get(_spelling(value), np.inf) for value in spellings] + [np.nan])
     result = parsed[codes]
     if (unknown := np.isinf(result)).any():
         first = int(np.argmax(unknown))
-        raise FeedbackValueError(
+        raise FeedbackError(
             f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like "
             f"in {int(unknown.sum())} of {len(values)} rows, and {rule}: {cure}."
         )
@@ -101,7 +97,7 @@ def parse_unit_interval(values: pd.Series, column: str) -> pd.Series:
 
     Raises
     ------
-    FeedbackValueError
+    FeedbackError
         If a value is not a number in [0, 1].
     """
     text = _blank_to_missing(values)
@@ -110,7 +106,7 @@ def parse_unit_interval(values: pd.Series, column: str) -> pd.Series:
     bad = (numbers.isna() & text.notna()) | (numbers < 0) | (numbers > 1)
     if bad.any():
         first = int(np.argmax(bad.to_numpy()))
-        raise FeedbackValueError(
+        raise FeedbackError(
             f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like in "
             f"{int(bad.sum())} of {len(values)} rows, and must hold numbers in [0, 1]: rescale "
             "it before loading."
@@ -130,7 +126,7 @@ def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
 
     Raises
     ------
-    FeedbackFormatError
+    FileFormatError
         If a value cannot be read as a time.
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -150,7 +146,7 @@ def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
         times = written if times.isna().all() else times.where(numbers.notna(), written)
     if (bad := (times.isna() & text.notna()).to_numpy()).any():
         first = int(np.argmax(bad))
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like "
             f"in {int(bad.sum())} of {len(values)} rows, which cannot be read as times: use ISO "
             "8601 or seconds since 1970."
@@ -225,7 +221,7 @@ def split_messages(messages: Any, where: str) -> tuple[str | list[dict[str, str]
     """A chat as (what was asked, the last answer)."""
     chat = as_messages(parse_json(messages))
     if chat is None or len(chat) < 2 or chat[-1]["role"] != "assistant":
-        raise ConversationError(
+        raise InvalidInputError(
             f"{where} must be a list of at least two messages with role and content, the last "
             "one by the assistant."
         )
@@ -272,7 +268,7 @@ def _text_of(value: Any, keys: tuple[str, ...], where: str) -> str:
         if chosen is not None:
             chat = as_messages(present[chosen])
             return chat[-1]["content"] if chat else content_text(present[chosen])
-        raise FeedbackFormatError(
+        raise FileFormatError(
             f"{where} holds an object with the keys {sorted(map(str, value))}, none of which is "
             f"known to hold the text ({', '.join(keys)}): pass a DataFrame with the columns "
             "prompt and completion instead."

@@ -4,28 +4,19 @@ Scoring needs numpy and onnxruntime alone (and tokenizers for text); importing t
 neither torch nor scikit-learn.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
 
-from .model_directory import ModelDirectory, load_model_directory, save_model_directory
-from .onnx_file import to_onnx
-from .scorer import RewardScorer
+from .._utils._lazy import lazy_names
 
-# These need scikit-learn, and torch when they are called.
-_HOMES = {"export_transformers": "transformers_checkpoint", "text_to_onnx": "text_file"}
-
-__all__ = [
-    "ModelDirectory",
-    "RewardScorer",
-    "export_transformers",
-    "load_model_directory",
-    "save_model_directory",
-    "text_to_onnx",
-    "to_onnx",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "ModelDirectory": "._model_directory",
+        "RewardScorer": "._scorer",
+        "export_transformers": "._transformers_checkpoint",
+        "load_model_directory": "._model_directory",
+        "save_model_directory": "._model_directory",
+        "text_to_onnx": "._text_file",
+        "to_onnx": "._onnx_file",
+    },
+)

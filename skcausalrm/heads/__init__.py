@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from .ridge import RidgeHead
+from .._utils._lazy import lazy_names
 
-__all__ = ["MLPHead", "RidgeHead"]
-
-
-def __getattr__(name: str):
-    if name == "MLPHead":
-        from .mlp import MLPHead
-
-        return MLPHead
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_names(__name__, {"MLPHead": "._mlp", "RidgeHead": "._ridge"})

@@ -1,30 +1,24 @@
 """Scores on feedback logs that agree with scores on clean labels; see ``docs/evaluation.md``."""
 
-from ..recipes import effective_sample_size
-from ._asked import asked_score
-from ._best_of_n import best_of_n
-from ._debiased import (
-    debiased_brier_score,
-    debiased_log_loss,
-    debiased_mse,
-    debiased_r2_score,
-    debiased_roc_auc_score,
-)
-from ._pseudo_outcomes import pseudo_outcomes
-from ._reward_bench import best_of_4_score, ties_score
-from ._scorer import make_debiased_scorer
+from __future__ import annotations
 
-__all__ = [
-    "asked_score",
-    "best_of_4_score",
-    "best_of_n",
-    "debiased_brier_score",
-    "debiased_log_loss",
-    "debiased_mse",
-    "debiased_r2_score",
-    "debiased_roc_auc_score",
-    "effective_sample_size",
-    "make_debiased_scorer",
-    "pseudo_outcomes",
-    "ties_score",
-]
+from .._utils._lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "asked_score": "._asked",
+        "best_of_4_score": "._reward_bench",
+        "best_of_n": "._best_of_n",
+        "debiased_brier_score": "._debiased",
+        "debiased_log_loss": "._debiased",
+        "debiased_mse": "._debiased",
+        "debiased_r2_score": "._debiased",
+        "debiased_roc_auc_score": "._debiased",
+        "effective_sample_size": "..nuisances._recipes",
+        # Fitting nuisances is reward's work; users look for scores and scorers here.
+        "make_debiased_scorer": "..reward._scorer",
+        "pseudo_outcomes": "..reward._pseudo_outcomes",
+        "ties_score": "._reward_bench",
+    },
+)

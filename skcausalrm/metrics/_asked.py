@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from .._validation import check_asked, check_column
-from .._warn import warn
-from ..exceptions import AskedNonresponseWarning, FeedbackValueError, NoFeedbackError
-from ..recipes import correct_labels
+from .._utils._validation import check_asked, check_column
+from .._utils._warnings import warn
+from ..exceptions import AssumptionWarning, FeedbackError
+from ..nuisances._recipes import correct_labels
 from ._metric import check_metric
 
 __all__ = ["asked_score"]
@@ -54,16 +54,16 @@ def asked_score(
 
     Raises
     ------
-    NoFeedbackError
+    FeedbackError
         If no asked row has an answer.
-    FeedbackValueError
+    FeedbackError
         If an answer is neither 0 nor 1.
-    NoiseRateError
+    InvalidInputError
         If the rates are not probabilities with a sum below 1.
 
     Warns
     -----
-    AskedNonresponseWarning
+    AssumptionWarning
         If over a fifth of the asked rows have no answer.
 
     Examples
@@ -83,12 +83,12 @@ def asked_score(
     n_asked = 0 if asked is None else int(asked.sum())
     answered = np.zeros(n_rows, bool) if asked is None else asked & ~np.isnan(y)
     if not answered.any():
-        raise NoFeedbackError(
+        raise FeedbackError(
             f"None of the {n_asked} asked rows (of {n_rows}) has an answer in y: at least some "
             f"must hold a 0 or a 1."
         )
     if other := int(np.count_nonzero((y[answered] != 0) & (y[answered] != 1))):
-        raise FeedbackValueError(
+        raise FeedbackError(
             f"y is neither 0 nor 1 in {other} of {answered.sum()} asked rows with an answer: "
             f"binarise it."
         )
@@ -97,7 +97,8 @@ def asked_score(
         warn(
             f"{silent} of {n_asked} asked rows have no answer, so those that have one chose to "
             f"give it: the score is of such rows, not of all.",
-            AskedNonresponseWarning,
+            AssumptionWarning,
+            "asked-nonresponse",
         )
     return function(
         correct_labels(y[answered], (false_positive_rate, false_negative_rate)),

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 from sklearn.utils import check_consistent_length, check_random_state
 
-from ..exceptions import GroupsError, PredictionError
+from ..exceptions import GroupsError, InvalidInputError
 from ._debiased import _finite, _group_codes
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def best_of_n(
     ------
     GroupsError
         If a prompt has fewer than n answers, or there is one prompt only.
-    PredictionError
+    InvalidInputError
         If preferences or scores are NaN or infinite, or there are none.
     ValueError
         If columns differ in length, or n is below 1.
@@ -89,14 +89,14 @@ def best_of_n(
     """
     import pandas as pd
 
-    preference = _finite(preference, "preference", PredictionError, "give each answer a quality")
+    preference = _finite(preference, "preference", InvalidInputError, "give each answer a quality")
     named = scores if isinstance(scores, Mapping | pd.DataFrame) else {"score": scores}
     columns: dict[str, Array] = {
-        str(name): _finite(score, f"Score {name!r}", PredictionError, "score every answer")
+        str(name): _finite(score, f"Score {name!r}", InvalidInputError, "score every answer")
         for name, score in named.items()
     }
     if not columns:
-        raise PredictionError("scores names no score: give at least one.")
+        raise InvalidInputError("scores names no score: give at least one.")
     columns |= {"random": np.zeros(len(preference)), "oracle": preference}
     check_consistent_length(preference, *columns.values())
     codes = _group_codes(groups, len(preference))

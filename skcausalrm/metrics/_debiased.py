@@ -12,14 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from .._validation import check_weights
-from ..crossfit import check_groups
-from ..exceptions import (
-    GroupsError,
-    PredictionError,
-    PseudoOutcomesError,
-    SingleClassError,
-)
+from .._utils._validation import check_weights
+from ..exceptions import FeedbackError, GroupsError, InvalidInputError
+from ..model_selection._cross_fitting import check_groups
 
 __all__ = [
     "debiased_brier_score",
@@ -83,12 +78,12 @@ def _check_sample(z, prediction, groups, sample_weight, return_std) -> _Sample:
     z = _finite(
         z,
         "z",
-        PseudoOutcomesError,
+        InvalidInputError,
         "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback",
     )
-    prediction = _finite(prediction, "prediction", PredictionError, "every row needs one")
+    prediction = _finite(prediction, "prediction", InvalidInputError, "every row needs one")
     if len(z) != len(prediction):
-        raise PseudoOutcomesError(
+        raise InvalidInputError(
             f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
             f"of the predicted rows."
         )
@@ -105,7 +100,7 @@ def _check_sample(z, prediction, groups, sample_weight, return_std) -> _Sample:
 
 def _check_probabilities(prediction: Array, score: str) -> None:
     if outside := int(np.count_nonzero((prediction < 0) | (prediction > 1))):
-        raise PredictionError(
+        raise InvalidInputError(
             f"prediction lies outside [0, 1] in {outside} of {len(prediction)} rows, but the "
             f"{score} is defined for probabilities only: clip them, or score mse or r2."
         )
@@ -150,7 +145,7 @@ def debiased_mse(
 
     Raises
     ------
-    PseudoOutcomesError, PredictionError
+    InvalidInputError, InvalidInputError
         If a value is not finite, or the lengths differ.
     GroupsError
         If a standard error is asked for and all rows are of one group.
@@ -196,7 +191,7 @@ def debiased_brier_score(
 
     Raises
     ------
-    PseudoOutcomesError, PredictionError, GroupsError
+    InvalidInputError, InvalidInputError, GroupsError
         As in `debiased_mse`, and if a prediction lies outside [0, 1].
 
     Examples
@@ -234,7 +229,7 @@ def debiased_log_loss(
 
     Raises
     ------
-    PseudoOutcomesError, PredictionError, GroupsError
+    InvalidInputError, InvalidInputError, GroupsError
         As in `debiased_mse`, and if a prediction lies outside [0, 1].
 
     Examples
@@ -275,9 +270,9 @@ def debiased_r2_score(
 
     Raises
     ------
-    SingleClassError
+    FeedbackError
         If mu lies outside (.01, .99): there is next to no variance to explain.
-    PseudoOutcomesError, PredictionError, GroupsError
+    InvalidInputError, InvalidInputError, GroupsError
         As in `debiased_mse`.
 
     Notes
@@ -297,7 +292,7 @@ def debiased_r2_score(
     sample = _check_sample(z, prediction, groups, sample_weight, return_std)
     mu = sample.mean(sample.z)
     if not 0.01 < mu < 0.99:
-        raise SingleClassError(
+        raise FeedbackError(
             f"The mean of z over {len(sample.z)} rows is {mu:.4g}, but R2 needs it within "
             f"(.01, .99): nearly all rewards are of one class, so score mse or log_loss instead."
         )
@@ -334,9 +329,9 @@ def debiased_roc_auc_score(
 
     Raises
     ------
-    SingleClassError
+    FeedbackError
         If z says that no row is good, or none bad.
-    PseudoOutcomesError, PredictionError, GroupsError
+    InvalidInputError, InvalidInputError, GroupsError
         As in `debiased_mse`.
 
     Notes
@@ -366,7 +361,7 @@ def debiased_roc_auc_score(
     itself = good * bad
     pairs = total_good * total_bad - itself.sum()
     if min(total_good, total_bad, pairs) <= 0:
-        raise SingleClassError(
+        raise FeedbackError(
             f"The mean of z over {len(ranked)} rows is {total_good:.4g}, which leaves no pair of a "
             f"good and a bad row to rank: AUROC needs rows of both classes."
         )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-from ..exceptions import GroupsError, PredictionError
+from ..exceptions import GroupsError, InvalidInputError
 from ._debiased import _finite, _group_codes
 
 __all__ = ["best_of_4_score", "ties_score"]
@@ -35,7 +35,7 @@ def best_of_4_score(correct: ArrayLike, score: ArrayLike, groups: ArrayLike) -> 
     ------
     GroupsError
         If a prompt has not four answers, or not one correct one.
-    PredictionError
+    InvalidInputError
         If scores are NaN or infinite.
 
     References
@@ -94,7 +94,7 @@ def ties_score(
     GroupsError
         If a prompt of a pair lacks correct or wrong answers, or its reference prompt has not one
         correct answer.
-    PredictionError
+    InvalidInputError
         If scores are NaN or infinite.
 
     References
@@ -142,7 +142,7 @@ def ties_score(
 
 
 def _columns(correct, score, groups) -> tuple[NDArray[np.bool_], Array, NDArray[np.intp]]:
-    score = _finite(score, "score", PredictionError, "score every answer")
+    score = _finite(score, "score", InvalidInputError, "score every answer")
     correct = np.asarray(correct, dtype=bool)
     check_consistent_length(score, correct)
     _, codes = np.unique(_group_codes(groups, len(score)), return_inverse=True)

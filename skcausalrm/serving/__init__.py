@@ -5,26 +5,20 @@ Importing this package imports neither fastapi nor torch; names are resolved on 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from .._utils._lazy import lazy_names
 
-_HOMES = {
-    "RewardEngine": "engine",
-    "ServerSettings": "app",
-    "TextModel": "models",
-    "create_app": "app",
-    "load_model": "models",
-    "openrlhf_reward": "plugs",
-    "trl_reward": "plugs",
-    "trl_reward_async": "plugs",
-    "verl_compute_score": "plugs",
-    "write_openrlhf_reward_function": "plugs",
-}
-
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "RewardEngine": "._engine",
+        "ServerSettings": "._app",
+        "TextModel": "._models",
+        "create_app": "._app",
+        "load_model": "._models",
+        "openrlhf_reward": "._integrations",
+        "trl_reward": "._integrations",
+        "trl_reward_async": "._integrations",
+        "verl_compute_score": "._integrations",
+        "write_openrlhf_reward_function": "._integrations",
+    },
+)

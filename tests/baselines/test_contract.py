@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skcausalrm.baselines import Naive, Plain, all_baselines
 from skcausalrm.datasets import make_observational_feedback
-from skcausalrm.exceptions import FeedbackValueError, GroupsError, UnusedParameterError
+from skcausalrm.exceptions import FeedbackError, GroupsError, UnusedParameterError
 from skcausalrm.heads import MLPHead
 
 pytest.importorskip("torch")
@@ -91,7 +91,7 @@ def test_a_seed_fixes_the_fit_and_rewards_are_probabilities(cls, data):
 @pytest.mark.parametrize("cls", all_baselines(), ids=lambda cls: cls.__name__)
 def test_graded_feedback_is_refused(cls, data):
     graded = np.where(np.isnan(data.y), np.nan, data.y * 3)
-    with pytest.raises(FeedbackValueError, match="neither 0 nor 1 in"):
+    with pytest.raises(FeedbackError, match="neither 0 nor 1 in"):
         short(cls).fit(data.X, graded)
 
 

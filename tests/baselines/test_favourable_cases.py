@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
 from skcausalrm import baselines
-from skcausalrm.exceptions import NoFeedbackError, UnusedParameterError
+from skcausalrm.exceptions import FeedbackError, UnusedParameterError
 from skcausalrm.heads import MLPHead
 
 pytest.importorskip("torch")
@@ -167,7 +167,7 @@ def test_copies_alone(name, share):
     """Naive needs a 0: it takes who did not copy for one who disliked."""
     naive = mean_error(small("Naive"), lambda case: np.nan_to_num(copies(case)), absolute)
     assert mean_error(small(name), copies, absolute) < share * naive
-    with pytest.raises(NoFeedbackError, match="0 of 40 rows are positive"):
+    with pytest.raises(FeedbackError, match="0 of 40 rows are positive"):
         small(name).fit(np.eye(40), np.zeros(40))
 
 

@@ -26,14 +26,18 @@ def test_fit_reports_what_it_read_and_found(workspace):
     assert report["verified"] == log["verified"].notna().sum()
     assert report["groups"] == log["group"].nunique()
     assert report["positive_share_of_rated"] == pytest.approx(log["feedback"].mean())
-    assert (report["method"], report["method_used"], report["head"]) == ("auto", "joint", "mixture")
+    assert (report["method"], report["method_used"], report["head"]) == (
+        "auto",
+        "selection",
+        "mixture",
+    )
     assert 0 < report["effective_sample_size"] <= report["rated"]
     selection = report["selection"]
     low, high = selection["base_rate_interval"]
     assert 0 < low < selection["base_rate"] < high < 1
     assert report["false_positive_rate"] == selection["false_positive_rate"]
     assert sum(selection["link_weights"].values()) == pytest.approx(1)
-    assert set(selection["recipes"]) == {"naive", "noise", "snips", "dr", "joint"}
+    assert set(selection["recipes"]) == {"naive", "noise", "snips", "dr", "selection"}
     assert selection["advice"].endswith(".")
     assert set(report["sets"]) == {"log", "verified"}
     for found in report["sets"].values():
@@ -100,7 +104,7 @@ def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_p
     assert workspace.report["selection"]["advice"] in result.stdout
     low, high = workspace.report["selection"]["base_rate_interval"]
     assert f"({low:.3f} to {high:.3f})" in result.stdout
-    for word in ("auto (joint), mixture head", "log odds of a rating", "snips"):
+    for word in ("auto (selection), mixture head", "log odds of a rating", "snips"):
         assert word in result.stdout
 
 
@@ -108,7 +112,7 @@ def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "used", "head"),
     [
-        (["--method", "joint", "--head", "ridge"], "joint", "ridge"),
+        (["--method", "selection", "--head", "ridge"], "selection", "ridge"),
         (["--false-negative-rate", 0.2], "noise", "ridge"),
     ],
 )
@@ -256,7 +260,7 @@ def test_evaluate_agrees_with_python(workspace, run, tmp_path):
         "--method", "dr",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    for model, method in ((workspace.model, "joint"), (doubly_robust, "dr")):
+    for model, method in ((workspace.model, "selection"), (doubly_robust, "dr")):
         found, _ = evaluate(run, workspace, workspace.held_out, model=model)
         assert found["pseudo_outcomes"] == method
         z = pseudo_outcomes(
@@ -264,8 +268,8 @@ def test_evaluate_agrees_with_python(workspace, run, tmp_path):
             log["feedback"],
             method=method,
             groups=log["group"],
-            verified=log["verified"] if method == "joint" else None,
-            cv=4 if method == "joint" else 5,
+            verified=log["verified"] if method == "selection" else None,
+            cv=4 if method == "selection" else 5,
             random_state=0,
         )
         prediction = load_model_directory(model).scorer.predict(X)
@@ -341,9 +345,9 @@ def test_an_altered_model_directory_is_refused(workspace, run, tmp_path, name):
 
 
 def test_an_encoder_that_has_changed_is_refused(workspace, monkeypatch):
-    from skcausalrm.embedding.saved import load_encoder
     from skcausalrm.exceptions import ModelDirectoryError
     from skcausalrm.export import load_model_directory
+    from skcausalrm.text._saved import load_encoder
 
     settings = load_model_directory(workspace.model).encoder_settings
     assert load_encoder(settings, workspace.model, None).model == settings["model"]
@@ -355,7 +359,7 @@ def test_an_encoder_that_has_changed_is_refused(workspace, monkeypatch):
 
 
 def test_an_imputation_that_the_method_does_not_use_is_mentioned(workspace, run, tmp_path):
-    log = pd.read_json(workspace.train, lines=True).assign(imputation=0.5)
+    log = pd.read_json(workspace.train, lines=True).assign(judge_score=0.5)
     log.to_json(tmp_path / "log.jsonl", orient="records", lines=True, date_format="iso")
     result = run(
         "fit", tmp_path / "log.jsonl", "--out", tmp_path / "m", "--cache-dir", workspace.cache,
@@ -372,7 +376,7 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     out = tmp_path / "demo"
     result = run("demo", "--out", out, "--rows", 500)
     assert result.exit_code == 0, result.stderr
-    for word in ("naive", "joint, 50 answers checked", "AUROC", "Flip rates: estimated"):
+    for word in ("naive", "selection, 50 answers checked", "AUROC", "Flip rates: estimated"):
         assert word in result.stdout
     files = ["demo.png", "held_out.jsonl", "model", "train.jsonl"]
     assert sorted(path.name for path in out.iterdir()) == files
@@ -381,7 +385,7 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     assert sum(lines) == 500
     checked = run("evaluate", out / "model", out / "train.jsonl", "--json")
     assert checked.exit_code == 0, checked.stderr
-    assert json.loads(checked.stdout)["pseudo_outcomes"] == "joint"
+    assert json.loads(checked.stdout)["pseudo_outcomes"] == "selection"
     again = run("demo", "--out", out, "--rows", 500, "--overwrite", "--json")
     assert again.exit_code == 0, again.stderr
     found = json.loads(again.stdout)

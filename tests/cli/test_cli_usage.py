@@ -13,10 +13,10 @@ import skcausalrm
 from skcausalrm.cli._console import print_json, reporting
 from skcausalrm.cli._logs import read_log
 from skcausalrm.exceptions import (
+    DataLossWarning,
     ExportParityError,
-    FeedbackImportWarning,
+    FeedbackError,
     FewFeedbackWarning,
-    NoFeedbackError,
 )
 
 LABELLED = '{"prompt": "a", "completion": "b", "feedback": 1}\n'
@@ -87,7 +87,7 @@ def test_bad_logs_are_one_sentence(run, tmp_path, lines, arguments, sentence):
         ["fit", "log.jsonl"],
         ["fit", "log.jsonl", "--out", "m", "--method", "magic"],
         ["fit", "log.jsonl", "--out", "m", "--method", "naive", "--false-positive-rate", "0.1"],
-        ["fit", "log.jsonl", "--out", "m", "--method", "snips", "--imputation-name", "judge"],
+        ["fit", "log.jsonl", "--out", "m", "--method", "snips", "--judge-score-name", "judge"],
         ["fit", "log.jsonl", "--out", "m", "--method", "dr", "--base-rate", "0.5"],
         ["fit", "log.jsonl", "--out", "m", "--base-rate", "1"],
         ["fit", "log.jsonl", "--out", "m", "--base-rate", "0.5:0"],
@@ -143,7 +143,7 @@ def test_input_errors_become_exit_status_2(capsys):
     from typer import Exit
 
     with pytest.raises(Exit) as end, reporting():
-        raise NoFeedbackError("No row of 3 carries feedback.")
+        raise FeedbackError("No row of 3 carries feedback.")
     assert end.value.exit_code == 2
     assert capsys.readouterr().err == "error: No row of 3 carries feedback.\n"
 
@@ -199,7 +199,7 @@ def test_a_missing_package_is_found_before_the_work(run, tmp_path, monkeypatch, 
         if name == package:
             raise ModuleNotFoundError(name, name=name)
 
-    monkeypatch.setattr("skcausalrm._extras.import_module", refuse)
+    monkeypatch.setattr("skcausalrm._utils._extras.import_module", refuse)
     result = run(*(part.format(folder=tmp_path) for part in arguments))
     assert result.exit_code == 2
     assert f"needs the package '{package}'" in result.stderr
@@ -215,16 +215,16 @@ def test_demo_replaces_nothing_without_being_told(run, tmp_path, name):
     assert (tmp_path / name).read_text() == "mine"
 
 
-@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.NoUnratedRowsWarning")
+@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
 def test_an_incomplete_imputation_is_left_out_and_counted(tmp_path):
     log = tmp_path / "log.jsonl"
     row = {"prompt": "a", "completion": "b", "feedback": 1}
-    judged = [{**row, "imputation": value} for value in (0.5, None, 0.25)]
+    judged = [{**row, "judge_score": value} for value in (0.5, None, 0.25)]
     log.write_text("".join(json.dumps(row) + "\n" for row in judged))
-    with pytest.warns(FeedbackImportWarning, match="1 of 3 rows"):
-        assert "imputation" not in read_log(log).columns
+    with pytest.warns(DataLossWarning, match="1 of 3 rows"):
+        assert "judge_score" not in read_log(log).columns
     log.write_text("".join(json.dumps(row) + "\n" for row in judged[::2]))
-    assert list(read_log(log).columns["imputation"]) == [0.5, 0.25]
+    assert list(read_log(log).columns["judge_score"]) == [0.5, 0.25]
 
 
 def test_json_has_no_nan(capsys):

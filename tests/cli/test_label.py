@@ -16,8 +16,8 @@ from rich.console import Console
 from skcausalrm.cli._screen import fold, harmless
 from skcausalrm.cli.label import Session
 from skcausalrm.datasets import load_feedback
-from skcausalrm.exceptions import TornLabelWarning, UnmatchedLabelsWarning
-from skcausalrm.labels import match_labels, read_labels
+from skcausalrm.datasets._labels import match_labels, read_labels
+from skcausalrm.exceptions import DataLossWarning
 
 pty = pytest.importorskip("pty")
 termios = pytest.importorskip("termios")
@@ -139,7 +139,7 @@ def test_killed_half_way_and_resumed_on_a_grown_log(tmp_path):
     for hidden in ("hidden-", "feedback", "1.0"):
         assert hidden not in first.seen + second.seen
 
-    with pytest.warns(TornLabelWarning):
+    with pytest.warns(DataLossWarning):
         labels = read_labels(out)
     verified, n_unmatched = match_labels(load_feedback(log), labels)
     assert n_unmatched == 0
@@ -274,7 +274,7 @@ def test_labels_of_texts_that_are_gone_do_not_count_as_judged(tmp_path):
         session.judge(1.0)
     gone = [row for row, _ in session.done][:1]
     rest = frame.drop(index=gone).reset_index(drop=True)
-    with pytest.warns(UnmatchedLabelsWarning, match="1 of 2"):
+    with pytest.warns(DataLossWarning, match="1 of 2"):
         later = Session.start(rest, read_labels(out), out, 4, 0)
     assert (later.n_judged, later.left) == (1, 3)
     assert isinstance(later.waiting, deque)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from skcausalrm.cli._logs import read_rows, write_rows
-from skcausalrm.exceptions import FeedbackImportWarning
+from skcausalrm.exceptions import DataLossWarning
 
 ROWS = [
     {"prompt": "q", "completion": "a", "id": 2**60 + 1, "day": None, "x": 0.1 + 0.2, "more": {}},
@@ -46,7 +46,7 @@ def test_parquet_becomes_json_lines(tmp_path):
 def test_half_characters_are_mended_and_counted(tmp_path):
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text(json.dumps({**ROWS[0], "prompt": "q\ud83d"}))
-    with pytest.warns(FeedbackImportWarning, match="1 fields of ROWS"):
+    with pytest.warns(DataLossWarning, match="1 fields of ROWS"):
         rows, text = read_rows(source)
     write_rows(rows, target, ".jsonl")
     assert json.loads(target.read_text(encoding="utf-8")) == {**ROWS[0], "prompt": "q\ufffd"}

@@ -10,8 +10,8 @@ import pytest
 
 from skcausalrm.cli._logs import read_log
 from skcausalrm.datasets import load_feedback
-from skcausalrm.exceptions import FeedbackFormatError, FeedbackValueError, UnmatchedLabelsWarning
-from skcausalrm.labels import answer_keys, append_label, draw_answers
+from skcausalrm.datasets._labels import answer_keys, append_label, draw_answers
+from skcausalrm.exceptions import DataLossWarning, FeedbackError, FileFormatError
 
 ROWS = [
     {"prompt": f"q{i}", "completion": "a", "feedback": [1, 0, None][i % 3], "checked": None}
@@ -49,9 +49,9 @@ def test_sources_that_disagree_are_counted(tmp_path):
     log = write(tmp_path / "log.jsonl", [{**ROWS[0], "verified": 0}, *ROWS[1:]])
     ann = judge(tmp_path / "ann.jsonl", log, {0: 1, 2: 0})
     bob = judge(tmp_path / "bob.jsonl", log, {2: 1})
-    with pytest.raises(FeedbackValueError, match="disagree in 1 of 6 rows"):
+    with pytest.raises(FeedbackError, match="disagree in 1 of 6 rows"):
         read_log(log, verified=[ann])
-    with pytest.raises(FeedbackValueError, match="disagree in 2 of 6 rows"):
+    with pytest.raises(FeedbackError, match="disagree in 2 of 6 rows"):
         read_log(log, verified=[bob, ann])
 
 
@@ -59,7 +59,7 @@ def test_labels_that_are_of_other_logs_are_an_error_and_some_a_warning(run, tmp_
     log = write(tmp_path / "log.jsonl", ROWS)
     labels = judge(tmp_path / "labels.jsonl", log, {0: 1, 1: 0})
     later = write(tmp_path / "later.jsonl", ROWS[1:])
-    with pytest.warns(UnmatchedLabelsWarning, match="1 of 2"):
+    with pytest.warns(DataLossWarning, match="1 of 2"):
         assert read_log(later, verified=[labels]).counts()["verified"] == 1
     other = write(tmp_path / "other.jsonl", ROWS[2:])
     result = run("fit", other, "--out", tmp_path / "model", "--verified", labels)
@@ -89,7 +89,7 @@ def test_bad_sources_are_one_sentence(run, tmp_path, arguments, sentence):
 def test_a_column_by_which_users_were_asked(tmp_path):
     log = write(tmp_path / "log.jsonl", [{**row, "drawn": i < 2} for i, row in enumerate(ROWS)])
     assert read_log(log, asked_name="drawn").columns["asked"].tolist() == [True] * 2 + [False] * 4
-    with pytest.raises(FeedbackFormatError):
+    with pytest.raises(FileFormatError):
         read_log(log, asked_name="nowhere")
 
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.datasets._mechanism import SELECTIONS
-from skcausalrm.exceptions import NoiseRateError
+from skcausalrm.exceptions import InvalidInputError
 
 
 def assert_same(one, other):
@@ -206,5 +206,5 @@ def test_bad_parameters(kwargs, message):
 
 
 def test_bad_flip_rates():
-    with pytest.raises(NoiseRateError):
+    with pytest.raises(InvalidInputError):
         make_observational_feedback(50, 4, false_positive_rate=0.5, false_negative_rate=0.5)

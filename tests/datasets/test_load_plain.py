@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import (
-    ConversationError,
-    FeedbackFormatError,
-    FeedbackImportWarning,
-    FeedbackValueError,
-    NoUnratedRowsWarning,
+    AssumptionWarning,
+    DataLossWarning,
+    FeedbackError,
+    FileFormatError,
+    InvalidInputError,
     UnusedParameterError,
 )
 
@@ -76,7 +76,7 @@ def test_hugging_face_datasets():
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_list(ROWS)
     check(load_feedback(data))
-    with pytest.raises(FeedbackFormatError, match=r"splits \['test', 'train'\]"):
+    with pytest.raises(FileFormatError, match=r"splits \['test', 'train'\]"):
         load_feedback(datasets.DatasetDict({"train": data, "test": data}))
     chats = datasets.Dataset.from_list(
         [
@@ -94,7 +94,7 @@ def test_hugging_face_datasets():
 
 
 def test_trl_unpaired_preference():
-    with pytest.warns(NoUnratedRowsWarning, match="All 2 rows are rated"):
+    with pytest.warns(AssumptionWarning, match="All 2 rows are rated"):
         logs = load_feedback(
             [
                 {"prompt": "The sky is", "completion": " blue.", "label": True},
@@ -136,7 +136,7 @@ def test_chat_messages():
     assert logs["completion"].tolist() == ["Hello", "Ciao"]
     assert logs["group"].tolist() == [0, 0]
     assert "messages" not in logs.columns
-    with pytest.raises(ConversationError, match="messages of row 0"):
+    with pytest.raises(InvalidInputError, match="messages of row 0"):
         load_feedback([{"messages": chat[:3], "feedback": 1}])
 
 
@@ -149,7 +149,7 @@ def test_further_columns():
                 "feedback": "",
                 "verified": "1",
                 "asked": "true",
-                "imputation": "0.25",
+                "judge_score": "0.25",
                 "prompt_id": "p-1",
                 "timestamp": 1_777_885_200_000,
                 "team": "x",
@@ -160,7 +160,7 @@ def test_further_columns():
                 "feedback": "-1",
                 "verified": "",
                 "asked": "",
-                "imputation": "",
+                "judge_score": "",
                 "prompt_id": "p-1",
                 "timestamp": 1_777_885_300_000,
                 "team": "y",
@@ -170,7 +170,7 @@ def test_further_columns():
     assert nan_equal(logs["feedback"], [np.nan, 0])
     assert nan_equal(logs["verified"], [1, np.nan])
     assert logs["asked"].tolist() == [True, False]
-    assert nan_equal(logs["imputation"], [0.25, np.nan])
+    assert nan_equal(logs["judge_score"], [0.25, np.nan])
     assert logs["group"].tolist() == ["p-1", "p-1"]
     assert logs["timestamp"][0] == pd.Timestamp("2026-05-04T09:00:00Z")
     assert logs["team"].tolist() == ["x", "y"]
@@ -195,7 +195,7 @@ def test_every_known_label(pairs):
 @pytest.mark.parametrize("bad", ["yes", 2, 0.5, "thumbs_up", np.inf])
 def test_unknown_label_is_named_and_counted(bad):
     rows = [{"prompt": "q", "completion": "a", "feedback": value} for value in (1, bad, bad, None)]
-    with pytest.raises(FeedbackValueError, match=r"'feedback'.*first at row 1.* in 2 of 4 rows"):
+    with pytest.raises(FeedbackError, match=r"'feedback'.*first at row 1.* in 2 of 4 rows"):
         load_feedback(rows)
 
 
@@ -218,9 +218,9 @@ def test_feedback_beside_label(format):
     assert nan_equal(load([True, None], [1, ""]), [1, np.nan])
     assert nan_equal(load([None, None], [None, None]), [np.nan, np.nan])
     for name, columns in (("feedback", ([None, ""], [None, 0])), ("label", ([None, 0], ["", ""]))):
-        with pytest.warns(FeedbackImportWarning, match=f"'{name}' is empty"):
+        with pytest.warns(DataLossWarning, match=f"'{name}' is empty"):
             assert nan_equal(load(*columns), [np.nan, 0])
-    with pytest.raises(FeedbackFormatError, match=r"disagree in 1 of 2 rows \(first at row 1\)"):
+    with pytest.raises(FileFormatError, match=r"disagree in 1 of 2 rows \(first at row 1\)"):
         load([True, None], [True, False])
 
 
@@ -229,7 +229,7 @@ def test_columns_of_one_name_are_refused(tmp_path):
     frame.columns = ["prompt", "completion", "feedback", "feedback"]
     frame.to_csv(tmp_path / "logs.csv", index=False)
     for source in (frame, tmp_path / "logs.csv"):
-        with pytest.raises(FeedbackFormatError, match="'feedback' more than once"):
+        with pytest.raises(FileFormatError, match="'feedback' more than once"):
             load_feedback(source)
 
 
@@ -248,7 +248,7 @@ def test_bad_times_are_named(good, bad):
     rows = [
         {"prompt": "q", "completion": "a", "feedback": None, "timestamp": t} for t in (good, bad)
     ]
-    with pytest.raises(FeedbackFormatError, match=r"^column 'timestamp' .*first at row 1.* 1 of 2"):
+    with pytest.raises(FileFormatError, match=r"^column 'timestamp' .*first at row 1.* 1 of 2"):
         load_feedback(rows)
 
 
@@ -258,29 +258,29 @@ def test_labels_names_other_spellings():
     ]
     logs = load_feedback(rows, labels={"up": 1, "down": 0, "skip": None})
     assert nan_equal(logs["feedback"], EXPECTED)
-    with pytest.raises(FeedbackValueError, match="must be 1, 0 or None"):
+    with pytest.raises(FeedbackError, match="must be 1, 0 or None"):
         load_feedback(rows, labels={"up": 3})
 
 
 @pytest.mark.parametrize(
     ("row", "error", "message"),
     [
-        ({"prompt": "q", "answer": "a"}, FeedbackFormatError, r"\['answer', 'prompt'\]"),
-        ({"prompt": "q", "completion": "a"}, FeedbackFormatError, "feedback"),
-        ({"prompt": "q", "completion": "", "feedback": 1}, ConversationError, "1 of 1 completions"),
-        ({"prompt": "q", "completion": None, "feedback": 1}, ConversationError, "completions"),
-        ({"prompt": "q", "completion": [], "feedback": 1}, ConversationError, "completions"),
-        ({"prompt": "q", "completion": 3, "feedback": 1}, ConversationError, "completions"),
-        ({"prompt": None, "completion": "a", "feedback": 1}, ConversationError, "prompts"),
-        ({"prompt": "q", "completion": "a", "feedback": [1]}, FeedbackValueError, "lists"),
+        ({"prompt": "q", "answer": "a"}, FileFormatError, r"\['answer', 'prompt'\]"),
+        ({"prompt": "q", "completion": "a"}, FileFormatError, "feedback"),
+        ({"prompt": "q", "completion": "", "feedback": 1}, InvalidInputError, "1 of 1 completions"),
+        ({"prompt": "q", "completion": None, "feedback": 1}, InvalidInputError, "completions"),
+        ({"prompt": "q", "completion": [], "feedback": 1}, InvalidInputError, "completions"),
+        ({"prompt": "q", "completion": 3, "feedback": 1}, InvalidInputError, "completions"),
+        ({"prompt": None, "completion": "a", "feedback": 1}, InvalidInputError, "prompts"),
+        ({"prompt": "q", "completion": "a", "feedback": [1]}, FeedbackError, "lists"),
         (
-            {"prompt": "q", "completion": "a", "feedback": 1, "imputation": 3},
-            FeedbackValueError,
-            "'imputation'",
+            {"prompt": "q", "completion": "a", "feedback": 1, "judge_score": 3},
+            FeedbackError,
+            "'judge_score'",
         ),
         (
             {"prompt": "q", "completion": "a", "feedback": 1, "timestamp": "yesterday"},
-            FeedbackFormatError,
+            FileFormatError,
             "'timestamp'",
         ),
     ],
@@ -299,25 +299,25 @@ def test_bad_sources(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jsonl"):
         load_feedback(tmp_path / "nowhere.jsonl")
     (tmp_path / "logs.txt").write_text("x")
-    with pytest.raises(FeedbackFormatError, match=r"ends in '\.txt'"):
+    with pytest.raises(FileFormatError, match=r"ends in '\.txt'"):
         load_feedback(tmp_path / "logs.txt")
     for name in ("bad.json", "bad.jsonl", "bad.parquet"):
         (tmp_path / name).write_text('{"prompt": ')
-        with pytest.raises(FeedbackFormatError, match="cannot be read"):
+        with pytest.raises(FileFormatError, match="cannot be read"):
             load_feedback(tmp_path / name)
     (tmp_path / "list.json").write_text("[1, 2]")
-    with pytest.raises(FeedbackFormatError, match="list of JSON objects"):
+    with pytest.raises(FileFormatError, match="list of JSON objects"):
         load_feedback(tmp_path / "list.json")
     (tmp_path / "mixed.jsonl").write_text('{"prompt": "a"}\n{"prompt": [1]}\n{oops\n')
-    with pytest.raises(FeedbackFormatError, match=r"line 3.*cannot be read"):
+    with pytest.raises(FileFormatError, match=r"line 3.*cannot be read"):
         load_feedback(tmp_path / "mixed.jsonl")
-    with pytest.raises(FeedbackFormatError, match="no rows"):
+    with pytest.raises(FileFormatError, match="no rows"):
         load_feedback([])
     with pytest.raises(TypeError, match="int"):
         load_feedback(3)
     with pytest.raises(ValueError, match="format='x'"):
         load_feedback(ROWS, format="x")
-    with pytest.raises(FeedbackFormatError, match="label"):
+    with pytest.raises(FileFormatError, match="label"):
         load_feedback(ROWS, format="trl")
 
 
@@ -362,7 +362,7 @@ def test_unpaired_surrogates_are_replaced_and_counted(tmp_path):
         {"prompt": "q \U0001f600", "completion": "a", "feedback": None, "tags": []},
     ]
     for source in (rows, pd.DataFrame(rows, dtype=object), write_lines(tmp_path / "a.jsonl", rows)):
-        with pytest.warns(FeedbackImportWarning, match="2 fields of source hold half"):
+        with pytest.warns(DataLossWarning, match="2 fields of source hold half"):
             logs = load_feedback(source)
         assert logs["prompt"].tolist() == ["q\ufffd", "q \U0001f600"]
         assert logs["tags"].tolist() == [["x", {"y": "\ufffd"}], []]

@@ -7,12 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skcausalrm.datasets import load_feedback, make_feedback_logs
-from skcausalrm.exceptions import (
-    FeedbackFormatError,
-    FeedbackImportWarning,
-    FeedbackValueError,
-    NoUnratedRowsWarning,
-)
+from skcausalrm.exceptions import AssumptionWarning, DataLossWarning, FeedbackError, FileFormatError
 
 
 def nan_equal(values, expected):
@@ -103,10 +98,10 @@ def any_tool(request):
 class TestVerified:
     def test_a_judge_is_never_verified(self, tool):
         scores = [tool.score("a", "judge", 1, of="judge"), tool.score("b", "thumbs", 1)]
-        with pytest.raises(FeedbackFormatError, match="imputation_name='judge' instead"):
+        with pytest.raises(FileFormatError, match="judge_score_name='judge' instead"):
             tool.load(scores, verified_name="judge")
-        logs = tool.load(scores, imputation_name="judge")
-        assert nan_equal(logs["imputation"], [1, np.nan, np.nan])
+        logs = tool.load(scores, judge_score_name="judge")
+        assert nan_equal(logs["judge_score"], [1, np.nan, np.nan])
         assert "verified" not in logs.columns
 
     def test_people_and_models_under_one_name_are_kept_apart(self, tool):
@@ -119,10 +114,10 @@ class TestVerified:
         logs = tool.load(scores, verified_name="correct", feedback_name="correct")
         assert nan_equal(logs["verified"], [1, np.nan, np.nan])
         assert nan_equal(logs["feedback"], [np.nan, 0, np.nan])
-        assert nan_equal(logs["imputation"], [0, 1, np.nan])
+        assert nan_equal(logs["judge_score"], [0, 1, np.nan])
         # Two models: neither is taken unasked, and both are counted.
         scores.append(tool.score("c", "other", 1, of="judge"))
-        with pytest.warns(FeedbackImportWarning, match="3 scores that are neither"):
+        with pytest.warns(DataLossWarning, match="3 scores that are neither"):
             logs = tool.load(scores, verified_name="correct")
         assert nan_equal(logs["verified"], [1, np.nan, np.nan])
 
@@ -134,13 +129,11 @@ class TestVerified:
 
     def test_the_same_scores_cannot_be_feedback_too(self, any_tool):
         scores = [any_tool.score("a", "thumbs", 1)]
-        with pytest.raises(FeedbackFormatError, match="verified_name and feedback_name are both"):
+        with pytest.raises(FileFormatError, match="verified_name and feedback_name are both"):
             any_tool.load(scores, verified_name="thumbs", feedback_name="thumbs")
 
     def test_a_name_that_is_not_there(self, tool):
-        with pytest.raises(
-            FeedbackFormatError, match=r"verified_name='x' .* users are \['thumbs'\]"
-        ):
+        with pytest.raises(FileFormatError, match=r"verified_name='x' .* users are \['thumbs'\]"):
             tool.load([tool.score("a", "thumbs", 1)], verified_name="x")
 
     def test_opentelemetry_takes_the_callers_word(self):
@@ -151,14 +144,14 @@ class TestVerified:
             tool.score("c", "judge", 0.3),
         ]
         logs = tool.load(
-            scores, feedback_name="thumbs", verified_name="expert", imputation_name="judge"
+            scores, feedback_name="thumbs", verified_name="expert", judge_score_name="judge"
         )
         assert nan_equal(logs["feedback"], [1, np.nan, np.nan])
         assert nan_equal(logs["verified"], [np.nan, 0, np.nan])
-        assert nan_equal(logs["imputation"], [np.nan, np.nan, 0.3])
+        assert nan_equal(logs["judge_score"], [np.nan, np.nan, 0.3])
         # Nothing says that the name left over is the user's and not a judge's.
-        with pytest.raises(FeedbackFormatError, match=r"\['thumbs'\].*pass feedback_name"):
-            tool.load(scores, verified_name="expert", imputation_name="judge")
+        with pytest.raises(FileFormatError, match=r"\['thumbs'\].*pass feedback_name"):
+            tool.load(scores, verified_name="expert", judge_score_name="judge")
 
     def test_one_person_may_think_again_and_several_vote(self, tool):
         verdicts = {
@@ -171,7 +164,7 @@ class TestVerified:
             for key, given in verdicts.items()
             for rater, value, hour in given
         ]
-        with pytest.warns(FeedbackImportWarning) as caught:
+        with pytest.warns(DataLossWarning) as caught:
             logs = tool.load(scores, verified_name="correct")
         assert nan_equal(logs["verified"], [1, np.nan, 0])
         for text in (
@@ -188,7 +181,7 @@ class TestVerified:
             tool.score("a", "correct", value, of="team", hour=hour)
             for hour, value in enumerate((1, 1, 0))
         ]
-        with pytest.warns(FeedbackImportWarning, match="2 scores superseded"):
+        with pytest.warns(DataLossWarning, match="2 scores superseded"):
             logs = tool.load(scores, verified_name="correct")
         assert nan_equal(logs["verified"], [0, np.nan, np.nan])
 
@@ -198,7 +191,7 @@ class TestVerified:
             tool.score("a", "correct", value, of="team", rater=rater)
             for rater, value in (("p", 1), ("q", 7), ("r", 1), ("s", 0))
         ] + [tool.score("b", "correct", 7, of="team", rater="p")]
-        with pytest.warns(FeedbackImportWarning):
+        with pytest.warns(DataLossWarning):
             logs = tool.load(scores, verified_name="correct", labels={7: None})
         assert nan_equal(logs["verified"], [1, np.nan, np.nan])
 
@@ -208,11 +201,11 @@ class TestVerified:
             {**tool.score("a", "expert", value, rater="account"), "identifier": who}
             for who, value in (("p", 1), ("q", 0), ("r", 1))
         ]
-        with pytest.warns(FeedbackImportWarning, match="1 verified answers decided"):
+        with pytest.warns(DataLossWarning, match="1 verified answers decided"):
             logs = tool.load(scores, verified_name="expert")
         assert nan_equal(logs["verified"], [1, np.nan, np.nan])
 
-    @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.FeedbackImportWarning")
+    @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.DataLossWarning")
     @settings(max_examples=30, deadline=None)
     @given(
         st.lists(
@@ -271,7 +264,7 @@ class TestAsked:
             any_tool.score("a", "thumbs", 1, metadata={"survey": True}),
             any_tool.score("b", "thumbs", 1),
         ]
-        with pytest.warns(FeedbackImportWarning, match="1 asked answers that only their feedback"):
+        with pytest.warns(DataLossWarning, match="1 asked answers that only their feedback"):
             logs = any_tool.load(scores, asked_name="survey", feedback_name="thumbs")
         assert logs["asked"].tolist() == [True, False, False]
 
@@ -304,14 +297,14 @@ class TestAsked:
     def test_a_name_that_is_not_there(self, tool):
         marks = {"a": (["blue"], {"region": "eu"})}
         with pytest.raises(
-            FeedbackFormatError,
+            FileFormatError,
             match=r"asked_name='x' is neither .*\['blue'\].*\['region'\].*\['thumbs'\]",
         ):
             tool.load([tool.score("a", "thumbs", 1)], marks, asked_name="x")
 
     def test_a_mark_must_be_yes_or_no(self, tool):
         marks = {"a": ([], {"survey": "maybe"})}
-        with pytest.raises(FeedbackValueError, match=r"survey of the answers.*'maybe'"):
+        with pytest.raises(FeedbackError, match=r"survey of the answers.*'maybe'"):
             tool.load([tool.score("a", "thumbs", 1)], marks, asked_name="survey")
 
     def test_open_webui_marks_feedback_only(self):
@@ -319,7 +312,7 @@ class TestAsked:
         chats = [{"id": "c", "user_id": "u", "chat": {"history": {"messages": {"m": message}}}}]
         feedback = [{"data": {"rating": 1}, "meta": {"chat_id": "c", "message_id": "m",
                                                      "survey": True}}]  # fmt: skip
-        with pytest.warns((FeedbackImportWarning, NoUnratedRowsWarning)):
+        with pytest.warns((DataLossWarning, AssumptionWarning)):
             logs = load_feedback(chats, scores=feedback, asked_name="survey")
         assert logs["asked"].tolist() == [True]
 
@@ -344,12 +337,12 @@ class TestColumns:
             feedback_name="thumbs",
             verified_name="gold",
             asked_name="survey",
-            imputation_name="judge",
+            judge_score_name="judge",
         )
         assert nan_equal(logs["feedback"], [1, np.nan, 0])
         assert nan_equal(logs["verified"], [np.nan, 0, 1])
         assert logs["asked"].tolist() == [True, True, False]
-        assert nan_equal(logs["imputation"], [0.5, 0.25, np.nan])
+        assert nan_equal(logs["judge_score"], [0.5, 0.25, np.nan])
         assert logs["label"].tolist() == [0, 1, 1]  # some other label, left alone
         assert not {"thumbs", "gold", "survey", "judge"} & set(logs.columns)
         assert list(rows[0])[-5:] == ["thumbs", "gold", "survey", "judge", "label"]
@@ -367,15 +360,15 @@ class TestColumns:
             ({"verified_name": "x"}, r"verified_name='x' is not among the columns \["),
             ({"asked_name": "x"}, r"asked_name='x' is not among the columns \["),
             (
-                {"verified_name": "gold", "imputation_name": "gold"},
-                "verified_name and imputation_name are both 'gold'",
+                {"verified_name": "gold", "judge_score_name": "gold"},
+                "verified_name and judge_score_name are both 'gold'",
             ),
             ({"feedback_name": "thumbs"}, "there is a column 'feedback' too"),
         ],
     )
     def test_names_that_cannot_be_used(self, names, message):
         row = {"prompt": "q", "completion": "a", "feedback": 1, **self.ROWS[0]}
-        with pytest.raises(FeedbackFormatError, match=message):
+        with pytest.raises(FileFormatError, match=message):
             load_feedback([row], **names)
 
     @pytest.mark.parametrize("bad", ["yes", -1, 2, 0.5, [1]])
@@ -384,7 +377,7 @@ class TestColumns:
             {"prompt": "q", "completion": "a", "feedback": None, "asked": value}
             for value in (True, bad)
         ]
-        with pytest.raises(FeedbackValueError, match="'asked'"):
+        with pytest.raises(FeedbackError, match="'asked'"):
             load_feedback(rows, labels={bad: 1} if bad == "yes" else None)
 
     def test_labels_do_not_turn_the_mark_of_the_asked_round(self):

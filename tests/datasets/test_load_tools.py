@@ -8,11 +8,11 @@ import pytest
 
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import (
-    ConversationError,
-    FeedbackFormatError,
-    FeedbackImportWarning,
-    FeedbackValueError,
-    NoUnratedRowsWarning,
+    AssumptionWarning,
+    DataLossWarning,
+    FeedbackError,
+    FileFormatError,
+    InvalidInputError,
 )
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -30,14 +30,14 @@ def load(source, scores=None, **kwargs):
 
 class TestLangfuse:
     def test_traces_joined_with_scores(self):
-        with pytest.warns(FeedbackImportWarning) as caught:
+        with pytest.warns(DataLossWarning) as caught:
             logs = load("langfuse_traces.json", "langfuse_scores.json")
         message = str(caught[0].message)
         for text in ("1 traces without an output", "1 scores of answers", "1 scores superseded"):
             assert text in message
         assert logs["id"].tolist() == ["t-1", "t-2", "t-3"]
         assert nan_equal(logs["feedback"], [1, 0, np.nan])  # the later thumb of t-2 counts
-        assert nan_equal(logs["imputation"], [np.nan, np.nan, 0.75])
+        assert nan_equal(logs["judge_score"], [np.nan, np.nan, 0.75])
         assert "verified" not in logs.columns
         assert logs["completion"].tolist() == ["Lima.", "Cusco.", "Bonjour."]
         assert logs["prompt"][0][0] == {"role": "system", "content": "Be brief."}
@@ -56,7 +56,7 @@ class TestLangfuse:
         }
 
     def test_annotations_are_verified_only_if_named(self):
-        with pytest.warns(FeedbackImportWarning):
+        with pytest.warns(DataLossWarning):
             logs = load(
                 "langfuse_traces.json",
                 "langfuse_scores.json",
@@ -80,7 +80,7 @@ class TestLangfuse:
             nested = table.map(lambda v: json.dumps(v) if isinstance(v, dict | list) else v)
             paths[name] = tmp_path / f"{name}.csv"
             nested.to_csv(paths[name], index=False)
-        with pytest.warns(FeedbackImportWarning, match="1 traces without an output"):
+        with pytest.warns(DataLossWarning, match="1 traces without an output"):
             logs = load_feedback(paths["traces"], scores=paths["scores"])
         assert nan_equal(logs["feedback"], [1, 0, np.nan])
         assert logs["completion"].tolist() == ["Lima.", "Cusco.", "Bonjour."]
@@ -93,12 +93,12 @@ class TestLangfuse:
         assert nan_equal(logs["feedback"], [1, np.nan])
 
     def test_a_judge_is_never_feedback(self):
-        with pytest.raises(FeedbackFormatError, match="by models \\['judge'\\]"):
+        with pytest.raises(FileFormatError, match="by models \\['judge'\\]"):
             load("langfuse_traces.json", "langfuse_scores.json", feedback_name="judge")
 
     def test_unknown_text_object(self):
         traces = [{"id": "a", "input": {"x": 1, "y": 2}, "output": "b"}]
-        with pytest.raises(FeedbackFormatError, match=r"row 0: the input .* \['x', 'y'\]"):
+        with pytest.raises(FileFormatError, match=r"row 0: the input .* \['x', 'y'\]"):
             load_feedback(traces)
 
     def test_several_user_scores_must_be_named(self):
@@ -110,21 +110,21 @@ class TestLangfuse:
             {"traceId": "a", "name": name, "value": value, "source": "API"}
             for name, value in (("thumbs", 1), ("copied", 0))
         ]
-        with pytest.raises(FeedbackFormatError, match=r"'copied', 'thumbs'.*pass feedback_name"):
+        with pytest.raises(FileFormatError, match=r"'copied', 'thumbs'.*pass feedback_name"):
             load_feedback(traces, scores=scores)
-        with pytest.warns(FeedbackImportWarning, match="1 scores that are neither"):
+        with pytest.warns(DataLossWarning, match="1 scores that are neither"):
             logs = load_feedback(traces, scores=scores, feedback_name="copied")
         assert nan_equal(logs["feedback"], [0, np.nan])
 
     def test_feedback_must_be_binary(self):
         traces = [{"id": "a", "input": "q", "output": "b"}]
         scores = [{"traceId": "a", "name": "stars", "value": 4, "source": "API"}]
-        with pytest.raises(FeedbackValueError, match=r"stars of the scores.*1 of 1 rows"):
+        with pytest.raises(FeedbackError, match=r"stars of the scores.*1 of 1 rows"):
             load_feedback(traces, scores=scores)
 
 
 def test_langsmith():
-    with pytest.warns(FeedbackImportWarning, match="1 scores that are neither"):
+    with pytest.warns(DataLossWarning, match="1 scores that are neither"):
         logs = load("langsmith_runs.jsonl", "langsmith_feedback.json")
     assert logs["completion"].tolist() == ["3.1 miles.", "Leaves fall."]
     assert logs["prompt"][0] == "Convert 5 km to miles."
@@ -133,7 +133,7 @@ def test_langsmith():
         {"role": "user", "content": "Write a haiku."},
     ]
     assert nan_equal(logs["feedback"], [1, np.nan])  # given on the call below the first run
-    assert nan_equal(logs["imputation"], [np.nan, 0.4])
+    assert nan_equal(logs["judge_score"], [np.nan, 0.4])
     assert logs["model"].tolist() == ["medium-2", "medium-2"]
     assert logs["user"].tolist() == ["u-1", "u-2"]
     logs = load("langsmith_runs.jsonl", "langsmith_feedback.json", verified_name="correctness")
@@ -146,7 +146,7 @@ def test_phoenix_rest():
     assert logs["prompt"].tolist() == ["Who wrote Emma?", "Who wrote Ulysses?"]
     assert logs["completion"].tolist() == ["Jane Austen.", "Homer."]
     assert nan_equal(logs["feedback"], [1, np.nan])
-    assert nan_equal(logs["imputation"], [np.nan, 0.1])
+    assert nan_equal(logs["judge_score"], [np.nan, 0.1])
     assert nan_equal(logs["verified"], [np.nan, 0])
     assert logs["model"].tolist() == ["tiny", "tiny"]
     assert logs["comment"].tolist()[0] == "right"
@@ -181,18 +181,18 @@ def test_phoenix_dataframes():
 
 
 def test_opentelemetry():
-    with pytest.raises(FeedbackFormatError, match="pass feedback_name"):
+    with pytest.raises(FileFormatError, match="pass feedback_name"):
         load("otel_spans.jsonl", "otel_logs.jsonl")
-    with pytest.warns(NoUnratedRowsWarning):
+    with pytest.warns(AssumptionWarning):
         logs = load(
             "otel_spans.jsonl",
             "otel_logs.jsonl",
             feedback_name="user_thumbs",
-            imputation_name="Relevance",
+            judge_score_name="Relevance",
             labels={"pass": 1, "fail": 0},
         )
     assert nan_equal(logs["feedback"], [1, 0])  # one by response id in a log, one as a span event
-    assert nan_equal(logs["imputation"], [0.9, np.nan])
+    assert nan_equal(logs["judge_score"], [0.9, np.nan])
     assert logs["completion"].tolist() == ["Rainy, 57 F.", "Snow."]
     assert logs["prompt"][0] == [
         {"role": "system", "content": "Answer briefly."},
@@ -222,7 +222,7 @@ class TestOpenWebUI:
         assert nan_equal(logs["feedback"], [0, np.nan, 1])
 
     def test_feedback_alone_says_so(self):
-        with pytest.warns(NoUnratedRowsWarning, match="All 2 rows are rated"):
+        with pytest.warns(AssumptionWarning, match="All 2 rows are rated"):
             logs = load("open_webui_feedback.json")
         assert logs["completion"].tolist() == ["Boil water.", "Twenty minutes."]
 
@@ -238,9 +238,9 @@ class TestOpenWebUI:
     ],
 )
 def test_scores_alone_are_refused(name, format):
-    with pytest.raises(FeedbackFormatError, match=f"{format} scores alone"):
+    with pytest.raises(FileFormatError, match=f"{format} scores alone"):
         load(name)
-    with pytest.raises(FeedbackFormatError, match="only rated answers"):
+    with pytest.raises(FileFormatError, match="only rated answers"):
         load(name, format=format)
 
 
@@ -254,19 +254,19 @@ def test_scores_alone_are_refused(name, format):
     ],
 )
 def test_scores_without_their_columns(source, scores, column):
-    with pytest.raises(FeedbackFormatError, match=f"need the column {column}"):
+    with pytest.raises(FileFormatError, match=f"need the column {column}"):
         load_feedback(FIXTURES / source, scores=scores)
 
 
 def test_empty_output_is_refused_and_counted():
     traces = [{"id": "a", "input": "q", "output": " "}, {"id": "b", "input": "q", "output": "c"}]
-    with pytest.raises(ConversationError, match=r"1 of 2 completions are empty .*first at row 0"):
+    with pytest.raises(InvalidInputError, match=r"1 of 2 completions are empty .*first at row 0"):
         load_feedback(traces)
 
 
 def test_repeated_traces_are_counted():
     traces = [{"id": "a", "input": "q", "output": text} for text in ("old", "new")]
-    with pytest.warns(FeedbackImportWarning, match="1 repeated answers"):
+    with pytest.warns(DataLossWarning, match="1 repeated answers"):
         logs = load_feedback(traces)
     assert logs["completion"].tolist() == ["new"]
 
@@ -301,7 +301,7 @@ def chats_of(messages):
     ],
 )
 def test_malformed_exports_are_refused(records, message):
-    with pytest.raises(FeedbackFormatError, match=message):
+    with pytest.raises(FileFormatError, match=message):
         load_feedback(records)
 
 

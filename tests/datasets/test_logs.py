@@ -13,7 +13,7 @@ from skcausalrm.datasets import load_feedback, make_feedback_logs
 from skcausalrm.datasets._log_tasks import TASKS
 from skcausalrm.datasets._logs import MODELS
 from skcausalrm.datasets._mechanism import SELECTIONS
-from skcausalrm.exceptions import NoiseRateError
+from skcausalrm.exceptions import InvalidInputError
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_round_trip_through_the_loader(tmp_path, logs):
         ({"selection": "y"}, ValueError),
         ({"observed_rate": 1.2}, ValueError),
         ({"n_asked": 101}, ValueError),
-        ({"false_positive_rate": 0.7, "false_negative_rate": 0.3}, NoiseRateError),
+        ({"false_positive_rate": 0.7, "false_negative_rate": 0.3}, InvalidInputError),
     ],
 )
 def test_bad_parameters(kwargs, error):

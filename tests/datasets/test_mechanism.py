@@ -15,7 +15,7 @@ from skcausalrm.datasets._mechanism import (
     scale_to_rate,
     solve_intercept,
 )
-from skcausalrm.exceptions import NoiseRateError
+from skcausalrm.exceptions import InvalidInputError
 
 
 @given(
@@ -211,7 +211,7 @@ class TestSimulateFeedback:
             simulate_feedback([0, 1], alpha=alpha)
 
     def test_bad_flip_rates(self):
-        with pytest.raises(NoiseRateError, match="coin"):
+        with pytest.raises(InvalidInputError, match="coin"):
             simulate_feedback([0, 1], false_positive_rate=0.6, false_negative_rate=0.4)
 
 

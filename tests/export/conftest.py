@@ -8,8 +8,8 @@ import pytest
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import MLPHead, RidgeHead
-from skcausalrm.heads.mixture import MixtureHead
-from skcausalrm.recalibration import Recalibration
+from skcausalrm.selection._mixture_head import MixtureHead
+from skcausalrm.selection._recalibration import Recalibration
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skcausalrm.exceptions import ModelDirectoryError, UnusedParameterError
 from skcausalrm.export import load_model_directory, save_model_directory
-from skcausalrm.export.model_directory import FORMAT_VERSION, _signed
+from skcausalrm.export._model_directory import FORMAT_VERSION, _signed
 from skcausalrm.heads import MLPHead
 
 FIXTURE = Path(__file__).parent / "fixtures" / "model_v1"
@@ -357,7 +357,7 @@ def test_checksums_are_plain_sha256(saved):
 def test_a_mixture_of_version_1_still_loads():
     loaded = load_model_directory(FIXTURE.with_name("model_v1_mixture"))
     assert loaded.config["format_version"] == 1
-    assert loaded.config["method"] == "joint"
+    assert loaded.config["method"] == "selection"
     # by hand: indices 0 and 1, so log odds -1 + .25 and 1 + .5, weighted 1 to 3
     X = np.array([[0.5, 0.5, -1.0]])
     members = 1 / (1 + np.exp(-np.array([-0.75, 1.5])))

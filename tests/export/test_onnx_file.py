@@ -14,12 +14,12 @@ from sklearn.linear_model import Ridge
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
 from skcausalrm.exceptions import ExportParityError, UnusedParameterError
 from skcausalrm.export import RewardScorer, to_onnx
-from skcausalrm.export.graph import _Graph
-from skcausalrm.export.linear import LinearReward
-from skcausalrm.export.network import describe
-from skcausalrm.export.onnx_file import onnx_bytes
+from skcausalrm.export._graph import _Graph
+from skcausalrm.export._linear import LinearReward
+from skcausalrm.export._network import describe
+from skcausalrm.export._onnx_file import onnx_bytes
 from skcausalrm.heads import MLPHead
-from skcausalrm.heads.mixture import MixtureHead
+from skcausalrm.selection._mixture_head import MixtureHead
 
 quick = settings(
     max_examples=40,
@@ -177,7 +177,7 @@ def test_a_linear_head_has_the_spread_of_its_folds(make_ridge, coef, spread, bin
 @pytest.mark.parametrize("verified", [False, True])
 def test_a_fitted_joint_model_is_kept_whole(fit, logs, tmp_path, verified):
     columns = {"verified": logs.verified} if verified else {}
-    model = fit(CausalRewardRegressor("joint", random_state=0), **columns)
+    model = fit(CausalRewardRegressor("selection", random_state=0), **columns)
     scorer = exported(model)
     assert_same(scorer, model, logs.X)
     expected = model.predict(logs.X.astype(np.float64), return_std=True)

@@ -9,8 +9,9 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from skcausalrm.exceptions import ModelDirectoryError, ProviderFallbackWarning
-from skcausalrm.export import RewardScorer, scorer, to_onnx
+from skcausalrm.exceptions import ExportWarning, ModelDirectoryError
+from skcausalrm.export import RewardScorer, to_onnx
+from skcausalrm.export import _scorer as scorer
 
 onnx = pytest.importorskip("onnx")
 
@@ -136,7 +137,7 @@ def test_pickles_as_the_file_it_is(path):
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is here"
 )
 def test_a_missing_gpu_is_said_and_the_cpu_scores(path):
-    with pytest.warns(ProviderFallbackWarning, match="CUDAExecutionProvider is not usable here"):
+    with pytest.warns(ExportWarning, match="CUDAExecutionProvider is not usable here"):
         loaded = RewardScorer.load(path, device="cuda")
     assert loaded.provider_ == "CPUExecutionProvider"
     assert loaded.predict([[0.25, 0.0, 0.0]])[0] == 0.5
@@ -152,7 +153,7 @@ def test_a_session_that_fell_back_by_itself_is_noticed(path, monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = RewardScorer.load(path, device="cuda")
-    assert any(w.category is ProviderFallbackWarning for w in caught)
+    assert any(w.category is ExportWarning for w in caught)
     assert loaded.provider_ == "CPUExecutionProvider"
 
 
@@ -172,7 +173,7 @@ def test_a_gpu_scores_as_the_cpu_does(make_mlp, tmp_path):
 def test_providers_by_name(path):
     loaded = RewardScorer.load(path, providers=["CPUExecutionProvider"])
     assert loaded.provider_ == "CPUExecutionProvider"
-    with pytest.warns(ProviderFallbackWarning, match="NoSuchExecutionProvider"):
+    with pytest.warns(ExportWarning, match="NoSuchExecutionProvider"):
         RewardScorer.load(path, providers=["NoSuchExecutionProvider", "CPUExecutionProvider"])
     with pytest.raises(ValueError, match="device is 'tpu'"):
         RewardScorer.load(path, device="tpu")

@@ -16,8 +16,8 @@ from sklearn.pipeline import Pipeline
 from skcausalrm import CausalRewardRegressor, ConversationEncoder
 from skcausalrm.datasets import make_feedback_logs
 from skcausalrm.exceptions import (
-    ConversationError,
-    LossyExportWarning,
+    ExportWarning,
+    InvalidInputError,
     MissingExtraError,
     ModelDirectoryError,
     UnsupportedExportError,
@@ -51,7 +51,7 @@ def model(frame, encoder):
 @pytest.fixture(scope="module")
 def graph(encoder):
     """The traced encoder, for exports to share: tracing takes most of their time."""
-    from skcausalrm.export import text_graph
+    from skcausalrm.export import _text_graph as text_graph
 
     reference = ConversationEncoder(device="cpu", dtype="float32")
     return text_graph.encoder_graph(reference._load(), False).SerializeToString()
@@ -60,7 +60,7 @@ def graph(encoder):
 @pytest.fixture
 def shared_graph(graph, monkeypatch):
     monkeypatch.setattr(
-        "skcausalrm.export.text_file.encoder_graph",
+        "skcausalrm.export._text_file.encoder_graph",
         lambda backend, normalize: onnx.load_from_string(graph),
     )
 
@@ -69,7 +69,7 @@ def shared_graph(graph, monkeypatch):
 def path(model, encoder, graph, frame, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "skcausalrm.export.text_file.encoder_graph",
+            "skcausalrm.export._text_file.encoder_graph",
             lambda backend, normalize: onnx.load_from_string(graph),
         )
         where = tmp_path_factory.mktemp("text") / "reward.onnx"
@@ -104,9 +104,9 @@ def test_forms_of_rows_and_equal_texts(scorer):
     assert one == again != two
     assert scorer.predict([chat])[0] == pytest.approx(one, abs=1e-6)
     assert len(scorer.predict([])) == 0
-    with pytest.raises(ConversationError, match=r"empty in 1 of 2 rows .*row 1"):
+    with pytest.raises(InvalidInputError, match=r"empty in 1 of 2 rows .*row 1"):
         scorer.predict([pair, ("Hi", "")])
-    with pytest.raises(ConversationError, match=r"missing in 1 of 2 rows .*row 0"):
+    with pytest.raises(InvalidInputError, match=r"missing in 1 of 2 rows .*row 0"):
         scorer.predict([("Hi", None), pair])
 
 
@@ -155,7 +155,7 @@ def test_hostile_text(scorer, encoder, model):
 )
 def test_smaller_forms(model, encoder, frame, shared_graph, path, tmp_path, precision, tau, size):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LossyExportWarning)
+        warnings.simplefilter("ignore", ExportWarning)
         small = text_to_onnx(
             model, encoder, tmp_path / "small.onnx", precision=precision, sample=frame[:40]
         )
@@ -172,8 +172,8 @@ def test_smaller_forms(model, encoder, frame, shared_graph, path, tmp_path, prec
 
 
 def test_a_loss_of_ranking_is_said(model, encoder, frame, shared_graph, tmp_path, monkeypatch):
-    monkeypatch.setattr("skcausalrm.export.text_file._TAU", 1.0)
-    with pytest.warns(LossyExportWarning, match=r"int8 .* 40 texts .* tau of 0\.9"):
+    monkeypatch.setattr("skcausalrm.export._text_file._TAU", 1.0)
+    with pytest.warns(ExportWarning, match=r"int8 .* 40 texts .* tau of 0\.9"):
         text_to_onnx(model, encoder, tmp_path / "r.onnx", precision="int8", sample=frame[:40])
 
 

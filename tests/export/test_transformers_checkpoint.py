@@ -125,7 +125,7 @@ def test_affine_steps_are_folded_in_and_others_refused(make_encoder, frame, tmp_
 
 def test_joint_model_by_its_nearest_sigmoid(make_encoder, frame, tmp_path):
     encoder = make_encoder("distilbert")
-    model, X = fit(encoder, frame, CausalRewardRegressor("joint", random_state=0))
+    model, X = fit(encoder, frame, CausalRewardRegressor("selection", random_state=0))
     path = export_transformers(model, encoder, tmp_path / "checkpoint", sample=frame[:20])
     texts = texts_of(frame[:20])
     single = model.estimator_.single()

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skcausalrm.exceptions import GroupsError
-from skcausalrm.heads.mlp import MLPHead
+from skcausalrm.heads._mlp import MLPHead
 
 torch = pytest.importorskip("torch")
 
@@ -109,7 +109,7 @@ def test_predict_in_blocks_equals_predict_at_once(pseudo_outcomes, monkeypatch):
     X, z, _ = pseudo_outcomes
     head = quiet(settings(max_epochs=2), X, z)
     at_once = head.predict(X)
-    monkeypatch.setattr("skcausalrm.heads.mlp._BLOCK_BYTES", 8 * 16 * 100)
+    monkeypatch.setattr("skcausalrm.heads._mlp._BLOCK_BYTES", 8 * 16 * 100)
     np.testing.assert_allclose(head.predict(X), at_once, rtol=1e-12)
 
 
@@ -154,7 +154,7 @@ def test_rows_of_weight_zero_are_as_if_absent(pseudo_outcomes):
 
 
 def test_groups_and_equal_rows_are_held_out_together(pseudo_outcomes, monkeypatch):
-    from skcausalrm.heads import side_by_side
+    from skcausalrm.heads import _side_by_side as side_by_side
 
     seen = {}
     original = side_by_side.train

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from skcausalrm.crossfit import make_folds
 from skcausalrm.heads import RidgeHead
-from skcausalrm.heads.logistic import fit_logistic_folds, fit_sigmoid
-from skcausalrm.heads.moments import FoldMoments
-from skcausalrm.heads.ridge import PENALTIES, fit_ridge, held_out_scores
-from skcausalrm.heads.systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
+from skcausalrm.heads._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
+from skcausalrm.heads._logistic import fit_logistic_folds, fit_sigmoid
+from skcausalrm.heads._moments import FoldMoments
+from skcausalrm.heads._ridge import ALPHAS, fit_ridge, held_out_scores
+from skcausalrm.model_selection._cross_fitting import make_folds
 
 
 def problem(n=900, d=20, seed=0, dtype=np.float64, shift=0.0):
@@ -57,10 +57,10 @@ def test_risks_are_those_of_refitting_every_fold_and_penalty(d):
         held_out = np.empty(len(t))
         for k in range(3):
             train = folds.of_row != k
-            alpha = absolute(moments, PENALTIES[index], train.sum())
+            alpha = absolute(moments, ALPHAS[index], train.sum())
             held_out[~train] = Ridge(alpha=alpha).fit(X[train], t[train]).predict(X[~train])
         assert fit.risks[index] == pytest.approx(np.mean((t - held_out) ** 2), rel=2e-4)
-    assert fit.penalty == PENALTIES[np.argmin(fit.risks)]
+    assert fit.alpha == ALPHAS[np.argmin(fit.risks)]
 
 
 def test_held_out_scores_use_the_model_without_the_fold():
@@ -74,7 +74,7 @@ def test_held_out_scores_use_the_model_without_the_fold():
 def test_float32_follows_float64():
     X, t, _, _ = problem(3000, 30, shift=5.0)
     double, single = (RidgeHead(random_state=0).fit(X.astype(f), t) for f in (float, np.float32))
-    assert single.penalty_ == double.penalty_
+    assert single.alpha_ == double.alpha_
     np.testing.assert_allclose(single.predict(X), double.predict(X), atol=2e-4)
 
 
@@ -120,7 +120,7 @@ def test_logistic_folds_equal_scikit_learns(d):
     folds = make_folds(X, labels, None, 3, 0)
     moments = FoldMoments(X, folds.of_row, 3)
     coefs, intercepts, _ = fit_logistic_folds(moments, labels)
-    penalty = fit_ridge(moments, labels, folds_only=True).penalty
+    penalty = fit_ridge(moments, labels, folds_only=True).alpha
     for k in range(3):
         train = folds.of_row != k
         p = labels[train].mean()

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skcausalrm.heads import RidgeHead
-from skcausalrm.heads.moments import FoldMoments
-from skcausalrm.heads.running import RunningMoments
+from skcausalrm.heads._moments import FoldMoments
+from skcausalrm.heads._running import RunningMoments
 
 NAMES = ("weight_sums", "sums")
 

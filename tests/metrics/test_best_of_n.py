@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skcausalrm.exceptions import GroupsError, PredictionError
+from skcausalrm.exceptions import GroupsError, InvalidInputError
 from skcausalrm.metrics import best_of_4_score, best_of_n, ties_score
 
 
@@ -117,12 +117,12 @@ def test_large_prompts_do_not_overflow():
     [
         (
             ([0.1] * 4, [1, 2, np.nan, 3], [0, 0, 1, 1]),
-            PredictionError,
+            InvalidInputError,
             "infinite in 1 of 4",
         ),
-        (([0.1, np.inf, 0, 0], [1, 2, 2, 3], [0, 0, 1, 1]), PredictionError, "preference is NaN"),
+        (([0.1, np.inf, 0, 0], [1, 2, 2, 3], [0, 0, 1, 1]), InvalidInputError, "preference is NaN"),
         (([0.1] * 4, [1, 2, 2, 3], [0, 0, 0, 0]), GroupsError, "to one prompt"),
-        (([0.1] * 4, {}, [0, 0, 1, 1]), PredictionError, "names no score"),
+        (([0.1] * 4, {}, [0, 0, 1, 1]), InvalidInputError, "names no score"),
         (([0.1] * 4, [1, 2, 3], [0, 0, 1, 1]), ValueError, "inconsistent"),
     ],
 )

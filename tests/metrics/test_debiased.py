@@ -5,16 +5,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from skcausalrm import metrics as m
-from skcausalrm.exceptions import (
-    AskedNonresponseWarning,
-    FeedbackValueError,
-    GroupsError,
-    NoFeedbackError,
-    NoiseRateError,
-    PredictionError,
-    PseudoOutcomesError,
-    SingleClassError,
-)
+from skcausalrm.exceptions import AssumptionWarning, FeedbackError, GroupsError, InvalidInputError
 from skcausalrm.metrics._metric import METRICS
 
 SCORES = [metric.function for metric in METRICS.values()]
@@ -134,13 +125,13 @@ def test_groups_of_any_kind_give_the_same_error():
 @pytest.mark.parametrize("score", SCORES)
 def test_bad_values_are_named_by_count(score):
     z, f = np.array([0.0, 1.2, np.nan, np.nan]), np.array([0.1, 0.9, 0.5, 0.5])
-    with pytest.raises(PseudoOutcomesError, match=r"z is NaN or infinite in 2 of 4 rows"):
+    with pytest.raises(InvalidInputError, match=r"z is NaN or infinite in 2 of 4 rows"):
         score(z, f)
-    with pytest.raises(PredictionError, match="prediction is NaN or infinite in 1 of 4 rows"):
+    with pytest.raises(InvalidInputError, match="prediction is NaN or infinite in 1 of 4 rows"):
         score(np.array([0, 1, 1, 0]), [0.1, np.inf, 0.2, 0.3])
-    with pytest.raises(PseudoOutcomesError, match="z has 3 rows and prediction has 4"):
+    with pytest.raises(InvalidInputError, match="z has 3 rows and prediction has 4"):
         score(np.array([0, 1, 1]), f)
-    with pytest.raises(PseudoOutcomesError, match="no rows"):
+    with pytest.raises(InvalidInputError, match="no rows"):
         score([], [])
     with pytest.raises(GroupsError, match="All 4 rows are of one group"):
         score([0, 1, 1, 0], f, groups=["a"] * 4, return_std=True)
@@ -151,7 +142,7 @@ def test_bad_values_are_named_by_count(score):
 def test_probabilities_are_demanded_where_the_score_needs_them():
     z, f = [0, 1, 1, 0], [-0.1, 0.9, 1.5, 0.5]
     for score in (m.debiased_log_loss, m.debiased_brier_score):
-        with pytest.raises(PredictionError, match=r"outside \[0, 1\] in 2 of 4 rows"):
+        with pytest.raises(InvalidInputError, match=r"outside \[0, 1\] in 2 of 4 rows"):
             score(z, f)
     assert m.debiased_mse(z, f) == pytest.approx(sk.mean_squared_error(z, f))
 
@@ -159,10 +150,10 @@ def test_probabilities_are_demanded_where_the_score_needs_them():
 @pytest.mark.parametrize("z", [np.ones(50), np.r_[np.full(49, 1.02), 0.0], np.zeros(50)])
 def test_r2_and_auc_need_both_classes(z):
     f = np.linspace(0, 1, 50)
-    with pytest.raises(SingleClassError, match=r"mean of z over 50 rows"):
+    with pytest.raises(FeedbackError, match=r"mean of z over 50 rows"):
         m.debiased_r2_score(z, f)
     if z.mean() in (0, 1):
-        with pytest.raises(SingleClassError, match="no pair"):
+        with pytest.raises(FeedbackError, match="no pair"):
             m.debiased_roc_auc_score(z, f)
 
 
@@ -204,19 +195,19 @@ def test_asked_score_reads_asked_answers_alone(metric):
 def test_asked_score_says_what_is_wrong():
     rates = {"false_positive_rate": 0.1, "false_negative_rate": 0.2}
     y, f = np.array([1, 0, 1, 0, np.nan]), np.full(5, 0.5)
-    with pytest.raises(NoFeedbackError, match="0 asked rows"):
+    with pytest.raises(FeedbackError, match="0 asked rows"):
         m.asked_score("mse", y, f, np.zeros(5, bool), **rates)
-    with pytest.raises(NoFeedbackError, match="None of the 1 asked rows"):
+    with pytest.raises(FeedbackError, match="None of the 1 asked rows"):
         m.asked_score("mse", y, f, np.arange(5) == 4, **rates)
-    with pytest.raises(FeedbackValueError, match="neither 0 nor 1 in 1 of 4"):
+    with pytest.raises(FeedbackError, match="neither 0 nor 1 in 1 of 4"):
         m.asked_score("mse", [1, 0, 0.5, 0, np.nan], f, np.arange(5) < 4, **rates)
-    with pytest.raises(NoiseRateError):
+    with pytest.raises(InvalidInputError):
         m.asked_score(
             "mse", y, f, np.ones(5, bool), false_positive_rate=0.5, false_negative_rate=0.5
         )
     with pytest.raises(ValueError, match="must be one of r2, mse"):
         m.asked_score("accuracy", y, f, np.ones(5, bool), **rates)
-    with pytest.warns(AskedNonresponseWarning, match="2 of 4 asked rows"):
+    with pytest.warns(AssumptionWarning, match="2 of 4 asked rows"):
         m.asked_score("mse", [1, np.nan, np.nan, 0, np.nan], f, np.arange(5) < 4, **rates)
 
 

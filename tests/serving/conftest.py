@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from skcausalrm.conversation import as_conversations
 from skcausalrm.serving import TextModel
+from skcausalrm.text._conversation import as_conversations
 
 pytest.importorskip("fastapi")
 
@@ -40,4 +40,4 @@ def spy():
 
 @pytest.fixture
 def model(spy):
-    return TextModel("test-model", spy, {"method": "joint"})
+    return TextModel("test-model", spy, {"method": "selection"})

@@ -7,8 +7,8 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from skcausalrm.conversation import as_conversations
 from skcausalrm.serving import ServerSettings, create_app
+from skcausalrm.text._conversation import as_conversations
 
 pytest.importorskip("httpx")
 from fastapi.testclient import TestClient
@@ -50,7 +50,7 @@ def test_rank(client, model):
 
 def test_state(client):
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"model": "test-model", "method": "joint"}
+    assert client.get("/readyz").json() == {"model": "test-model", "method": "selection"}
     client.app.state.engine.is_open = False
     assert client.get("/readyz").status_code == 503
     client.app.state.engine.is_open = True

@@ -1,11 +1,11 @@
-"""Requests in the shapes of the clients' own sources (cited in `skcausalrm.serving.compatible`)."""
+"""Requests in the shapes of the clients' own sources (see `skcausalrm.serving._compatible`)."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skcausalrm.serving import create_app
-from skcausalrm.serving.chat_markup import split_query, without_special_tokens
+from skcausalrm.text._chat_markup import split_query, without_special_tokens
 
 pytest.importorskip("httpx")
 from fastapi.testclient import TestClient

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skcausalrm.exceptions import OverloadedError, PredictionError
+from skcausalrm.exceptions import InvalidInputError, OverloadedError
 from skcausalrm.serving import RewardEngine
 
 
@@ -133,7 +133,7 @@ def test_rewards_that_are_none_are_an_error(wrong):
     async def main():
         engine = RewardEngine(lambda rows: wrong)
         engine.start()
-        with pytest.raises(PredictionError):
+        with pytest.raises(InvalidInputError):
             await engine.score([("", "a")])
         await engine.close()
 

@@ -26,8 +26,8 @@ def path(tmp_path_factory):
 
     from onnx import TensorProto, helper, numpy_helper
 
-    from skcausalrm.export.scorer import FORMAT_VERSION
-    from skcausalrm.export.text_tokens import TextSettings
+    from skcausalrm.export._scorer import FORMAT_VERSION
+    from skcausalrm.export._text_tokens import TextSettings
 
     folder = tmp_path_factory.mktemp("served")
     words = {word: i for i, word in enumerate(["<unk>", "<pad>", *"abcdefgh"])}

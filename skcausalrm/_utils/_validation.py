@@ -1,0 +1,263 @@
+"""Checks that every estimator shares: feedback with NaN, weights, per-row columns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array, column_or_1d
+
+from ..exceptions import FeedbackError, FewFeedbackWarning, InvalidInputError
+from ._sklearn_compat import check_sample_weight
+from ._warnings import warn
+
+# Embeddings keep their precision; float16 and whole numbers become float32.
+FLOATS = (np.float32, np.float64)
+
+
+# scikit-learn's own words, which its checks look for.
+ONLY_BINARY = "Only binary classification is supported."
+
+
+class Feedback(NamedTuple):
+    """Feedback of n rows: values with NaN where there is none, and what kind they are."""
+
+    values: NDArray[np.float64]
+    observed: NDArray[np.bool_]
+    binary: bool
+
+
+def _check_length(X, y) -> None:
+    if len(y) != X.shape[0]:
+        raise FeedbackError(
+            f"X has {X.shape[0]} rows and y has {len(y)}: give one value per row, "
+            f"NaN where there is no feedback."
+        )
+
+
+def is_missing(values: NDArray) -> NDArray[np.bool_]:
+    """Return where an array holds NaN, None or pandas' NA and NaT."""
+    if values.dtype.kind == "O":
+        import pandas as pd  # its NA is neither equal nor unequal to itself
+
+        return pd.isna(values)
+    return values != values
+
+
+def check_feedback(X, y) -> Feedback:
+    """Check y against X: floats, NaN where unrated, at least one rated row.
+
+    Raises
+    ------
+    FeedbackError
+        If y holds inf or has another length than X.
+    FeedbackError
+        If every value is NaN.
+    """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None.")
+    y = check_array(
+        column_or_1d(y, warn=True),
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        input_name="y",
+    )
+    _check_length(X, y)
+    if infinite := int(np.isinf(y).sum()):
+        raise FeedbackError(
+            f"y is infinite in {infinite} of {len(y)} rows: use NaN where there is no feedback."
+        )
+    observed = ~np.isnan(y)
+    if not observed.any():
+        raise FeedbackError(
+            f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
+            f"need a 0 or a 1."
+        )
+    rated = y[observed]
+    return Feedback(y, observed, bool(np.all((rated == 0) | (rated == 1))))
+
+
+def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
+    """Return the two classes and y as 0.0, 1.0 and NaN (no feedback: NaN or None).
+
+    Raises
+    ------
+    FeedbackError, FeedbackError, FeedbackError
+        If there are no, one, or more than two classes.
+    """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None.")
+    y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y, warn=True)
+    _check_length(X, y)
+    if y.dtype.kind == "f" and (infinite := int(np.isinf(y).sum())):
+        raise FeedbackError(
+            f"y is infinity in {infinite} of {len(y)} rows: use NaN where there is no feedback."
+        )
+    observed = ~is_missing(y)
+    if y.dtype.kind == "O" and observed.any():
+        values = np.array(y[observed].tolist())  # numbers become numbers, strings strings
+        full = np.empty(len(y), dtype=values.dtype)
+        full[observed] = values
+        y = full
+    if not observed.any():
+        raise FeedbackError(
+            f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
+            f"need a 0 or a 1."
+        )
+    classes, codes = np.unique(y[observed], return_inverse=True)
+    if len(classes) == 1:
+        raise FeedbackError(
+            f"All {observed.sum()} rated rows are of one class ({classes[0]!r}): "
+            f"two are needed to tell good from bad."
+        )
+    if len(classes) > 2:
+        graded = y.dtype.kind == "f" and bool((classes != np.round(classes)).any())
+        raise FeedbackError(
+            f"{'Unknown label type: continuous.' if graded else ONLY_BINARY} The feedback must be "
+            f"of two classes, such as 0 and 1, and NaN where there is none, but {len(classes)} "
+            f"values were found in {len(y)} rows: binarise it."
+        )
+    values = np.full(len(y), np.nan)
+    values[observed] = codes
+    return classes, values
+
+
+def decode_labels(y, classes: NDArray) -> NDArray[np.float64]:
+    """Return y as 0.0, 1.0 and NaN by classes that are known.
+
+    Raises
+    ------
+    FeedbackError
+        If y holds anything else.
+    """
+    y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y)
+    values = np.full(len(y), np.nan)
+    observed = ~is_missing(y)
+    for code, label in enumerate(classes):
+        values[observed] = np.where(y[observed] == label, code, values[observed])
+    if unknown := int(np.count_nonzero(np.isnan(values[observed]))):
+        raise FeedbackError(
+            f"{unknown} of {len(y)} rows have a label other than {classes[0]!r} and "
+            f"{classes[1]!r}, which were fitted on: translate them."
+        )
+    return values
+
+
+def check_two_classes(values: NDArray[np.float64], sample_weight=None) -> None:
+    """Raise if 0/1 labels, NaN aside, are of one class where the weight is positive."""
+    labelled = ~np.isnan(values)
+    if sample_weight is not None:
+        labelled &= sample_weight > 0
+    positives = int(np.count_nonzero(values[labelled] == 1))
+    if positives in (0, int(labelled.sum())):
+        raise FeedbackError(
+            f"All {labelled.sum()} labelled rows of positive weight are of one class: two classes "
+            f"are needed."
+        )
+
+
+def warn_of_rare_class(values: NDArray[np.float64]) -> None:
+    """Warn if fewer than 50 rated rows are of a class."""
+    counts = {"0": int((values == 0).sum()), "1": int((values == 1).sum())}
+    label, count = min(counts.items(), key=lambda item: item[1])
+    if count < 50:
+        warn(
+            f"Only {count} of {sum(counts.values())} rated rows are {label}: with fewer than 50 "
+            f"rows of a class the reward is little more than a guess.",
+            FewFeedbackWarning,
+            "rare-class",
+        )
+
+
+def check_weights(sample_weight, X) -> NDArray[np.float64] | None:
+    """Return float64 weights or None; all zero is an error."""
+    if sample_weight is None:
+        return None
+    weight = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
+    )
+    if not weight.any():
+        raise ValueError(f"sample_weight is zero in all {len(weight)} rows: some must be positive.")
+    return weight
+
+
+def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> NDArray:
+    """Return a per-row column as float64 of shape (n_rows,)."""
+    values = check_array(
+        column_or_1d(values),
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        input_name=name,
+    )
+    if len(values) != n_rows:
+        raise FeedbackError(
+            f"{name} has {len(values)} values for {n_rows} rows: give one value per row."
+        )
+    bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
+    if bad.any():
+        raise FeedbackError(
+            f"{name} is NaN or infinite in {bad.sum()} of {n_rows} rows: give a number in every "
+            f"row{', or NaN where there is none' if allow_nan else ', or leave the column out'}."
+        )
+    return values
+
+
+def check_asked(asked, n_rows: int) -> NDArray[np.bool_] | None:
+    """Return ``asked`` as bool, None if absent or nowhere True.
+
+    Raises
+    ------
+    FeedbackError
+        If it has another length, or holds anything but True and False.
+    """
+    if asked is None:
+        return None
+    asked = column_or_1d(asked)
+    if len(asked) != n_rows:
+        raise FeedbackError(
+            f"asked has {len(asked)} values for {n_rows} rows: give one value per row."
+        )
+    if asked.dtype != bool and (wrong := int(np.count_nonzero(~np.isin(asked, (0, 1))))):
+        raise FeedbackError(
+            f"asked holds {wrong} values other than True and False: it must be True or False in "
+            f"every row, False where nobody was asked."
+        )
+    asked = asked.astype(bool)
+    return asked if asked.any() else None
+
+
+def check_verified(verified, n_rows: int) -> NDArray[np.float64] | None:
+    """Return ``verified`` as 0, 1 and NaN, None if absent or NaN throughout."""
+    if verified is None:
+        return None
+    verified = check_column(verified, "verified", n_rows, allow_nan=True)
+    judged = verified[~np.isnan(verified)]
+    if len(judged) == 0:
+        return None
+    if wrong := int(np.count_nonzero((judged != 0) & (judged != 1))):
+        raise FeedbackError(
+            f"verified holds {wrong} values other than 0, 1 and NaN: a checked answer is good (1) "
+            f"or not (0)."
+        )
+    return verified
+
+
+def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
+    """Return known propensities; they must lie in (0, 1] and are never clipped."""
+    propensity = check_column(propensity, "propensity", n_rows)
+    if outside := int(np.count_nonzero((propensity <= 0) | (propensity > 1))):
+        raise InvalidInputError(
+            f"propensity lies outside (0, 1] in {outside} of {n_rows} rows: a known propensity is "
+            f"a probability, and rows that can never get feedback must be left out."
+        )
+    return propensity
+
+
+def binary_only(tags):
+    """Mark scikit-learn tags of a classifier as binary; return them."""
+    tags.classifier_tags.multi_class = False
+    return tags

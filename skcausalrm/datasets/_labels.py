@@ -1,0 +1,369 @@
+"""Answers that a person judges one by one: which to ask about, and the file of judgements.
+
+A label file is JSON lines, one a judgement, appended and never rewritten::
+
+    {"key": "2f1c...", "verified": 1, "skipped": false, "prompt": "2+2?", "completion": "4",
+     "time": "2026-11-25T09:00:00+00:00"}
+
+``verified`` is 1 (good), 0 (bad) or null; null is a skipped answer, or, where ``skipped`` is
+false, a judgement taken back. The last line of a key counts. The texts are there so that a person
+can audit the file: keep it as you keep the logs. Files of several people may be concatenated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .._utils._warnings import warn
+from ..exceptions import DataLossWarning, FeedbackError, FileFormatError
+from ..text._conversation import Conversations, as_conversations
+
+__all__ = [
+    "answer_keys",
+    "answer_texts",
+    "append_label",
+    "draw_answers",
+    "match_labels",
+    "read_labels",
+]
+
+
+def answer_texts(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return prompts and completions as texts; of several messages, each with its role.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `load_feedback` returns it.
+
+    Returns
+    -------
+    prompts, completions : list of str
+    """
+    rows = as_conversations(frame)
+    no_prompts: list[Any] = [""] * len(rows)
+    prompts = Conversations(no_prompts, rows.prompts).texts()
+    return prompts, Conversations(no_prompts, rows.completions).texts()
+
+
+def answer_keys(frame: pd.DataFrame) -> NDArray[np.object_]:
+    """Return each row's key: a hash of its texts, equal wherever they are.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        As `load_feedback` returns it.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+        BLAKE2b (128 bits, hexadecimal) of the JSON list ``[prompt, completion]``, both as
+        `answer_texts` gives them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skcausalrm.datasets._labels import answer_keys
+    >>> answer_keys(pd.DataFrame({"prompt": ["2+2?"], "completion": ["4"]})).tolist()
+    ['29c532673cb5ab37b3bca2f1346549b3']
+    """
+    keys = [
+        hashlib.blake2b(json.dumps(pair).encode(), digest_size=16).hexdigest()
+        for pair in zip(*answer_texts(frame), strict=True)
+    ]
+    return np.array(keys, dtype=object)
+
+
+def draw_answers(
+    frame: pd.DataFrame,
+    labels: pd.DataFrame | None = None,
+    *,
+    random_state: int = 0,
+    keys: NDArray | None = None,
+) -> NDArray[np.intp]:
+    """Return the answers that nobody has judged, in the order to ask about them.
+
+    Distinct answers in random order, rated and unrated alike, but a group's second answer only
+    when every group has had its first: answers to one prompt resemble each other, so that one
+    judgement of each of many prompts says more. As the order begins with answers, not with
+    prompts, each answer is as likely as any other to be among the first, which is what makes the
+    judged ones stand for all.
+
+    The order is by a hash of texts and `random_state`, so that it goes on where it stopped after
+    some answers are judged, and rows that are added to the logs go in between.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        As `load_feedback` returns it. Answers with a value in a column ``verified`` are judged.
+        Without a column ``group``, rows with equal prompts are a group.
+    labels : DataFrame, default=None
+        As `read_labels` returns it: judged and skipped answers, which are not drawn again.
+    random_state : int, default=0
+        Another number is another order.
+    keys : ndarray of shape (n,), default=None
+        What `answer_keys` returned, where it was called already.
+
+    Returns
+    -------
+    ndarray of int
+        Positions in `frame`; of rows with equal texts, the first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skcausalrm.datasets._labels import draw_answers
+    >>> logs = pd.DataFrame({"prompt": ["a", "a", "b", "c"], "completion": ["x", "y", "x", "x"]})
+    >>> order = draw_answers(logs)
+    >>> logs["prompt"][order].tolist()
+    ['a', 'c', 'b', 'a']
+    """
+    keys = answer_keys(frame) if keys is None else keys
+    judged = set() if labels is None else set(labels.index)
+    if "verified" in frame.columns:
+        judged.update(keys[frame["verified"].notna().to_numpy()])
+    grouping = frame["group"] if "group" in frame.columns else pd.Series(answer_texts(frame)[0])
+    group = pd.factorize(grouping, use_na_sentinel=False)[0]
+    first = ~pd.Series(keys).duplicated().to_numpy()
+    done = np.fromiter((key in judged for key in keys), dtype=bool, count=len(keys))
+    asked_of = np.bincount(group[first & done], minlength=group.max(initial=-1) + 1)
+
+    left = np.flatnonzero(first & ~done)
+    place = np.array([_place(key, random_state) for key in keys[left]], dtype=np.uint64)
+    left = left[np.argsort(place)]
+    turn = asked_of[group[left]] + pd.Series(group[left]).groupby(group[left]).cumcount().to_numpy()
+    return left[np.argsort(turn, kind="stable")]
+
+
+def _place(key: str, random_state: int) -> int:
+    digest = hashlib.blake2b(f"{random_state}:{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def append_label(
+    path: str | os.PathLike,
+    key: str,
+    verified: float | None,
+    *,
+    skipped: bool = False,
+    prompt: str = "",
+    completion: str = "",
+) -> None:
+    """Append one judgement to a label file; it is on disk when this returns.
+
+    Parameters
+    ----------
+    path : path
+        Made if it is not there.
+    key : str
+        Of `answer_keys`.
+    verified : 1, 0 or None
+        None takes the last judgement of this key back, or, with `skipped`, says that there is
+        none.
+    skipped : bool, default=False
+    prompt, completion : str
+        For people who read the file.
+    """
+    line = {
+        "key": key,
+        "verified": None if verified is None else int(verified),
+        "skipped": skipped,
+        "prompt": prompt,
+        "completion": completion,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path = Path(path)
+    is_new = not path.exists()
+    with path.open("a+b") as file:
+        content = json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":  # a line cut by a kill
+                content = b"\n" + content
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        from .._utils._atomic_files import sync_folder
+
+        sync_folder(path.parent)
+
+
+def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.DataFrame:
+    """Read a label file.
+
+    Parameters
+    ----------
+    path : path
+        JSON lines, as `append_label` and ``skcausalrm label`` write them.
+    missing_ok : bool, default=False
+        Whether no file is a file without lines.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``key``, in the order of judging, without those taken back:
+
+        - ``verified`` : 1.0, 0.0, or NaN where skipped;
+        - ``prompt``, ``completion`` : str, empty where the line has none.
+
+    Raises
+    ------
+    FileFormatError
+        If a line is JSON but no label.
+    FileNotFoundError
+        If there is no file.
+
+    Warns
+    -----
+    DataLossWarning
+        If lines are not JSON, as one cut by a kill; they are left out.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skcausalrm.datasets._labels import append_label, read_labels
+    >>> with TemporaryDirectory() as folder:
+    ...     path = f"{folder}/labels.jsonl"
+    ...     append_label(path, "a", 1)
+    ...     append_label(path, "b", 0)
+    ...     append_label(path, "a", None)  # taken back
+    ...     read_labels(path)["verified"].to_dict()
+    {'b': 0.0}
+    """
+    path = Path(path)
+    if not (missing_ok or path.exists()):
+        raise FileNotFoundError(
+            f"There is no label file {path}: make one by `skcausalrm label LOGS --out {path}`."
+        )
+    found: dict[str, dict[str, Any]] = {}
+    torn = []
+    content = path.read_bytes() if path.exists() else b""
+    # By newlines alone: texts may hold other separators of lines.
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            torn.append(number)
+            continue
+        _check_record(record, number, path)
+        found.pop(record["key"], None)  # so that order is that of the last judging
+        if record["verified"] is not None or record.get("skipped"):
+            found[record["key"]] = record
+    if torn:
+        warn(
+            f"{len(torn)} lines of {path} are cut off or otherwise no JSON and are left out "
+            f"(first: line {torn[0]}): judge their answers again, or repair them.",
+            DataLossWarning,
+            "torn-label",
+        )
+    return pd.DataFrame(
+        {
+            "verified": pd.array([_label(r) for r in found.values()], dtype="float64").to_numpy(),
+            **{
+                name: pd.Series([r.get(name, "") for r in found.values()], dtype=object)
+                for name in ("prompt", "completion")
+            },
+        },
+    ).set_index(pd.Index(list(found), name="key", dtype=object))
+
+
+def _label(record: dict[str, Any]) -> float:
+    return np.nan if record["verified"] is None else float(record["verified"])
+
+
+def _check_record(record: Any, number: int, path: Path) -> None:
+    if (
+        not isinstance(record, dict)
+        or not isinstance(record.get("key"), str)
+        or "verified" not in record
+    ):
+        raise FileFormatError(
+            f"Line {number} of {path} has no key and verified, so it is no label: pass a file "
+            "that `skcausalrm label` wrote, or a new name."
+        )
+    if record["verified"] not in (1, 0, None):
+        raise FileFormatError(
+            f"Line {number} of {path} has verified {record['verified']!r}, which must be 1, 0 or "
+            "null: repair it."
+        )
+
+
+def match_labels(
+    frame: pd.DataFrame, labels: pd.DataFrame, *, keys: NDArray | None = None
+) -> tuple[NDArray[np.float64], int]:
+    """Return the column ``verified`` of logs with the labels of a file put in.
+
+    A judgement is one piece of evidence, so of rows with equal texts the first gets it.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        As `load_feedback` returns it, with or without a column ``verified`` of its own.
+    labels : DataFrame
+        As `read_labels` returns it.
+    keys : ndarray of shape (n,), default=None
+        What `answer_keys` returned, where it was called already.
+
+    Returns
+    -------
+    verified : ndarray of shape (n,)
+        1.0, 0.0, or NaN where nobody has judged. An answer judged in the frame keeps that row.
+    n_unmatched : int
+        Judged answers whose text is not in the frame.
+
+    Raises
+    ------
+    FeedbackError
+        If the frame and the labels judge an answer differently.
+
+    Warns
+    -----
+    DataLossWarning
+        If there are any.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skcausalrm.datasets._labels import answer_keys, match_labels
+    >>> logs = pd.DataFrame({"prompt": ["a", "b", "b"], "completion": ["x", "x", "x"]})
+    >>> labels = pd.DataFrame({"verified": [1.0]}, index=answer_keys(logs[1:2]))
+    >>> match_labels(logs, labels)
+    (array([nan,  1., nan]), 0)
+    """
+    text = pd.Series(answer_keys(frame) if keys is None else keys)
+    judged = labels["verified"].dropna()
+    label = text.map(judged).to_numpy(dtype=float)
+    own = np.full(len(frame), np.nan)
+    if "verified" in frame.columns:
+        own = frame["verified"].to_numpy(dtype=float)
+        unequal = ~np.isnan(own) & ~np.isnan(label) & (own != label)
+        if unequal.any():
+            raise FeedbackError(
+                f"The labels and the column 'verified' disagree in {int(unequal.sum())} of "
+                f"{len(frame)} rows (first at row {int(np.argmax(unequal))}): correct one of "
+                "them, or drop the column."
+            )
+    in_frame = text.isin(text[~np.isnan(own)]).to_numpy()
+    verified = np.where(text.duplicated().to_numpy() | in_frame, own, label)
+    n_unmatched = len(judged) - int(judged.index.isin(text).sum())
+    if n_unmatched:
+        warn(
+            f"{n_unmatched} of {len(judged)} judged answers are not in the logs (their texts have "
+            "changed or are gone) and count for nothing: pass the logs that were judged, or judge "
+            "more.",
+            DataLossWarning,
+            "unmatched-labels",
+        )
+    return verified, n_unmatched

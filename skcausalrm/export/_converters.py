@@ -1,0 +1,87 @@
+"""Steps and heads of scikit-learn as parts of a graph, through skl2onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from .._utils._extras import import_extra
+from ..exceptions import UnsupportedExportError
+
+__all__ = ["sklearn_graph"]
+
+INPUT = "input"
+_ML_OPSET = 3  # the first whose trees have float64 thresholds
+
+
+def sklearn_graph(estimator: Any, n_features: int, opset: int, *, double: bool):
+    """A fitted transformer or regressor as an ONNX model.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+    n_features : int
+        Columns it takes.
+    opset : int
+    double : bool
+        Whether to compute in float64, which not every operator has.
+
+    Returns
+    -------
+    onnx.ModelProto
+        From "input" (N, n_features) to one output, in float64 or float32.
+
+    Raises
+    ------
+    UnsupportedExportError
+        If skl2onnx has no converter for it or one of its parts.
+    MissingExtraError
+        If skl2onnx is not installed.
+    """
+    skl2onnx = import_extra(
+        "skl2onnx", extra="export", purpose="Exporting scikit-learn's estimators"
+    )
+    types = skl2onnx.common.data_types
+    kind = types.DoubleTensorType if double else types.FloatTensorType
+    try:
+        with _plain_attributes():
+            return skl2onnx.convert_sklearn(
+                estimator,
+                initial_types=[(INPUT, kind([None, n_features]))],
+                target_opset={"": opset, "ai.onnx.ml": _ML_OPSET},
+            )
+    except Exception as error:  # skl2onnx's errors have no common base
+        raise UnsupportedExportError(
+            f"skl2onnx {skl2onnx.__version__} cannot convert {type(estimator).__name__} "
+            f"({type(error).__name__}): use estimators that it knows, or score with the fitted "
+            f"object."
+        ) from error
+
+
+@contextmanager
+def _plain_attributes() -> Iterator[None]:
+    """Let skl2onnx hand numpy's unsigned and boolean numbers to onnx, which takes Python's own."""
+    from skl2onnx.common import _container
+
+    make_node = _container.make_node
+
+    def cast(*arguments, **attributes):
+        plain = {name: _plain(value) for name, value in attributes.items()}
+        return make_node(*arguments, **plain)
+
+    with mock.patch.object(_container, "make_node", cast):
+        yield
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.bool_ | np.integer | bool):
+        return int(value)
+    if isinstance(value, list | tuple | np.ndarray) and len(value):
+        kind = np.asarray(value).dtype.kind
+        if kind in "bu" or isinstance(value[0], np.integer | np.bool_):
+            return [int(entry) for entry in value]
+    return value

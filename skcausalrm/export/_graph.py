@@ -1,0 +1,232 @@
+"""A reward as an ONNX graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._utils._extras import import_extra
+from .._version import __version__
+from ..exceptions import UnsupportedExportError
+from ._converters import INPUT, sklearn_graph
+from ._network import RewardNetwork
+
+__all__ = ["build_model"]
+
+_DEFAULT_OPSET = 17
+_OLDEST_OPSET = 13
+
+
+def build_model(
+    network: RewardNetwork, metadata: dict[str, str], opset: int | None, *, double: bool = True
+):
+    """The checked ONNX model of a network (see `to_onnx` for its inputs and outputs).
+
+    Parameters
+    ----------
+    network : RewardNetwork
+    metadata : dict of str
+    opset : int or None
+    double : bool, default=True
+        Whether scikit-learn's parts compute in float64; our own always do.
+    """
+    onnx = import_extra("onnx", extra="export", purpose="to_onnx")
+    newest = onnx.defs.onnx_opset_version()
+    opset = _DEFAULT_OPSET if opset is None else opset
+    if not _OLDEST_OPSET <= opset <= newest:
+        raise ValueError(
+            f"opset is {opset}; onnx {onnx.__version__} and this graph allow {_OLDEST_OPSET} to "
+            f"{newest}."
+        )
+    graph = _Graph(onnx, opset, double)
+    outputs = graph.outputs(network)
+    float32 = onnx.TensorProto.FLOAT
+    for name, value in outputs.items():
+        graph.node("Cast", value, to=float32, output=name)
+    info = onnx.helper.make_tensor_value_info
+    opsets = [onnx.helper.make_opsetid("", opset), *graph.opsets.values()]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            graph.nodes,
+            "skcausalrm_reward",
+            [info("X", float32, ["N", network.n_features])],
+            [info(name, float32, ["N"]) for name in outputs],
+            graph.constants,
+        ),
+        opset_imports=opsets,
+        # the newest IR version, make_model's default, is refused by older runtimes
+        ir_version=onnx.helper.find_min_ir_version_for(opsets),
+        producer_name="skcausalrm",
+        producer_version=__version__,
+    )
+    onnx.helper.set_model_props(model, metadata)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.shape_inference.InferenceError as error:  # of what skl2onnx wrote
+        raise UnsupportedExportError(
+            f"skl2onnx makes no valid graph of {network.head} and the steps before it: use "
+            f"estimators that it knows, or score with the fitted object."
+        ) from error
+    return model
+
+
+class _Graph:
+    """Nodes and constants of one graph; every value in between is float64."""
+
+    def __init__(self, onnx, opset: int, double: bool):
+        self.onnx, self.opset, self.in_double = onnx, opset, double
+        self.opsets: dict[str, Any] = {}  # of operators that are not ONNX's own
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def node(self, operator: str, *inputs: str, output: str = "", **attributes) -> str:
+        output = output or f"v{len(self.nodes)}"
+        self.nodes.append(
+            self.onnx.helper.make_node(operator, list(inputs), [output], **attributes)
+        )
+        return output
+
+    def constant(self, value: np.ndarray | float) -> str:
+        name = f"c{len(self.constants)}"
+        value = np.ascontiguousarray(value) if np.ndim(value) else np.array(value, np.float64)
+        self.constants.append(self.onnx.numpy_helper.from_array(value, name))
+        return self.double(name) if value.dtype == np.float32 else name
+
+    def double(self, value: str) -> str:
+        return self.node("Cast", value, to=self.onnx.TensorProto.DOUBLE)
+
+    def affine(self, value: str, weight: np.ndarray, bias: np.ndarray) -> str:
+        return self.node("Gemm", value, self.constant(weight), self.constant(bias))
+
+    def sklearn(self, value: str, estimator: Any, n_features: int) -> str:
+        """What a fitted estimator makes of `value`."""
+        part = sklearn_graph(estimator, n_features, self.opset, double=self.in_double)
+        if not self.in_double:
+            value = self.node("Cast", value, to=self.onnx.TensorProto.FLOAT)
+        prefix = f"s{len(self.nodes)}/"
+        names = {INPUT: value}
+        for constant in part.graph.initializer:
+            names[constant.name] = prefix + constant.name
+            constant.name = names[constant.name]
+            self.constants.append(constant)
+        for node in part.graph.node:
+            for output in node.output:
+                names[output] = prefix + output if output else ""
+            node.name = ""
+            node.input[:] = [names.get(name, "") for name in node.input]
+            node.output[:] = [names[name] for name in node.output]
+            self.nodes.append(node)
+        for opset in part.opset_import:
+            if opset.domain:
+                self.opsets[opset.domain] = opset
+        return self.double(names[part.graph.output[0].name])
+
+    def squeeze(self, column: str) -> str:
+        """Shape (N,) from (N, 1)."""
+        # to multiply by a vector at once takes onnxruntime several times as long as by a column
+        return self.node("Squeeze", column, self.constant(np.array([1])))
+
+    def mean(self, members: str, weights: np.ndarray) -> str:
+        """Weighted mean over columns, shape (N, 1)."""
+        return self.node("MatMul", members, self.constant(weights[:, None]))
+
+    def outputs(self, network: RewardNetwork) -> dict[str, str]:
+        """The value of each output, by name."""
+        X = self.double("X")
+        if network.before is not None:
+            X = self.sklearn(X, network.before, network.n_features)
+        last, weights = self.layers(network, X), network.component_weights
+        score = last if weights is None else self.log_odds(last, weights)
+        prediction = self.prediction(network, score)
+        reward = self.recalibrated(network, prediction)
+        outputs = {
+            "reward": reward,
+            "score": self.node("Sub", score, self.constant(network.threshold)),
+        }
+        if weights is not None:
+            std = self.spread(self.node("Sigmoid", last), weights)
+        elif network.fold_weights is not None and network.fold_biases is not None:
+            folds = self.affine(X, network.fold_weights, network.fold_biases)
+            n_folds = len(network.fold_biases)
+            std = self.spread(self.clipped(network, folds), np.full(n_folds, 1 / n_folds))
+        else:
+            return outputs
+        outputs["reward_std"] = self.recalibrated_std(network, std, prediction, reward)
+        return outputs
+
+    def layers(self, network: RewardNetwork, hidden: str) -> str:
+        """What the last layer gives: (N, m) for a mixture, else (N,)."""
+        if network.estimator is not None:
+            found = self.sklearn(hidden, network.estimator, network.n_inputs)
+            return self.node("Reshape", found, self.constant(np.array([-1])))
+        for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
+            hidden = self.affine(hidden, weight, bias)
+            if network.negative_slope != 1:
+                # onnxruntime has no float64 LeakyRelu on the CPU
+                leak = self.node("Mul", hidden, self.constant(network.negative_slope))
+                hidden = self.node("Max", hidden, leak)
+        last = self.affine(hidden, network.weights[-1], network.biases[-1])
+        return self.squeeze(last) if network.component_weights is None else last
+
+    def log_odds(self, u: str, weights: np.ndarray) -> str:
+        """Log odds of ``sigmoid(u) @ weights``, which do not saturate."""
+        # log sigmoid(u) = min(u, 0) - log(1 + exp(-|u|)), and log sigmoid(-u) is u less
+        decay = self.node("Exp", self.node("Neg", self.node("Abs", u)))
+        rest = self.node("Log", self.node("Add", decay, self.constant(1.0)))
+        good = self.node("Sub", self.node("Min", u, self.constant(0.0)), rest)
+        good = self.node("Add", good, self.constant(np.log(weights)))
+        bad = self.node("Sub", good, u)
+        return self.node("Sub", self.log_sum_exp(good), self.log_sum_exp(bad))
+
+    def log_sum_exp(self, values: str) -> str:
+        if self.opset < 18:
+            return self.node("ReduceLogSumExp", values, axes=[1], keepdims=0)
+        return self.node("ReduceLogSumExp", values, self.constant(np.array([1])), keepdims=0)
+
+    def prediction(self, network: RewardNetwork, score: str) -> str:
+        value = self.node("Sigmoid", score) if network.link == "logistic" else score
+        return self.clipped(network, value)
+
+    def clipped(self, network: RewardNetwork, value: str) -> str:
+        if not network.binary:
+            return value
+        return self.node("Clip", value, self.constant(0.0), self.constant(1.0))
+
+    def recalibrated(self, network: RewardNetwork, prediction: str) -> str:
+        if (recalibration := network.recalibration) is None:
+            return prediction
+        p = self.inner(prediction)
+        logit = self.node("Log", self.node("Div", p, self.complement(p)))
+        # l + a + b (l - c) = (1 + b) l + (a - b c)
+        slope = self.constant(1.0 + recalibration.slope)
+        shift = self.constant(recalibration.intercept - recalibration.slope * recalibration.center)
+        return self.node("Sigmoid", self.node("Add", self.node("Mul", logit, slope), shift))
+
+    def spread(self, members: str, weights: np.ndarray) -> str:
+        """Weighted standard deviation over columns, shape (N,)."""
+        deviation = self.node("Sub", members, self.mean(members, weights))
+        square = self.node("Mul", deviation, deviation)
+        return self.node("Sqrt", self.squeeze(self.mean(square, weights)))
+
+    def recalibrated_std(
+        self, network: RewardNetwork, std: str, prediction: str, reward: str
+    ) -> str:
+        """`Recalibration.derivative` times `std`."""
+        if (recalibration := network.recalibration) is None:
+            return std
+        p = self.inner(prediction)
+        rise = self.node("Mul", self.variance(reward), self.constant(1.0 + recalibration.slope))
+        slope = self.node("Div", rise, self.variance(p))
+        unclipped = self.double(self.node("Equal", p, prediction))
+        return self.node("Mul", self.node("Mul", std, unclipped), slope)
+
+    def inner(self, prediction: str) -> str:
+        """The prediction as the recalibration clips it."""
+        return self.node("Clip", prediction, self.constant(0.01), self.constant(0.99))
+
+    def complement(self, p: str) -> str:
+        return self.node("Sub", self.constant(1.0), p)
+
+    def variance(self, p: str) -> str:
+        return self.node("Mul", p, self.complement(p))

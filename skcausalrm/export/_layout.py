@@ -1,0 +1,86 @@
+"""What a model directory is made of on disk, and how one takes another's place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from .._utils._atomic_files import sibling
+from ..exceptions import ModelDirectoryError
+
+__all__ = ["check_place", "move_into_place", "read_file"]
+
+FORMAT = "skcausalrm model directory"
+CONFIG, ONNX, WEIGHTS = "config.json", "head.onnx", "head.safetensors"
+OURS = {CONFIG, ONNX, WEIGHTS}
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """Return the content of a file of the model directory `path`.
+
+    Raises
+    ------
+    ModelDirectoryError
+        If it is missing or cannot be read.
+    """
+    try:
+        return (path / name).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelDirectoryError(
+            f"{path} has no {name}, so it is not a whole model directory; save the model again."
+        ) from error
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"{name} in {path} cannot be read ({error.strerror}); mend that or save the model "
+            "again."
+        ) from error
+
+
+def check_place(path: Path, overwrite: bool) -> None:
+    """Raise if :func:`save_model_directory` may not replace what stands at `path`.
+
+    Raises
+    ------
+    ModelDirectoryError
+    """
+    if _is_free(path):
+        return
+    try:
+        ours = json.loads((path / CONFIG).read_bytes())["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise ModelDirectoryError(
+            f"{path} exists and is no model directory, so it is not replaced; choose another path."
+        )
+    if not overwrite:
+        raise ModelDirectoryError(
+            f"{path} already holds a model; pass overwrite=True (--overwrite on the command line) "
+            "or choose another path."
+        )
+    if strangers := sorted({p.name for p in path.iterdir()} - OURS):
+        raise ModelDirectoryError(
+            f"{path} also holds {strangers[0]!r}, which replacing the model would delete; move it "
+            "or choose another path."
+        )
+
+
+def _is_free(path: Path) -> bool:
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Rename; an old directory steps aside first and comes back if the rename fails."""
+    if not path.exists():
+        os.rename(temporary, path)
+        return
+    old = sibling(path)
+    os.rename(path, old)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old)

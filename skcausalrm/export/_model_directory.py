@@ -1,0 +1,327 @@
+"""The model directory: one fitted reward as JSON, ONNX and safetensors, and no pickle.
+
+::
+
+    config.json         what the model is, with the SHA-256 of itself and of every other file
+    head.onnx           what RewardScorer runs
+    head.safetensors    the head's weights
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._utils._atomic_files import sibling, sync_folder, write_synced
+from ..exceptions import ModelDirectoryError
+from ._layout import CONFIG, FORMAT, ONNX, WEIGHTS, check_place, move_into_place, read_file
+from ._network import RewardNetwork, describe, feature_names
+from ._onnx_file import created_with, onnx_bytes
+from ._scorer import RewardScorer
+
+__all__ = ["ModelDirectory", "check_place", "load_model_directory", "save_model_directory"]
+
+FORMAT_VERSION = 1
+_UNSIGNED = "0" * 64
+_KEYS = {
+    "method", "estimator", "settings", "head", "n_features", "feature_names",
+    "effective_sample_size", "encoder_settings", "report", "versions", "files",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """A model directory whose files have been checked; the scorer is started on first use.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    config : dict
+        Content of ``config.json``: method, head, settings, feature_names, versions, and so on.
+    scorer : RewardScorer
+        On the CPU; :meth:`load_scorer` makes others.
+    weights : dict of ndarray
+        ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on; of a mixture
+        ``component_weights`` (m,), of a ridge head ``folds.weight`` (d, n_folds) and
+        ``folds.bias`` (n_folds,). With ``config["head"]`` they determine every reward and its
+        standard deviation.
+    """
+
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def encoder_settings(self) -> dict[str, Any] | None:
+        """Settings of the encoder whose embeddings the model scores, as they were saved."""
+        return self.config["encoder_settings"]
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What was reported when the model was trained, as it was saved."""
+        return self.config["report"]
+
+    @property
+    def onnx(self) -> bytes:
+        """Content of ``head.onnx``, checked now."""
+        return self._read(ONNX)
+
+    @cached_property
+    def scorer(self) -> RewardScorer:
+        """The reward on the CPU."""
+        return self.load_scorer()
+
+    @cached_property
+    def weights(self) -> dict[str, np.ndarray]:
+        """The head's weights."""
+        from safetensors.numpy import load
+
+        return load(self._read(WEIGHTS))
+
+    def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
+        """Start a :class:`RewardScorer`; the parameters are its own."""
+        return RewardScorer(self.onnx, device=device, providers=providers)
+
+    def _read(self, name: str) -> bytes:
+        """Content of a file, checked now: it may have changed since the directory was loaded."""
+        content = read_file(self.path, name)
+        if hashlib.sha256(content).hexdigest() != self.config["files"][name]:
+            raise ModelDirectoryError(
+                f"{name} in {self.path} fails its checksum ({len(content)} bytes), so it was cut "
+                "or altered; save the model again."
+            )
+        return content
+
+
+def save_model_directory(
+    fitted: Any,
+    path: str | os.PathLike,
+    *,
+    encoder_settings: dict[str, Any] | None = None,
+    report: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Save a fitted reward as a directory without pickle.
+
+    The directory is written beside its place and renamed into it, so that a crash leaves the
+    old one or the new one, never a mixture.
+
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor or CausalRewardClassifier
+        Fitted, with the joint model's own head, the ridge or the MLP head.
+    path : path-like
+        Where the directory shall stand: nothing, or an empty folder.
+    encoder_settings : dict, default=None
+        What makes embeddings from text, as JSON can hold it.
+    report : dict, default=None
+        Numbers to keep with the model, as JSON can hold them; no NaN.
+    overwrite : bool, default=False
+        Replace a model directory that stands there. Anything else is never replaced.
+
+    Returns
+    -------
+    path : pathlib.Path
+
+    Raises
+    ------
+    ModelDirectoryError
+        If something stands at `path` that may not be replaced.
+    ExportParityError
+        If the ONNX file does not reproduce `fitted`.
+    ValueError
+        If `encoder_settings` or `report` holds what JSON cannot.
+    TypeError
+        If `fitted` or its head is of another kind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skcausalrm import CausalRewardRegressor
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.export import load_model_directory, save_model_directory
+    >>> data = make_observational_feedback(2000, 16, random_state=0)
+    >>> model = CausalRewardRegressor(random_state=0).fit(data.X, data.y, groups=data.groups)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_model_directory(model, Path(folder) / "model")
+    ...     loaded = load_model_directory(path)
+    ...     scores = loaded.scorer.predict(data.X)
+    >>> loaded.config["method"], scores.shape
+    ('selection', (2000,))
+    """
+    path = Path(path)
+    place = path.resolve()  # behind a link, what it points to is replaced
+    check_place(place, overwrite)
+    network = describe(fitted)
+    files = {ONNX: onnx_bytes(fitted, network), WEIGHTS: _weights_bytes(network)}
+    config = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "method": str(fitted.method_),
+        "estimator": type(fitted).__name__,
+        "settings": _settings(fitted),
+        "head": _head_config(network),
+        "n_features": network.n_features,
+        "feature_names": feature_names(fitted),
+        "effective_sample_size": float(fitted.effective_sample_size_),
+        "encoder_settings": encoder_settings,
+        "report": report,
+        "versions": created_with(),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    files[CONFIG] = _signed(config)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = sibling(place)
+    temporary.mkdir()
+    try:
+        for name, content in files.items():
+            write_synced(temporary / name, content)
+        sync_folder(temporary)
+        move_into_place(temporary, place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(place.parent)
+    return path
+
+
+def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
+    """Open a model directory after checking every byte of it.
+
+    Needs neither torch nor scikit-learn. Files that the model does not name are ignored.
+
+    Parameters
+    ----------
+    path : path-like
+        Directory written by :func:`save_model_directory`.
+
+    Returns
+    -------
+    ModelDirectory
+
+    Raises
+    ------
+    ModelDirectoryError
+        If a file is missing, cut or altered, or if a newer skcausalrm wrote the directory.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ModelDirectoryError(f"{path} is not a directory; pass a model directory.")
+    model = ModelDirectory(path, _read_config(path))
+    for name in model.config["files"]:
+        model._read(name)
+    return model
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    content = read_file(path, CONFIG)
+    try:
+        config = json.loads(content)
+        recognised = config["format"] == FORMAT
+        version = config["format_version"]
+        checksum = str(config["checksum"]).encode()
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelDirectoryError(
+            f"{CONFIG} in {path} is not that of a model directory, or is damaged; save the model "
+            "again."
+        ) from error
+    is_version = type(version) is int and version >= 1
+    if recognised and is_version and version > FORMAT_VERSION:
+        raise ModelDirectoryError(
+            f"{path} has format version {version} and this skcausalrm reads up to "
+            f"{FORMAT_VERSION}; upgrade skcausalrm."
+        )
+    unsigned = content.replace(checksum, _UNSIGNED.encode(), 1)
+    if not recognised or hashlib.sha256(unsigned).hexdigest().encode() != checksum:
+        raise ModelDirectoryError(
+            f"{CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
+            "again."
+        )
+    if not is_version or not _is_complete(config):
+        raise ModelDirectoryError(
+            f"{CONFIG} in {path} lacks what format version {version} has, or names other "
+            "files; save the model again."
+        )
+    return config
+
+
+def _is_complete(config: dict[str, Any]) -> bool:
+    return (
+        config.keys() >= _KEYS
+        and isinstance(config["files"], dict)
+        and set(config["files"]) == {ONNX, WEIGHTS}
+        and all(isinstance(config[name], dict | None) for name in ("encoder_settings", "report"))
+    )
+
+
+def _signed(config: dict[str, Any]) -> bytes:
+    """JSON of `config`, led by the SHA-256 of these very bytes with zeros in its place."""
+    for name in ("encoder_settings", "report"):
+        try:
+            json.dumps(config[name], allow_nan=False, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} cannot be kept as JSON ({error}); use numbers other than NaN and inf, "
+                "strings, lists and dicts."
+            ) from error
+    unsigned = json.dumps(
+        {"checksum": _UNSIGNED, **config}, indent=2, allow_nan=False, default=_plain
+    ).encode()
+    checksum = hashlib.sha256(unsigned).hexdigest()
+    return unsigned.replace(_UNSIGNED.encode(), checksum.encode(), 1)
+
+
+def _plain(value):
+    """Numpy numbers and arrays as Python's own."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _settings(fitted: Any) -> dict[str, Any]:
+    """Parameters for the record: those that JSON cannot hold as their repr."""
+    settings = fitted.get_params(deep=False)
+    for name, value in settings.items():
+        try:
+            json.dumps(value, allow_nan=False, default=_plain)
+        except (TypeError, ValueError):
+            settings[name] = repr(value)
+    return settings
+
+
+def _head_config(network: RewardNetwork) -> dict[str, Any]:
+    recalibration = network.recalibration
+    return {
+        "kind": network.head,
+        "n_layers": len(network.weights),
+        "negative_slope": network.negative_slope,
+        "link": network.link,
+        "binary": network.binary,
+        "recalibration": None if recalibration is None else asdict(recalibration),
+        "threshold": network.threshold,
+        "single_fit": network.single_fit,
+    }
+
+
+def _weights_bytes(network: RewardNetwork) -> bytes:
+    from safetensors.numpy import save
+
+    arrays = {}
+    for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        arrays[f"layers.{layer}.weight"] = np.ascontiguousarray(weight)
+        arrays[f"layers.{layer}.bias"] = np.ascontiguousarray(bias)
+    for name, values in (
+        ("component_weights", network.component_weights),
+        ("folds.weight", network.fold_weights),
+        ("folds.bias", network.fold_biases),
+    ):
+        if values is not None:
+            arrays[name] = np.ascontiguousarray(values)
+    return save(arrays)

@@ -1,0 +1,177 @@
+"""Smaller and faster forms of an encoder's graph, in which a text's reward is its own.
+
+onnxruntime's dynamic int8 has one scale for the activations of a whole batch, so that a text's
+reward depends on its batch mates. Here every token has a scale of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from .._utils._extras import import_extra
+
+__all__ = ["PRECISIONS", "reduce_precision"]
+
+PRECISIONS = ("float32", "float16", "int8", "int8-weights")
+_MICROSOFT = "com.microsoft"
+_TINY = np.float32(1e-12)
+
+
+def reduce_precision(model, precision: str):
+    """The model in one of the forms that `text_to_onnx` documents.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        In float32; it may be changed.
+    precision : {"float32", "float16", "int8", "int8-weights"}
+
+    Returns
+    -------
+    onnx.ModelProto
+    """
+    if precision == "int8":
+        model = _int8_feed_forward(model)
+    elif precision == "int8-weights":
+        model = _int8_weights(model)
+    # what is not int8, the table of word vectors above all, takes half its size too
+    return model if precision == "float32" else _float16_weights(model)
+
+
+def _int8_weights(model):
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:  # the module configures logging for the whole process when it is imported
+        from onnxruntime.quantization import matmul_nbits_quantizer as library
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    library.logger.setLevel(logging.WARNING)
+    quantizer = library.MatMulNBitsQuantizer(
+        model, bits=8, block_size=32, is_symmetric=True, accuracy_level=4
+    )
+    quantizer.process()
+    return quantizer.model.model
+
+
+def _float16_weights(model):
+    """Weights as float16, cast to float32 when the file is loaded: products stay float32.
+
+    Products in float16 are no faster on a CPU, and their rounding depends on the padding.
+    """
+    onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
+    casts, kept = [], []
+    for value in model.graph.initializer:
+        if value.data_type != onnx.TensorProto.FLOAT or len(value.dims) < 2:
+            kept.append(value)
+            continue
+        half = onnx.numpy_helper.to_array(value).astype(np.float16)
+        kept.append(onnx.numpy_helper.from_array(half, f"{value.name}/half"))
+        casts.append(
+            onnx.helper.make_node(
+                "Cast", [f"{value.name}/half"], [value.name], to=onnx.TensorProto.FLOAT
+            )
+        )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(kept)
+    return model
+
+
+def _int8_feed_forward(model):
+    """Feed-forward layers as int8 products, a scale per token and one per column of weights.
+
+    Of a token's values x (K,) and weights W (K, N): x = a q with a = max|x| / 127, W = p c with
+    c = max|W[:, j]| / 127 for each column, both q and p integers, so x W is a (q p) c but for
+    rounding. Layers whose matrix is square are left alone: in a transformer these are attention's
+    projections, where a few columns of x dwarf the others and rounding costs most.
+    """
+    onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
+    numpy_helper, make_node = onnx.numpy_helper, onnx.helper.make_node
+    graph = model.graph
+    weights = {
+        value.name: value
+        for value in graph.initializer
+        if value.data_type == onnx.TensorProto.FLOAT and len(value.dims) == 2
+    }
+    constants: dict[str, np.ndarray] = {}
+    nodes, quantized, replaced = [], set(), set()
+
+    def constant(name: str, value) -> str:
+        constants[name] = np.asarray(value)
+        return name
+
+    def quantize(x: str, width: int) -> None:
+        """Rows of `x` as uint8 around 128, their scales, and all dimensions of x but the last."""
+        rows, scale, zeros = f"{x}/rows", f"{x}/scale", f"{x}/zeros"
+        axis = constant("int8/axis", np.array([1]))
+        nodes.extend(
+            [
+                make_node("Reshape", [x, constant(f"int8/{width}", [-1, width])], [rows]),
+                make_node("Abs", [rows], [f"{x}/abs"]),
+                make_node("ReduceMax", [f"{x}/abs", axis], [f"{x}/max"], keepdims=0),
+                make_node(
+                    "Mul", [f"{x}/max", constant("int8/step", np.float32(1 / 127))], [f"{x}/step"]
+                ),
+                make_node("Max", [f"{x}/step", constant("int8/tiny", _TINY)], [scale]),
+                make_node("Shape", [scale], [f"{x}/count"]),
+                make_node("Expand", [constant("int8/zero", np.uint8(128)), f"{x}/count"], [zeros]),
+                make_node("QuantizeLinear", [rows, scale, zeros], [f"{x}/int8"], axis=0),
+                make_node("Unsqueeze", [scale, axis], [f"{x}/column"]),
+                make_node("Shape", [x], [f"{x}/leading"], start=0, end=-1),
+            ]
+        )
+
+    for node in graph.node:
+        name = node.input[1] if node.op_type == "MatMul" else ""
+        if name not in weights or weights[name].dims[0] == weights[name].dims[1]:
+            nodes.append(node)
+            continue
+        weight = numpy_helper.to_array(weights[name])
+        width, columns = weight.shape
+        x, y = node.input[0], node.output[0]
+        if x not in quantized:
+            quantized.add(x)
+            quantize(x, width)
+        scale = np.maximum(np.abs(weight).max(axis=0) / 127, _TINY)
+        rounded = np.rint(weight / scale).astype(np.int8)
+        nodes.extend(
+            [
+                make_node(
+                    "MatMulIntegerToFloat",
+                    [
+                        f"{x}/int8",
+                        constant(f"{name}/int8", rounded),
+                        constant("int8/one", np.float32(1)),
+                        constant(f"{name}/scale", scale),
+                        "int8/zero",
+                        constant(f"{name}/zero", np.zeros(columns, np.int8)),
+                    ],
+                    [f"{y}/unscaled"],
+                    domain=_MICROSOFT,
+                ),
+                make_node("Mul", [f"{y}/unscaled", f"{x}/column"], [f"{y}/rows"]),
+                make_node(
+                    "Concat",
+                    [f"{x}/leading", constant(f"int8/out{columns}", [columns])],
+                    [f"{y}/shape"],
+                    axis=0,
+                ),
+                make_node("Reshape", [f"{y}/rows", f"{y}/shape"], [y]),
+            ]
+        )
+        replaced.add(name)
+    used = {name for node in nodes for name in node.input}
+    kept = [value for value in graph.initializer if value.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(
+        [*kept, *(numpy_helper.from_array(value, name) for name, value in constants.items())]
+    )
+    del graph.value_info[:]
+    if replaced:
+        model.opset_import.append(onnx.helper.make_opsetid(_MICROSOFT, 1))
+    return model

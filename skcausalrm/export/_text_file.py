@@ -1,0 +1,301 @@
+"""`text_to_onnx`: encoder and reward in one ONNX file, its tokenizer beside it."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from .._utils._atomic_files import write_atomically
+from .._utils._extras import import_extra
+from .._utils._warnings import warn
+from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportError
+from ..text._backends import SentenceTransformersBackend, TransformersBackend
+from ..text._conversation import as_conversations, valid_unicode
+from ._model_directory import ModelDirectory
+from ._onnx_file import TOLERANCE, to_onnx
+from ._quantization import PRECISIONS, reduce_precision
+from ._scorer import RewardScorer
+from ._text_graph import encoder_graph, join
+from ._text_tokens import TextSettings, TextTokenizer
+
+if TYPE_CHECKING:
+    from ..text import ConversationEncoder
+    from ..text._backends import Backend
+
+__all__ = ["default_sample", "split_pipeline", "text_to_onnx"]
+
+# A text's reward alone and among others; Kendall's tau under which the user is told.
+_ALONE, _TAU = 1e-4, 0.97
+# What tokenizers are known to disagree on.
+_HOSTILE = (
+    "",
+    " \t\n two  spaces\r\n\r\n",
+    "ÀÉÎ straße İstanbul ﬁne ½ Ⅻ",
+    "e\u0301 \u202eright to left\u202c \u200bzero\u200d width\ufeff",
+    "漢字かな交じり文 한국어 ไทย हिन्दी العربية",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 \U0001f600\ufe0f",
+    "\x00\x07\x1b[31m \ufffd \ufffe \U0010ffff",
+    "[CLS] [SEP] <s> </s> <|im_start|>user <pad> [MASK]",
+    "a" * 3000,
+    "word " * 3000,
+)
+
+
+def text_to_onnx(
+    fitted: Any,
+    encoder: ConversationEncoder | None,
+    path: str | os.PathLike,
+    *,
+    precision: str = "float32",
+    sample: Any = None,
+    single: bool = False,
+) -> Path:
+    """Write encoder and reward to one ONNX file that scores text.
+
+    :class:`RewardScorer` then takes rows of text, with numpy, onnxruntime and tokenizers and
+    nothing else. The graph takes "input_ids" and "attention_mask", (N, L) int64, and returns what
+    :func:`to_onnx` does and "sentence_embedding" (N, d). The tokenizer stands beside the file, as
+    NAME.<hash>.tokenizer.json; the ONNX file says its name and checksum.
+
+    Before the files are kept, tokens are compared one for one with the encoder's on hostile texts
+    and on `sample`, rewards on `sample`, and each reward of a text alone with that among others.
+
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor, CausalRewardClassifier, Pipeline or ModelDirectory
+        What scores embeddings. Of a Pipeline whose first step is a `ConversationEncoder`, that one
+        is taken, and `encoder` must be None.
+    encoder : ConversationEncoder or None
+        It is read in float32 on the CPU, whatever its device and dtype.
+    path : path-like
+        The ONNX file. It and its tokenizer appear complete or not at all.
+    precision : {"float32", "float16", "int8", "int8-weights"}, default="float32"
+        Of the encoder; the reward is computed in float64 always.
+
+        - "float16": weights in half the size; products stay float32, as fast as ever.
+        - "int8": feed-forward layers as int8 products with a scale for each token; the fastest on
+          a CPU. Attention stays float32. All other weights are float16.
+        - "int8-weights": weights of all layers as int8 in blocks of 32, other weights float16;
+          nearer to the original.
+    sample : text rows, default=None
+        Some hundred texts like those to be scored, on which agreement is measured (see
+        ``ConversationEncoder`` for their form); None takes 200 that the package generates.
+    single : bool, default=False
+        As of :func:`to_onnx`.
+
+    Returns
+    -------
+    path : pathlib.Path
+        ``RewardScorer.load(path).metadata_["text"]["agreement"]`` says how well rewards agree with
+        those of the encoder in float32: Pearson's correlation, Kendall's tau, the largest
+        difference, and the largest between a text alone and in a batch.
+
+    Raises
+    ------
+    ExportParityError
+        If tokens differ; if rewards differ by over 1e-5 in float32 (relative to the largest where
+        that exceeds 1); or if a text's reward depends on its batch mates by over 1e-4.
+    UnsupportedExportError
+        If the encoder renders chats by a template, does its own tokenising, or cannot be traced.
+    InvalidInputError
+        If `sample` holds no text rows.
+    MissingExtraError
+        If onnx, onnxscript, onnxruntime, tokenizers or torch is not installed.
+    ValueError
+        If `precision` is unknown, or not exactly one encoder is given.
+
+    Warns
+    -----
+    ExportWarning
+        If Kendall's tau is under 0.97.
+
+    Notes
+    -----
+    onnxruntime's own dynamic int8 has one scale for the activations of a whole batch, so that a
+    text's reward depends on its batch mates; it is not offered.
+
+    Examples
+    --------
+    >>> from skcausalrm.export import RewardScorer, text_to_onnx
+    >>> path = text_to_onnx(model, encoder, "reward.onnx", precision="int8")  # doctest: +SKIP
+    >>> scorer = RewardScorer.load(path)                                       # doctest: +SKIP
+    >>> scorer.rank("What is 2 + 2?", ["Five.", "4."])                         # doctest: +SKIP
+    (array([1, 0]), array([0.21, 0.74]))
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r} is unknown; use one of {PRECISIONS}.")
+    onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
+    path = Path(path)
+    fitted, encoder = split_pipeline(fitted, encoder)
+    encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
+    backend = encoder._load()
+    tokenizer, settings = _tokenizer(backend, path, precision)
+    rows = default_sample() if sample is None else sample
+    _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
+    head = onnx.load_from_string(_head(fitted, single))
+    graph = reduce_precision(encoder_graph(backend, encoder.normalize), precision)
+    model = join(graph, head)
+
+    def content(settings: TextSettings) -> bytes:
+        properties = {entry.key: entry.value for entry in head.metadata_props}
+        properties["text"] = json.dumps(settings.as_dict())
+        onnx.helper.set_model_props(model, properties)
+        return model.SerializeToString()
+
+    scorer = RewardScorer(content(settings), tokenizer=tokenizer)
+    expected = RewardScorer(head.SerializeToString()).predict(encoder.transform(rows))
+    agreement = _agreement(scorer, expected, as_conversations(rows), precision)
+    settings = replace(settings, agreement=agreement)
+    # The tokenizer's name holds its hash: until the model is in place, the old pair is whole.
+    write_atomically(path.with_name(settings.tokenizer_file), tokenizer)
+    write_atomically(path, content(settings))
+    for other in path.parent.glob(f"{glob.escape(path.stem)}.????????.tokenizer.json"):
+        if other.name != settings.tokenizer_file:
+            other.unlink()
+    return path
+
+
+def split_pipeline(
+    fitted: Any, encoder: ConversationEncoder | None
+) -> tuple[Any, ConversationEncoder]:
+    """What scores embeddings, and what makes them."""
+    from ..text import ConversationEncoder
+
+    first = fitted.steps[0][1] if isinstance(fitted, Pipeline) else None
+    if isinstance(first, ConversationEncoder) is (encoder is not None):
+        raise ValueError(
+            "Exactly one encoder is needed: as the first step of a Pipeline, or as encoder."
+        )
+    if encoder is not None:
+        return fitted, encoder
+    rest = fitted[1:]
+    assert isinstance(first, ConversationEncoder)
+    return (rest if len(rest) > 1 else rest[0]), first
+
+
+def _head(fitted: Any, single: bool) -> bytes:
+    if isinstance(fitted, ModelDirectory):
+        if single:
+            raise ValueError(
+                "single=True needs the fitted estimator, which a model directory does not hold."
+            )
+        return fitted.onnx
+    with tempfile.TemporaryDirectory() as folder:
+        return to_onnx(fitted, Path(folder) / "head.onnx", single=single).read_bytes()
+
+
+def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, TextSettings]:
+    """The tokenizer's file and all that is known before rewards are compared."""
+    name = backend.settings.source.name
+    if isinstance(backend, SentenceTransformersBackend):
+        tokenizer = getattr(backend.model, "tokenizer", None)
+        prefix = backend.model.prompts.get(backend.model.default_prompt_name) or ""
+        max_length = backend.model.max_seq_length
+        cure = "train on a transformer"
+    else:
+        assert isinstance(backend, TransformersBackend)
+        tokenizer, prefix, max_length = backend.tokenizer, "", backend.max_length
+        cure = "export the head alone with to_onnx"
+        if backend.uses_template:
+            raise UnsupportedExportError(
+                f"The encoder {name!r} reads chats through a template, which a text file cannot "
+                f"render: {cure}, and serve the model directory."
+            )
+    if tokenizer is None or not getattr(tokenizer, "is_fast", False):
+        raise UnsupportedExportError(
+            f"The encoder {name!r} has no tokenizer of the tokenizers package: {cure}."
+        )
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    content["truncation"] = content["padding"] = None
+    data = json.dumps(content, ensure_ascii=False).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    return data, TextSettings(
+        tokenizer_file=f"{path.stem}.{digest[:8]}.tokenizer.json",
+        tokenizer_sha256=digest,
+        encoder=name,
+        precision=precision,
+        prefix=prefix,
+        max_length=int(max_length),
+        truncation_side=tokenizer.truncation_side,
+        pad_id=int(tokenizer.pad_token_id or 0),
+        agreement={},
+    )
+
+
+def _check_tokens(backend: Backend, tokenizer: TextTokenizer, rows: Any) -> None:
+    prefix = tokenizer.settings.prefix
+    plain = [*map(valid_unicode, as_conversations(rows).texts()), *_HOSTILE]
+    # some tokenizers make no token of white space
+    plain = [text for text in plain if text.strip()]
+    expected = backend.tokenize(plain)
+    found = tokenizer.tokenize([prefix + text for text in plain])
+    types = expected.columns.get("token_type_ids", [])
+    for text, ours, theirs in zip(plain, found.ids, expected.columns["input_ids"], strict=True):
+        if not np.array_equal(ours, theirs):
+            raise ExportParityError(
+                f"The exported tokenizer gives {len(ours)} tokens of {text[:40]!r} where the "
+                f"encoder gives {len(theirs)}, or others, so no file was written; please report "
+                f"this with the versions in use."
+            )
+    if any(np.any(row) for row in types):
+        raise UnsupportedExportError(
+            f"The encoder {tokenizer.settings.encoder!r} marks segments of a text, which a text "
+            f"file does not: export the head alone with to_onnx."
+        )
+
+
+def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str) -> dict:
+    """Compare rewards, and texts alone with texts in a batch; refuse what may not differ."""
+    from scipy.stats import kendalltau, pearsonr
+
+    pairs = list(zip(rows.prompts, rows.completions, strict=True))
+    found = scorer.predict(pairs)
+    difference = float(np.abs(found - expected).max())
+    unit = max(1.0, float(np.abs(expected).max()))
+    if precision == "float32" and not difference <= TOLERANCE * unit:
+        raise ExportParityError(
+            f"The exported reward differs from the fitted model's by {difference:.2g} on "
+            f"{len(pairs)} texts (allowed: {TOLERANCE * unit:.2g}), so no file was written; please "
+            f"report this with the versions in use."
+        )
+    few = pairs[:: max(1, len(pairs) // 64)]
+    alone = np.concatenate([scorer.predict([pair]) for pair in few])
+    among = float(np.abs(alone - found[:: max(1, len(pairs) // 64)]).max())
+    if not among <= _ALONE * unit:
+        raise ExportParityError(
+            f"A text's reward in {precision} differs by {among:.2g} between a batch and alone "
+            f"(allowed: {_ALONE * unit:.2g}), so no file was written; choose another precision."
+        )
+    varied = len(pairs) > 1 and np.ptp(expected) > 0 and np.ptp(found) > 0
+    tau = float(kendalltau(found, expected)[0]) if varied else None
+    if tau is not None and tau < _TAU:
+        warn(
+            f"In {precision} the rewards of {len(pairs)} texts rank like the original's with a "
+            f"Kendall's tau of {tau:.3f} only: choose a higher precision if close rewards matter.",
+            ExportWarning,
+            "lossy",
+        )
+    return {
+        "texts": len(pairs),
+        "pearson": float(pearsonr(found, expected)[0]) if varied else None,
+        "kendall_tau": tau,
+        "largest_difference": difference,
+        "alone_difference": among,
+    }
+
+
+def default_sample():
+    """Texts on which agreement is measured where the user gives none."""
+    from ..datasets import make_feedback_logs
+
+    return make_feedback_logs(200, random_state=0).frame

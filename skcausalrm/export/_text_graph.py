@@ -1,0 +1,170 @@
+"""An encoder as an ONNX graph, and its joint with the graph of a reward."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .._utils._extras import import_extra
+from .._version import __version__
+from ..exceptions import UnsupportedExportError
+
+if TYPE_CHECKING:
+    from ..text._backends import Backend
+
+__all__ = ["EMBEDDING", "OPSET", "encoder_graph", "join"]
+
+OPSET = 20  # the first with Gelu as one operator; onnxruntime runs it since 1.17
+EMBEDDING = "sentence_embedding"
+_INPUTS = ("input_ids", "attention_mask")
+_LARGEST = 2**31 - 2**24  # protobuf's limit, less the graph
+
+
+def encoder_graph(backend: Backend, normalize: bool):
+    """Trace an encoder, its pooling and its normalisation.
+
+    Parameters
+    ----------
+    backend : Backend
+        In float32 on the CPU.
+    normalize : bool
+        Whether `ConversationEncoder` scales the embeddings to length 1 itself.
+
+    Returns
+    -------
+    onnx.ModelProto
+        From "input_ids" and "attention_mask", (N, L) int64, to "sentence_embedding", (N, d)
+        float32.
+
+    Raises
+    ------
+    UnsupportedExportError
+        If torch cannot export the model, or one file cannot hold it.
+    MissingExtraError
+        If onnxscript is not installed.
+    """
+    import torch
+
+    import_extra("onnxscript", extra="export", purpose="Exporting an encoder")
+    size = 4 * sum(weight.numel() for weight in backend.model.parameters())  # type: ignore[attr-defined]
+    if size > _LARGEST:
+        raise UnsupportedExportError(
+            f"The encoder {backend.settings.source.name!r} takes {size / 2**30:.1f} GiB in float32 "
+            f"and one ONNX file holds 2: export the head alone with to_onnx."
+        )
+    example = torch.ones((2, 7), dtype=torch.int64)
+    mask = example.clone()
+    mask[1, 5:] = 0
+    axes = {0: torch.export.Dim("N"), 1: torch.export.Dim("L")}
+    try:
+        with warnings.catch_warnings(), _silenced("torch.onnx"):
+            warnings.simplefilter("ignore")  # the exporter's remarks on the model's source
+            program = torch.onnx.export(
+                _module(backend, normalize).eval(),
+                (example, mask),
+                dynamo=True,
+                verbose=False,
+                input_names=list(_INPUTS),
+                output_names=[EMBEDDING],
+                dynamic_shapes={"input_ids": axes, "attention_mask": axes},
+                opset_version=OPSET,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise UnsupportedExportError(
+            f"torch {torch.__version__} cannot export the encoder {backend.settings.source.name!r} "
+            f"to ONNX: export the head alone with to_onnx, or train on another encoder."
+        ) from error
+    assert program is not None
+    model = program.model_proto
+    # lines of the model's source, with paths of this machine
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    return model
+
+
+@contextmanager
+def _silenced(name: str) -> Iterator[None]:
+    """Let a library's logger and those under it speak of errors alone, then as before."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def join(encoder, head):
+    """One model from token ids to rewards.
+
+    Parameters
+    ----------
+    encoder : onnx.ModelProto
+        As :func:`encoder_graph` gives it.
+    head : onnx.ModelProto
+        A reward of "X", as `to_onnx` writes it.
+
+    Returns
+    -------
+    onnx.ModelProto
+        With the head's outputs and "sentence_embedding"; it has no metadata yet.
+    """
+    onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
+    head = onnx.version_converter.convert_version(head, OPSET)
+    encoder = onnx.compose.add_prefix(
+        encoder, "encoder/", rename_inputs=False, rename_outputs=False
+    )
+    graph = onnx.helper.make_graph(
+        [
+            *encoder.graph.node,
+            onnx.helper.make_node("Identity", [EMBEDDING], ["X"]),
+            *head.graph.node,
+        ],
+        "skcausalrm_text_reward",
+        [value for value in encoder.graph.input if value.name in _INPUTS],
+        [*head.graph.output, *encoder.graph.output],
+        [*encoder.graph.initializer, *head.graph.initializer],
+    )
+    opsets = {opset.domain: opset for model in (head, encoder) for opset in model.opset_import}
+    return onnx.helper.make_model(
+        graph,
+        opset_imports=list(opsets.values()),
+        functions=list(encoder.functions),
+        ir_version=encoder.ir_version,
+        producer_name="skcausalrm",
+        producer_version=__version__,
+    )
+
+
+def _module(backend: Backend, normalize: bool) -> Any:
+    import torch
+
+    from ..text._backends import SentenceTransformersBackend, TransformersBackend, pool
+
+    model = backend.model  # type: ignore[attr-defined]
+    tiny = torch.finfo(torch.float32).tiny
+
+    class Encoder(torch.nn.Module):
+        """From token ids to embeddings."""
+
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask):
+            batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+            if isinstance(backend, TransformersBackend):
+                hidden = self.model(**batch).last_hidden_state
+                vectors = pool(hidden, attention_mask, backend.pooling)
+            else:
+                assert isinstance(backend, SentenceTransformersBackend)
+                vectors = self.model(batch)[EMBEDDING]
+            if normalize:
+                vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(tiny)
+            return vectors.float()
+
+    return Encoder()

@@ -1,0 +1,133 @@
+"""Rows of text to token batches, as the Python encoder makes them, with numpy and tokenizers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils._extras import import_extra
+from ..exceptions import InvalidInputError, ModelDirectoryError
+from ..text._conversation import as_conversations, valid_unicode
+
+__all__ = ["TextSettings", "TextTokenizer", "TokenizedTexts"]
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """What a text file says of its input, kept as JSON in the file's metadata.
+
+    Attributes
+    ----------
+    tokenizer_file, tokenizer_sha256 : str
+        The file that lies beside, and its checksum.
+    encoder : str
+        Name of the encoder.
+    precision : str
+        Form of the encoder's weights.
+    prefix : str
+        What the encoder puts before every text.
+    max_length : int
+        Tokens read of a text.
+    truncation_side : {"right", "left"}
+        Where a longer text is cut.
+    pad_id : int
+    agreement : dict
+        With the encoder in float32, on a sample of texts: texts, pearson, kendall_tau,
+        largest_difference (of rewards) and alone_difference (of a text's reward alone and in a
+        batch).
+    """
+
+    tokenizer_file: str
+    tokenizer_sha256: str
+    encoder: str
+    precision: str
+    prefix: str
+    max_length: int
+    truncation_side: str
+    pad_id: int
+    agreement: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return asdict(self)
+
+
+class TokenizedTexts(NamedTuple):
+    """Tokens of distinct texts, not yet padded.
+
+    Attributes
+    ----------
+    ids : list of ndarray of int64
+    lengths : ndarray of int64
+        Tokens of each text after truncation.
+    truncated : ndarray of bool
+    """
+
+    ids: list[NDArray[np.int64]]
+    lengths: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+
+
+class TextTokenizer:
+    """Tokenise rows of text as the encoder of a text file was fed. It may be used by threads.
+
+    Parameters
+    ----------
+    content : bytes
+        A tokenizer file (``tokenizer.json`` of the tokenizers package).
+    settings : TextSettings
+
+    Raises
+    ------
+    ModelDirectoryError
+        If `content` is not the file that the settings name.
+    MissingExtraError
+        If tokenizers is not installed.
+    """
+
+    def __init__(self, content: bytes, settings: TextSettings):
+        tokenizers = import_extra("tokenizers", extra="cpu", purpose="Scoring text")
+        if hashlib.sha256(content).hexdigest() != settings.tokenizer_sha256:
+            raise ModelDirectoryError(
+                f"{settings.tokenizer_file} ({len(content)} bytes) is not the tokenizer that the "
+                f"ONNX model was exported with; bring it back or export again."
+            )
+        self.settings = settings
+        self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(settings.max_length, direction=settings.truncation_side)
+
+    def texts(self, rows: Any) -> list[str]:
+        """The string that stands for each row (see :func:`as_conversations` for rows)."""
+        prefix = self.settings.prefix
+        return [valid_unicode(prefix + text) for text in as_conversations(rows).texts()]
+
+    def tokenize(self, texts: list[str]) -> TokenizedTexts:
+        """Tokenise, truncating.
+
+        Raises
+        ------
+        InvalidInputError
+            If the tokenizer makes no token of a text.
+        """
+        encodings = self._tokenizer.encode_batch(texts)
+        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
+        if len(empty := np.flatnonzero(lengths == 0)):
+            raise InvalidInputError(
+                f"the model's tokenizer makes no token of {len(empty)} texts (first: "
+                f"{texts[empty[0]][:40]!r}); drop these rows."
+            )
+        return TokenizedTexts(ids, lengths, np.array([bool(e.overflowing) for e in encodings]))
+
+    def batch(self, tokens: TokenizedTexts, index: NDArray) -> dict[str, NDArray[np.int64]]:
+        """Inputs of the graph for the texts at `index`, padded on the right."""
+        lengths = tokens.lengths[index]
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(mask.shape, self.settings.pad_id, dtype=np.int64)
+        ids[mask] = np.concatenate([tokens.ids[i] for i in index])
+        return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}

@@ -1,0 +1,312 @@
+"""`export_transformers`: encoder and linear reward as one Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from .._utils._atomic_files import sibling, sync_folder
+from .._version import __version__
+from ..exceptions import ExportParityError, UnsupportedExportError
+from ._layout import move_into_place
+from ._network import describe, describe_single
+from ._text_file import default_sample, split_pipeline
+
+if TYPE_CHECKING:
+    from ..text import ConversationEncoder
+
+__all__ = ["export_transformers"]
+
+_TOLERANCE = 1e-5
+_CARD = """---
+library_name: transformers
+pipeline_tag: text-classification
+tags: [reward-model, skcausalrm]
+---
+
+A reward model of {encoder}, trained on user feedback with skcausalrm {version} (method `{method}`).
+
+```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=1)
+tokenizer = AutoTokenizer.from_pretrained(path)
+```
+
+The only logit is the score that `decision_function` gives{offset}: it ranks answers, and is no
+probability. Text is {form}; at most {max_length} tokens are read.
+"""
+
+
+def export_transformers(
+    fitted: Any,
+    encoder: ConversationEncoder | None,
+    path: str | os.PathLike,
+    *,
+    sample: Any = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a checkpoint that ``AutoModelForSequenceClassification`` loads, with no code of ours.
+
+    So TRL takes it as ``reward_funcs=path``, RewardBench evaluates it and vLLM serves it. Affine
+    steps before the reward (scaling, PCA) are folded into its weights. Only forms that are exact
+    are written: others compute something else than was fitted.
+
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor, CausalRewardClassifier, or a Pipeline that ends with one
+        With a linear head: a ridge, or the joint model's own through the one sigmoid nearest to
+        its mixture (see ``single`` of :func:`to_onnx` for how near). A Pipeline may begin with the
+        encoder.
+    encoder : ConversationEncoder or None
+        A bare transformer (pooling "last", "cls" or "mean") whose classification head can be made
+        linear; see Notes. None if the Pipeline has it.
+    path : path-like
+        The folder to write; it appears complete or not at all.
+    sample : text rows, default=None
+        Rows on which logits are compared; None takes 200 that the package generates.
+    overwrite : bool, default=False
+        Replace a checkpoint that stands there.
+
+    Returns
+    -------
+    path : pathlib.Path
+
+    Raises
+    ------
+    UnsupportedExportError
+        If the head is not linear, a step is not affine, or the architecture pools otherwise.
+    ExportParityError
+        If a logit of the written checkpoint, of the joint model its sigmoid, differs by more than
+        1e-5 (relative to the largest where that exceeds 1). Nothing is written then.
+    FileExistsError
+        If something stands at `path` that may not be replaced.
+    MissingExtraError
+        If torch or transformers is not installed.
+
+    Notes
+    -----
+    Last-token decoders (Llama, Qwen, Mistral, GPT-2 and so on) have one linear layer without a
+    bias: the logit lacks a constant, "skcausalrm_offset" in the checkpoint's config, which changes
+    no order. Encoders with a hidden layer (DistilBERT, ELECTRA and DeBERTa-v2 pooled by "cls",
+    EuroBERT by "mean") get two units w and -w, since relu(z) - relu(-z) = z and, as
+    gelu(z) = z Phi(z), gelu(z) - gelu(-z) = z. A tanh (BERT, RoBERTa, MPNet) has no such identity.
+
+    Examples
+    --------
+    >>> from skcausalrm.export import export_transformers
+    >>> export_transformers(model, encoder, "reward-model")            # doctest: +SKIP
+    """
+    from sklearn.base import clone
+
+    path = Path(path)
+    _check_place(path, overwrite)
+    fitted, encoder = split_pipeline(fitted, encoder)
+    encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
+    weight, bias, method, logistic = _linear(fitted)
+    backend: Any = encoder._load()
+    model, offset = _with_head(backend, encoder.normalize, weight, bias)
+    model.config.skcausalrm_offset = offset
+    rows = default_sample() if sample is None else sample
+    expected = encoder.transform(rows).astype(np.float64) @ weight + bias - offset
+    temporary = sibling(path)
+    try:
+        model.save_pretrained(temporary)
+        _save_tokenizer(backend, temporary)
+        card = _CARD.format(
+            encoder=backend.settings.source.name,
+            version=__version__,
+            method=method,
+            offset=f", less {offset:.6g}" if offset else "",
+            form=_form(backend),
+            max_length=backend.max_length,
+        )
+        (temporary / "README.md").write_text(card)
+        found = _logits(backend, temporary, rows)
+        if logistic:  # rounding in float32 grows with the slopes, and matters in the reward
+            found, expected = expit(found + offset), expit(expected + offset)
+        _check(found, expected)
+        move_into_place(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(path.parent)
+    return path
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+        ours = "skcausalrm_offset" in config
+    except (OSError, ValueError):
+        ours = False
+    if not (ours and overwrite):
+        cure = "pass overwrite=True or choose" if ours else "it is no checkpoint of ours, so choose"
+        raise FileExistsError(f"{path} exists; {cure} another path.")
+
+
+def _linear(fitted: Any) -> tuple[NDArray[np.float64], float, str, bool]:
+    """Weights and constant of ``decision_function`` on embeddings, method, and if it is a logit."""
+    network = describe(fitted, any_head=True)
+    reward = fitted if network.before is None and not hasattr(fitted, "steps") else fitted[-1]
+    before = network.before
+    if network.head == "mixture":
+        network = describe_single(reward)[1]
+    if network.estimator is not None or len(network.weights) != 1:
+        raise UnsupportedExportError(
+            f"A checkpoint holds a linear head and this one is a {network.head}: leave estimator "
+            f"out, or export with text_to_onnx."
+        )
+    weight, bias = network.weights[0][:, 0], float(network.biases[0][0]) - network.threshold
+    if before is not None:
+        scale, shift = _affine(before)
+        weight, bias = scale @ weight, float(shift @ weight) + bias
+    return weight, bias, str(reward.method_), network.link == "logistic"
+
+
+def _affine(steps: Any) -> tuple[NDArray, NDArray]:
+    """Matrix (d, k) and shift (k,) of fitted steps, found by what they do."""
+    d = int(steps.n_features_in_)
+    shift = np.asarray(steps.transform(np.zeros((1, d))), dtype=np.float64)[0]
+    scale = np.asarray(steps.transform(np.eye(d)), dtype=np.float64) - shift
+    X = np.random.default_rng(0).standard_normal((8, d)) * np.array([[0.1], [3.0]] * 4)
+    found, expected = np.asarray(steps.transform(X)), X @ scale + shift
+    if not np.allclose(found, expected, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(expected).max())):
+        names = ", ".join(type(step).__name__ for _, step in steps.steps)
+        raise UnsupportedExportError(
+            f"The steps before the reward ({names}) are not affine, so they cannot be folded into "
+            f"a checkpoint: leave out those that are not, or export with text_to_onnx."
+        )
+    return scale, shift
+
+
+def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> tuple[Any, float]:
+    """The encoder's own classification model with our head, and what its logit lacks."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from ..text._backends import TransformersBackend
+
+    name = backend.settings.source.name
+    if not isinstance(backend, TransformersBackend):
+        raise UnsupportedExportError(
+            f"{name!r} is read through sentence-transformers' own modules, which a checkpoint does "
+            f"not hold: train on pooling='cls' or 'last', or export with text_to_onnx."
+        )
+    if normalize:
+        raise UnsupportedExportError(
+            "normalize=True divides by a norm, which a checkpoint does not: train without, or "
+            "export with text_to_onnx."
+        )
+    config = type(backend.config).from_dict(backend.config.to_dict())
+    config.num_labels = 1
+    config.problem_type = "regression"
+    if backend.pooling == "mean":
+        config.classifier_pooling = "mean"
+    if config.pad_token_id is None and backend.tokenizer.pad_token_id is None:
+        backend.tokenizer.pad_token = backend.tokenizer.eos_token
+    if config.pad_token_id is None:
+        config.pad_token_id = backend.tokenizer.pad_token_id
+    try:
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).eval()
+    except ValueError as error:
+        raise UnsupportedExportError(
+            f"transformers has no sequence classification of {config.model_type!r}: export with "
+            f"text_to_onnx."
+        ) from error
+    base = getattr(model, model.base_model_prefix)
+    missing, _ = base.load_state_dict(backend.model.state_dict(), strict=False)
+    layers = _layers(model)
+    if layers is None or missing or (layers[0] is None) is not (backend.pooling == "last"):
+        raise UnsupportedExportError(
+            f"The classification head of {config.model_type!r} cannot be made the linear reward on "
+            f"pooling={backend.pooling!r}: use a last-token decoder, or DistilBERT, ELECTRA or "
+            f"DeBERTa-v2 with pooling='cls', or export with text_to_onnx."
+        )
+    hidden, output = layers
+    w = torch.from_numpy(weight).float()
+    with torch.no_grad():
+        output.weight.zero_()
+        if hidden is None:
+            output.weight[0] = w
+            if output.bias is None:
+                return model, bias
+        else:
+            hidden.weight.zero_()
+            hidden.bias.zero_()
+            hidden.weight[0], hidden.weight[1] = w, -w
+            output.weight[0, 0], output.weight[0, 1] = 1.0, -1.0
+        output.bias[0] = bias
+    return model, 0.0
+
+
+def _layers(model: Any) -> tuple[Any, Any] | None:
+    """The hidden layer (None where there is none) and the output layer of a known head."""
+    if hasattr(model, "score"):  # decoders
+        return None, model.score
+    if hasattr(model, "pre_classifier"):  # DistilBERT
+        return model.pre_classifier, model.classifier
+    classifier: Any = getattr(model, "classifier", None)
+    if hasattr(classifier, "out_proj") and hasattr(classifier, "dense"):  # ELECTRA
+        return classifier.dense, classifier.out_proj
+    if hasattr(getattr(model, "pooler", None), "dense"):  # DeBERTa-v2
+        return model.pooler.dense, classifier
+    if hasattr(model, "dense") and classifier is not None:  # EuroBERT
+        return model.dense, classifier
+    return None
+
+
+def _save_tokenizer(backend: Any, folder: Path) -> None:
+    tokenizer = backend.tokenizer
+    side, tokenizer.padding_side = tokenizer.padding_side, "right"
+    try:
+        tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.padding_side = side
+
+
+def _form(backend: Any) -> str:
+    if backend.uses_template:
+        return "rendered by the tokenizer's chat template, without further special tokens"
+    return "the prompt, an empty line and the answer, with the tokenizer's special tokens"
+
+
+def _logits(backend: Any, folder: Path, rows: Any) -> NDArray[np.float64]:
+    """What the checkpoint gives, loaded as a stranger would."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from .._utils._batching import length_sorted_batches
+    from ..text._backends import pad_tokens
+    from ..text._conversation import as_conversations, valid_unicode
+
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=1, dtype=torch.float32
+    ).eval()
+    texts = [valid_unicode(text) for text in backend.render(as_conversations(rows))]
+    tokens = backend.tokenize(texts)
+    found = np.empty(len(texts))
+    with torch.inference_mode():
+        for index in length_sorted_batches(tokens.lengths, 16, 2048):
+            batch = pad_tokens(tokens, index, model.config.pad_token_id or 0, "cpu")
+            found[index] = model(**batch).logits[:, 0].numpy()
+    return found
+
+
+def _check(found: NDArray, expected: NDArray) -> None:
+    unit = max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(found - expected).max())
+    if not difference <= _TOLERANCE * unit:
+        raise ExportParityError(
+            f"The checkpoint's rewards differ by {difference:.2g} from the fitted ones on "
+            f"{len(found)} texts (allowed: {_TOLERANCE * unit:.2g}), so none was written: its "
+            f"architecture pools or activates otherwise; export with text_to_onnx."
+        )

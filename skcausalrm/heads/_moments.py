@@ -1,0 +1,223 @@
+"""Second moments of X fold by fold: all that least squares needs to be fitted and tuned.
+
+One pass over X gives a Gram matrix per fold. The training part of a fold is the total minus that
+fold, so cross-validation over any number of penalties never reads X again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas
+
+from ._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
+
+__all__ = ["FoldMoments", "Moments", "TargetMoments", "cross_products", "linear_scores"]
+
+_BLOCK_ROWS = 4096
+
+
+def row_blocks(X: NDArray, rows: NDArray[np.intp] | None) -> Iterator[tuple[NDArray, slice]]:
+    """Yield blocks of ``X[rows]`` and their places, through one buffer; all rows: views of X."""
+    n_rows = len(X) if rows is None else len(rows)
+    buffer = None
+    for start in range(0, n_rows, _BLOCK_ROWS):
+        place = slice(start, min(start + _BLOCK_ROWS, n_rows))
+        if rows is None:
+            yield X[place], place
+        else:
+            if buffer is None:
+                buffer = np.empty((min(_BLOCK_ROWS, n_rows), X.shape[1]), dtype=X.dtype)
+            block = buffer[: place.stop - place.start]
+            yield np.take(X, rows[place], axis=0, out=block, mode="clip"), place
+
+
+def linear_scores(X: NDArray, coef: NDArray, rows: NDArray[np.intp] | None = None) -> NDArray:
+    """Return ``X[rows] @ coef`` in float64, multiplied in the dtype of X."""
+    coef = coef.astype(X.dtype)
+    n_rows = len(X) if rows is None else len(rows)
+    scores = np.empty((n_rows, *coef.shape[1:]))
+    for block, place in row_blocks(X, rows):
+        scores[place] = block @ coef
+    return scores
+
+
+def cross_products(X: NDArray, values: NDArray, rows: NDArray[np.intp] | None = None) -> NDArray:
+    """Return ``X[rows].T @ values`` in float64, summed in float64 over blocks of rows."""
+    total = np.zeros((X.shape[1], *values.shape[1:]))
+    values = values.astype(X.dtype)
+    for block, place in row_blocks(X, rows):
+        total += block.T @ values[place]
+    return total
+
+
+def choose_center(probe: NDArray) -> NDArray:
+    """Return about the mean if columns lie far from 0 in units of their spread, else zeros.
+
+    Any shift near the mean keeps float32 sums exact enough; what is left of the mean is
+    corrected exactly.
+    """
+    mean, spread = probe.mean(axis=0), probe.std(axis=0)
+    return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
+
+
+class TargetMoments(NamedTuple):
+    """What least squares needs to know of a target beside the moments of X, per fold."""
+
+    cross: NDArray  # (n_splits, d), weighted sums of (x - center) t
+    sums: NDArray  # (n_splits,), of t
+    squares: NDArray  # (n_splits,), of t squared
+
+
+class Moments:
+    """Weighted Gram matrices per fold about a common centre, however they came to be.
+
+    Attributes
+    ----------
+    n_splits : int
+    center : ndarray of shape (d,)
+        Moments are of ``X - center``.
+    weight_sums : ndarray of shape (n_splits,)
+    sums : ndarray of shape (n_splits, d)
+        Weighted sums of the centred rows.
+    grams : sequence of ndarray of shape (d, d)
+        Weighted Gram matrices; only the lower triangle is filled.
+    total : ndarray of shape (d, d)
+        Their sum.
+    """
+
+    n_splits: int
+    center: NDArray
+    weight_sums: NDArray
+    sums: NDArray
+    grams: list[NDArray]
+    total: NDArray
+
+    def _add_up(self) -> None:
+        """Sum the folds' matrices, and forget what was derived from earlier ones."""
+        self._work: NDArray | None = None
+        self._systems: dict[int | None, EigenSystem] = {}
+        self.total = self.grams[0].copy(order="F")
+        for gram in self.grams[1:]:
+            self.total += gram
+
+    @property
+    def typical_variance(self) -> float:
+        """Median over columns of the weighted variance: the unit of the penalty.
+
+        A median, because a few columns of an LLM's hidden state can hold nearly all variance.
+        """
+        weight_sum, mean = self.training_mean(None)
+        variances = np.diag(self.total).astype(np.float64) / weight_sum - mean**2
+        # Below this a variance is the rounding error of a column that does not vary.
+        varying = variances[variances > 1e-6 * np.maximum(variances + mean**2, 1e-300)]
+        return float(np.median(varying)) if len(varying) else 1.0
+
+    def training_gram(self, k: int | None) -> NDArray:
+        """Return the Gram matrix of all folds but k (None: of all), in a buffer that is reused."""
+        if k is None:
+            return self.total
+        if self._work is None:
+            self._work = np.empty_like(self.total)
+        return np.subtract(self.total, self.grams[k], out=self._work)
+
+    def training_system(self, k: int | None) -> EigenSystem | KrylovSystem:
+        """Return a solver for the centred Gram matrix of all folds but k (None: of all).
+
+        A wide one may read a buffer: use it before asking for the next.
+        """
+        if len(self.center) > EIGEN_WIDTH:
+            return KrylovSystem(self.training_gram(k), *self.training_mean(k))
+        if k not in self._systems:
+            self._systems[k] = EigenSystem(self.training_gram(k), *self.training_mean(k))
+        return self._systems[k]
+
+    def training_mean(self, k: int | None) -> tuple[float, NDArray]:
+        """Return weight and mean (about the centre) of all folds but k (None: of all)."""
+        weight_sum, total = self.weight_sums.sum(), self.sums.sum(axis=0)
+        if k is not None:
+            weight_sum, total = weight_sum - self.weight_sums[k], total - self.sums[k]
+        return float(weight_sum), total / max(weight_sum, np.finfo(float).tiny)
+
+
+class FoldMoments(Moments):
+    """Moments of the rows of X, all at once.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+        Not copied; gathered block by block.
+    fold : ndarray of shape (n,)
+        Fold of each row, 0 .. n_splits - 1.
+    n_splits : int
+    weight : ndarray of shape (n,) or None
+        Rows of weight 0 take no part; None counts each row once.
+
+    Attributes
+    ----------
+    rows : ndarray of int or None
+        Rows that take part, None for all.
+    weight : ndarray of shape (len(rows),)
+        Their weights.
+    center : ndarray of shape (d,)
+        Zeros, or about the mean of the rows where that is far from 0.
+    grams : list of ndarray of shape (d, d)
+        In the dtype of X. The other attributes: see `Moments`.
+    """
+
+    def __init__(self, X, fold, n_splits, weight=None):
+        self.X, self.n_splits = X, n_splits
+        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
+        n_rows = len(X) if self.rows is None else len(self.rows)
+        if weight is None:
+            self.weight = np.ones(n_rows)
+        else:
+            self.weight = weight if self.rows is None else weight[self.rows]
+        self.fold = fold if self.rows is None else fold[self.rows]
+        d = X.shape[1]
+        probe = X[:_BLOCK_ROWS] if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
+        self.center = choose_center(probe)
+        shifted = bool(self.center.any())
+        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
+        self.sums = np.zeros((n_splits, d))
+        self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
+        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
+        uniform = weight is None or bool(np.all(self.weight == 1))
+        by_fold = np.argsort(self.fold, kind="stable")
+        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
+        for k in range(n_splits):
+            members = by_fold[bounds[k] : bounds[k + 1]]
+            places = members if self.rows is None else self.rows[members]
+            for block, place in row_blocks(X, places):
+                if shifted:
+                    block -= self.center
+                if uniform:
+                    self.sums[k] += np.ones(len(block), X.dtype) @ block
+                else:
+                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
+                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
+                self.grams[k] = syrk(
+                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
+                )
+        self._add_up()
+
+    def target_moments(self, target: NDArray) -> TargetMoments:
+        """Return the moments of a target on these rows.
+
+        Parameters
+        ----------
+        target : ndarray of shape (n,)
+            Read where rows take part.
+        """
+        target = target if self.rows is None else target[self.rows]
+        weighted = self.weight * target
+        spread = np.zeros((len(target), self.n_splits))
+        spread[np.arange(len(target)), self.fold] = weighted
+        sums = np.bincount(self.fold, weighted, minlength=self.n_splits)
+        squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
+        cross = cross_products(self.X, spread, self.rows).T
+        cross -= np.outer(sums, self.center.astype(np.float64))
+        return TargetMoments(cross, sums, squares)

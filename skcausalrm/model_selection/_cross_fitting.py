@@ -1,0 +1,237 @@
+"""Cross-fitting: which rows may not be split, folds shared by all nuisances, out-of-fold values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import has_fit_parameter
+
+from .._utils._warnings import warn
+from ..exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
+from ._splitters import balanced_folds, feedback_strata, link_groups
+
+__all__ = ["Folds", "check_groups", "cross_fit", "make_folds", "training_rows"]
+
+
+_HASHED_ROWS = 512
+
+
+class Folds(NamedTuple):
+    """The fold of each row, the number of folds, and what was kept together."""
+
+    of_row: NDArray[np.intp]
+    n_splits: int
+    groups: NDArray[np.intp]
+
+
+def _equal_rows(X: NDArray) -> NDArray[np.intp]:
+    """Return the same code for rows of X that are equal, bit for bit.
+
+    Eight bytes settle most rows at the price of an integer sort; only rows that agree in those
+    are compared in full.
+    """
+    few = max(1, 8 // X.dtype.itemsize)
+    if X.shape[1] <= few:
+        return _codes_of_bytes(X)
+    codes = _codes_of_bytes(X[:, np.linspace(0, X.shape[1] - 1, few).astype(int)])
+    rows = np.flatnonzero(np.bincount(codes)[codes] > 1)
+    if len(rows) == 0:
+        return codes
+    keys = np.arange(len(X), dtype=np.uint64)
+    keys[rows] = row_hashes(X, rows)
+    return np.unique(keys, return_inverse=True)[1].ravel()
+
+
+def row_hashes(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each row, block by block, so that no second X comes to be.
+
+    Each number is mixed with a key of its column and multiplied; the sum tells rows apart but for
+    a chance of about n^2 / 2^65 (the keys are fixed: the same rows hash alike everywhere).
+    """
+    bits = np.uint32 if X.dtype.itemsize == 4 else np.uint64
+    keys = np.random.default_rng(0).integers(1, 2**63, size=X.shape[1], dtype=np.uint64)
+    hashes = np.empty(len(rows), dtype=np.uint64)
+    for start in range(0, len(rows), _HASHED_ROWS):
+        block = np.ascontiguousarray(X[rows[start : start + _HASHED_ROWS]])
+        mixed = block.view(bits).astype(np.uint64)
+        for multiplier in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+            mixed ^= keys
+            mixed *= np.uint64(multiplier)
+            mixed ^= mixed >> np.uint64(31)
+        hashes[start : start + _HASHED_ROWS] = mixed.sum(axis=1, dtype=np.uint64)
+    return hashes
+
+
+def _codes_of_bytes(block: NDArray) -> NDArray[np.intp]:
+    block = np.ascontiguousarray(block)
+    width = block.dtype.itemsize * block.shape[1]
+    keys = block.view(np.uint64 if width == 8 else np.dtype((np.void, width))).ravel()
+    return np.unique(keys, return_inverse=True)[1].ravel()
+
+
+def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
+    """Return one code per row; rows with the same code must never be split.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Rows that are equal always share a code.
+    groups : None, array-like of shape (n,) or (n, 2)
+        Prompt ids, or prompt and user ids: then rows connected through either share a code.
+
+    Returns
+    -------
+    ndarray of shape (n,), int
+        Codes 0, 1, ... without gaps.
+
+    Raises
+    ------
+    GroupsError
+        If prompts and users together connect over half the rows, or groups hold a missing value.
+    """
+    codes = _equal_rows(X)
+    return codes if groups is None else link_groups(codes, groups)
+
+
+def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
+    """Return folds that keep groups and equal rows together and spread feedback evenly.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+        Feedback, NaN where there is none.
+    groups : None or array-like of shape (n,) or (n, 2)
+    cv : int, splitter, or iterable of (train, test)
+        An int asks for that many folds. Test sets must be a partition of the rows and keep groups
+        together; rows with equal X are then where they put them.
+    random_state : int, RandomState or None
+
+    Raises
+    ------
+    GroupsError
+        If there are too few groups, or the test sets do not cover each row once.
+    """
+    codes = check_groups(X, groups)
+    if isinstance(cv, (int, np.integer)):
+        if cv < 2:
+            raise GroupsError(f"cv is {cv}, but cross-fitting needs at least 2 folds.")
+        rng, n_groups = check_random_state(random_state), int(codes.max()) + 1
+        if 2 <= n_groups < cv:
+            warn(
+                f"cv={cv} folds were asked for, but the rows form {n_groups} groups (rows of one "
+                f"prompt, and rows with equal X, count as one): each group is a fold.",
+                FewFeedbackWarning,
+                "fewer-folds",
+            )
+            cv = n_groups
+        return Folds(balanced_folds(feedback_strata(y), codes, int(cv), rng), int(cv), codes)
+    splits = list(cv.split(X, y, codes) if hasattr(cv, "split") else cv)
+    fold, times = np.zeros(len(X), dtype=np.intp), np.zeros(len(X), dtype=np.intp)
+    for k, (_, test) in enumerate(splits):
+        fold[test] = k
+        times[test] += 1
+    if len(splits) < 2 or (times != 1).any():
+        raise GroupsError(
+            f"The test sets of cv hold {int((times != 1).sum())} of {len(X)} rows not exactly "
+            f"once: cross-fitting needs at least two folds that partition the rows, as KFold makes."
+        )
+    if groups is not None:
+        given = link_groups(np.arange(len(X)), groups)
+        fold_of_group = np.zeros(int(given.max()) + 1, dtype=np.intp)
+        fold_of_group[given] = fold
+        if split := len(np.unique(given[fold_of_group[given] != fold])):
+            raise GroupsError(
+                f"cv splits {split} of {len(fold_of_group)} groups over several folds: use "
+                f"GroupKFold, FeedbackStratifiedGroupKFold or an int."
+            )
+    return Folds(fold, len(splits), codes)
+
+
+def training_rows(labels: NDArray, folds: Folds, sample_weight) -> NDArray[np.intp]:
+    """Count the rows of positive weight outside each fold, of label 0 and of label 1.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        0, 1, or NaN where a row takes no part.
+    folds : Folds
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (2, n_splits)
+    """
+    weighty = np.ones(len(labels), dtype=bool) if sample_weight is None else sample_weight > 0
+    inside = np.array(
+        [
+            np.bincount(folds.of_row[(labels == label) & weighty], minlength=folds.n_splits)
+            for label in (0, 1)
+        ]
+    )
+    return inside.sum(axis=1, keepdims=True) - inside
+
+
+def cross_fit(
+    estimator,
+    X: NDArray,
+    y: NDArray,
+    folds: Folds,
+    *,
+    rows: NDArray[np.bool_],
+    fit_params: dict[str, NDArray] | None = None,
+    predict: Callable[[Any, NDArray], NDArray],
+    n_jobs: int | None = None,
+) -> tuple[list[Any], NDArray[np.float64]]:
+    """Fit a clone per fold on the other folds' `rows`; predict every row by the one without it.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        Cloned, never fitted in place.
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+        Read at `rows` only.
+    folds : Folds
+    rows : ndarray of bool, shape (n,)
+        Rows that may be trained on.
+    fit_params : dict of ndarray of shape (n,) or None
+        Per-row arguments of `fit`, cut to the training rows.
+    predict : callable
+        ``predict(fitted, X_of_fold) -> (n_fold,)``.
+    n_jobs : int or None
+        Folds in parallel.
+
+    Returns
+    -------
+    estimators : list of length n_splits
+    predictions : ndarray of shape (n,), float64
+    """
+
+    given = fit_params or {}
+    if "sample_weight" in given and not has_fit_parameter(estimator, "sample_weight"):
+        raise UnusedParameterError(
+            f"The rows are weighted, but {type(estimator).__name__}.fit takes no sample_weight: "
+            f"use an estimator that does, or leave the weights out."
+        )
+
+    def one_fold(k):
+        train = np.flatnonzero(rows & (folds.of_row != k))
+        test = np.flatnonzero(folds.of_row == k)
+        kwargs = {name: values[train] for name, values in given.items()}
+        fitted = clone(estimator).fit(X[train], y[train], **kwargs)
+        return fitted, test, predict(fitted, X[test])
+
+    predictions = np.empty(len(X))
+    estimators = []
+    parallel = Parallel(n_jobs=n_jobs)(delayed(one_fold)(k) for k in range(folds.n_splits))
+    for fitted, test, values in parallel:
+        estimators.append(fitted)
+        predictions[test] = values
+    return estimators, predictions

@@ -1,0 +1,202 @@
+"""Splitters that know feedback: groups stay together, unrated and rated rows are spread evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_consistent_length, check_random_state, indexable
+
+from .._utils._validation import is_missing
+from ..exceptions import GroupsError
+
+__all__ = ["FeedbackStratifiedGroupKFold"]
+
+
+def feedback_strata(y) -> NDArray[np.intp]:
+    """Code feedback as 0 (none), 1 (negative) and 2 (positive); the cut is the mean if graded."""
+    y = np.asarray(y)
+    observed = ~is_missing(y)
+    if y.dtype.kind not in "fiub":
+        # Names of classes: their order stands in for good and bad.
+        codes = np.full(len(y), np.nan)
+        codes[observed] = np.unique(np.array(y[observed].tolist()), return_inverse=True)[1].ravel()
+        y = codes
+    y = y.astype(np.float64)
+    cut = 0.5
+    if observed.any():
+        rated = y[observed]
+        cut = 0.5 if np.isin(rated, (0, 1)).all() else float(rated.mean())
+    return np.where(observed, 1 + (np.where(observed, y, 0) > cut), 0)
+
+
+def balanced_folds(
+    strata: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    n_splits: int,
+    rng: np.random.RandomState,
+) -> NDArray[np.intp]:
+    """Assign each group to a fold so that every stratum is spread evenly; return folds of rows.
+
+    Groups of equal composition are dealt out evenly at random, at once; what does not divide is
+    placed one by one, largest first, where its strata are fewest. The cost is one short step per
+    group of a composition of its own, not per row.
+    """
+    n_groups, n_strata = int(groups.max()) + 1, int(strata.max()) + 1
+    if n_groups < n_splits:
+        raise GroupsError(
+            f"{n_groups} group(s) cannot be split into {n_splits} folds (rows of one prompt, and "
+            f"rows with equal X, count as one group): lower cv to at most {n_groups}."
+        )
+    counts = np.bincount(groups * n_strata + strata, minlength=n_groups * n_strata)
+    counts = counts.reshape(n_groups, n_strata)
+    # One integer per composition sorts many times faster than rows of counts.
+    shape = tuple(counts.max(axis=0) + 1)
+    composition = np.asarray(np.ravel_multi_index(tuple(counts.T), shape))
+    order = rng.permutation(n_groups)
+    _, kind = np.unique(composition[order], return_inverse=True)
+    by_kind = np.argsort(kind, kind="stable")
+    order, kind = order[by_kind], kind[by_kind]
+    kind_sizes = np.bincount(kind)
+    within_kind = np.arange(n_groups) - np.repeat(np.cumsum(kind_sizes) - kind_sizes, kind_sizes)
+    dealt = within_kind < (kind_sizes // n_splits * n_splits)[kind]
+
+    fold = np.empty(n_groups, dtype=np.intp)
+    fold[order[dealt]] = within_kind[dealt] % n_splits
+    share = counts / np.maximum(counts.sum(axis=0), 1)
+    filled = np.zeros((n_splits, n_strata))
+    np.add.at(filled, fold[order[dealt]], share[order[dealt]])
+    rest = order[~dealt]
+    for group in rest[np.argsort(-share[rest].sum(axis=1), kind="stable")]:
+        load = filled @ share[group]
+        lightest = np.flatnonzero(load <= load.min() + 1e-12)
+        fold[group] = lightest[np.argmin(filled[lightest].sum(axis=1))]
+        filled[fold[group]] += share[group]
+    return fold[groups]
+
+
+def link_groups(codes: NDArray[np.intp], groups) -> NDArray[np.intp]:
+    """Join codes of rows that share a prompt or a user; return codes without gaps.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,)
+        Rows with the same code belong together already.
+    groups : array-like of shape (n,) or (n, 2)
+
+    Raises
+    ------
+    GroupsError
+        If an id is missing, there are more than two columns, or prompts and users together connect
+        over half the rows.
+    """
+    groups = np.asarray(groups)
+    check_consistent_length(codes, groups)
+    columns = groups.reshape(len(groups), -1).T
+    if len(columns) > 2:
+        raise GroupsError(
+            f"groups has {len(columns)} columns: give prompt ids (n,) or prompts and users (n, 2)."
+        )
+    for column in columns:
+        if missing := int(is_missing(column).sum()):
+            raise GroupsError(
+                f"groups is missing in {missing} of {len(column)} rows: give such rows an id of "
+                f"their own."
+            )
+        if column.dtype.kind == "O":
+            column = column.astype(str)
+        link = np.unique(column, return_inverse=True)[1].ravel()
+        # Bipartite graph of old and new codes: one edge per row.
+        size = int(codes.max()) + 1
+        total = size + int(link.max()) + 1
+        edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
+        component = connected_components(edges, directed=False)[1][codes]
+        codes = np.unique(component, return_inverse=True)[1].ravel()
+    sizes = np.bincount(codes)
+    largest = int(sizes.argmax())
+    if len(columns) == 2 and sizes[largest] > len(codes) / 2:
+        prompt, user = groups[np.flatnonzero(codes == largest)[0]]
+        raise GroupsError(
+            f"Prompts and users connect {sizes[largest]} of {len(codes)} rows into one group (the "
+            f"one of prompt {prompt!r} and user {user!r}), which cannot be split: give prompt ids "
+            f"alone."
+        )
+    return codes
+
+
+class FeedbackStratifiedGroupKFold(BaseCrossValidator):
+    """K folds that keep groups together and spread {no feedback, 0, 1} evenly.
+
+    scikit-learn's stratified splitters refuse NaN, and its grouped ones know no strata. With
+    graded feedback the strata are: none, up to the mean, above the mean.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    random_state : int, RandomState or None, default=None
+        Which groups go where; None draws anew at each call of `split`.
+
+    Raises
+    ------
+    GroupsError
+        In `split`, if there are fewer groups than folds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcausalrm.model_selection._splitters import FeedbackStratifiedGroupKFold
+    >>> y = np.array([1, 0, np.nan, np.nan] * 6)
+    >>> cv = FeedbackStratifiedGroupKFold(n_splits=3, random_state=0)
+    >>> for _, test in cv.split(np.zeros((24, 1)), y, groups=np.arange(24) // 2):
+    ...     print(len(test), np.isnan(y[test]).sum(), np.nansum(y[test]))
+    8 4 2.0
+    8 4 2.0
+    8 4 2.0
+    """
+
+    __metadata_request__split: ClassVar = {"groups": True}
+
+    def __init__(self, n_splits=5, *, random_state=None):
+        self.n_splits = n_splits
+        self.random_state = random_state
+
+    def split(self, X, y=None, groups=None) -> Iterator[tuple[NDArray, NDArray]]:
+        """Yield train and test row numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Only its length is used.
+        y : array-like of shape (n,)
+            Feedback, NaN where there is none.
+        groups : array-like of shape (n,) or (n, 2), default=None
+            Rows of one group share a fold; two columns are prompt and user ids. None makes each
+            row its own group.
+
+        Yields
+        ------
+        train, test : ndarray of int
+        """
+        if y is None:
+            raise ValueError("y is missing: the folds are spread over the feedback in it.")
+        if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
+            raise ValueError(f"n_splits is {self.n_splits!r}, but must be a whole number from 2.")
+        X, y, groups = indexable(X, y, groups)
+        n_rows = len(y)
+        codes = np.arange(n_rows) if groups is None else link_groups(np.arange(n_rows), groups)
+        fold = balanced_folds(
+            feedback_strata(y), codes, int(self.n_splits), check_random_state(self.random_state)
+        )
+        for k in range(self.n_splits):
+            yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+    def get_n_splits(self, X=None, y=None, groups=None) -> int:
+        """Return the number of folds."""
+        return self.n_splits

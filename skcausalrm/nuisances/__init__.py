@@ -1,0 +1,6 @@
+"""What corrections need to know: propensity and flip rates, and the recipes that use them."""
+
+from ._noise import NoiseTransitionEstimator
+from ._propensity import PropensityEstimator
+
+__all__ = ["NoiseTransitionEstimator", "PropensityEstimator"]

@@ -1,0 +1,250 @@
+"""Cross-fitted probability of a binary outcome: what propensity and noise estimators share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+
+from ..exceptions import FeedbackError
+from ..heads._logistic import fit_logistic_folds, fit_sigmoid
+from ..heads._moments import FoldMoments, linear_scores
+from ..heads._ridge import held_out_scores
+from ..model_selection._cross_fitting import Folds, cross_fit, training_rows
+
+__all__ = ["FoldProbability", "LinearClassifier", "NoisySigmoid", "Sigmoid", "fit_probability"]
+
+
+class LinearClassifier:
+    """A fitted logistic regression: `coef_` (d,), `intercept_`, `classes_` (0, 1)."""
+
+    def __init__(self, coef: NDArray, intercept: float):
+        self.coef_, self.intercept_, self.classes_ = coef, intercept, np.array([0, 1])
+
+    def decision_function(self, X) -> NDArray[np.float64]:
+        """Return the linear score, shape (n,)."""
+        return linear_scores(X, self.coef_) + self.intercept_
+
+    def predict_proba(self, X) -> NDArray[np.float64]:
+        """Return uncalibrated probabilities, shape (n, 2)."""
+        p = expit(self.decision_function(X))
+        return np.column_stack([1 - p, p])
+
+
+def _log_odds(classifier: Any, X) -> NDArray[np.float64]:
+    """Return a score that grows with the odds of class 1, from any binary classifier."""
+    if hasattr(classifier, "decision_function"):
+        return np.asarray(classifier.decision_function(X), dtype=np.float64).ravel()
+    p = np.asarray(classifier.predict_proba(X), dtype=np.float64)[:, 1]
+    return logit(np.clip(p, 1e-6, 1 - 1e-6))
+
+
+class FoldProbability:
+    """P(1 given x) as the mean over classifiers that each left one fold out.
+
+    Parameters
+    ----------
+    models : list
+        One fitted classifier per fold.
+    calibrate : callable
+        From log odds to probability, the same for all folds.
+    """
+
+    def __init__(self, models, calibrate):
+        self.models, self.calibrate = models, calibrate
+
+    def predict(self, X) -> NDArray[np.float64]:
+        """Return the mean over folds of the calibrated probability, shape (n,)."""
+        return np.mean([self.calibrate(_log_odds(model, X)) for model in self.models], axis=0)
+
+
+class Sigmoid:
+    """Calibration map ``sigmoid(slope * score + intercept)``."""
+
+    def __init__(self, slope=1.0, intercept=0.0):
+        self.slope, self.intercept = slope, intercept
+
+    def __call__(self, scores):
+        return expit(self.slope * scores + self.intercept)
+
+
+class NoisySigmoid:
+    """Calibration map that levels off: ``low + (high - low) sigmoid(slope * z + intercept)``.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (4,)
+        Slope, intercept, and phi of either flip rate ``sigmoid(phi) / 2``.
+    center, spread : float
+        ``z = (score - center) / spread``.
+    covariance : ndarray of shape (4, 4)
+        Of `theta`, clustered by group.
+    """
+
+    def __init__(self, theta, center, spread, covariance):
+        self.theta, self.center, self.spread = theta, center, spread
+        self.covariance = covariance
+        low, flipped = expit(theta[2:]) / 2
+        self.low, self.high = float(low), float(1 - flipped)
+
+    def __call__(self, scores, theta=None):
+        slope, intercept, *phi = self.theta if theta is None else theta.T
+        low, flipped = expit(phi[0]) / 2, expit(phi[1]) / 2
+        z = (scores - self.center) / self.spread
+        return low + (1 - low - flipped) * expit(slope * z + intercept)
+
+
+def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
+    """Fit a sigmoid that levels off where flips make it: P(s=1) = fpr + (1 - fpr - fnr) P(r=1).
+
+    A plain sigmoid runs on to 0 and 1, so its extreme quantiles understate the flip rates (with
+    anchors and true rates .1 and .2 they came out as .06 and .09).
+
+    Parameters
+    ----------
+    scores, labels : ndarray of shape (n,)
+    groups : ndarray of int, shape (n,)
+        Clusters of the covariance.
+    weight : ndarray of shape (n,) or None
+
+    Notes
+    -----
+    Maximum a posteriori with each rate ``sigmoid(phi) / 2``, ``phi ~ N(-1, 1)``.
+    """
+    weight = np.ones(len(scores)) if weight is None else weight
+    slope, intercept = fit_sigmoid(scores, labels, weight)
+    center, spread = float(scores.mean()), float(scores.std()) or 1.0
+    z = (scores - center) / spread
+
+    def probabilities(theta):
+        """P(label = 1) of each row and its derivatives by theta, (n, 4)."""
+        low, flipped = expit(theta[2:]) / 2
+        height = 1 - low - flipped
+        p = expit(theta[0] * z + theta[1])
+        q = np.clip(low + height * p, 1e-12, 1 - 1e-12)
+        d_u = height * p * (1 - p)
+        d_low, d_flipped = (1 - p) * low * (1 - 2 * low), -p * flipped * (1 - 2 * flipped)
+        return q, np.column_stack([d_u * z, d_u, d_low, d_flipped])
+
+    def loss(theta, q):
+        log_likelihood = weight @ np.log(np.where(labels == 1, q, 1 - q))
+        return ((theta[2:] + 1) ** 2).sum() / 2 - log_likelihood
+
+    # Fisher scoring. A falling curve would say that rows scored higher are worse: then nothing
+    # was learned, and the slope stays at 0.
+    theta = np.array([max(slope, 0) * spread, intercept + slope * center, -1.0, -1.0])
+    q, d_q = probabilities(theta)
+    for _ in range(100):
+        information = (d_q * (weight / (q * (1 - q)))[:, None]).T @ d_q
+        information += np.diag([1e-6, 1e-6, 1, 1])
+        gradient = (weight * (labels - q) / (q * (1 - q))) @ d_q
+        gradient[2:] -= theta[2:] + 1
+        step, before = np.linalg.solve(information, gradient), loss(theta, q)
+        for _ in range(20):
+            proposal = theta + step
+            proposal[0] = max(proposal[0], 0)
+            q, d_q = probabilities(proposal)
+            gained = before - loss(proposal, q)
+            if gained >= 0:
+                theta = proposal
+                break
+            step /= 2
+        if gained < 1e-13 * weight.sum():
+            break
+    row_scores = d_q * (weight * np.where(labels == 1, 1 / q, -1 / (1 - q)))[:, None]
+    codes = np.unique(groups, return_inverse=True)[1].ravel()
+    by_group = np.array([np.bincount(codes, column) for column in row_scores.T])
+    bread = np.linalg.inv(information)
+    return NoisySigmoid(theta, center, spread, bread @ (by_group @ by_group.T) @ bread)
+
+
+def _fit_calibration(kind, scores, labels, groups, weight):
+    if kind is None:
+        return Sigmoid()
+    if kind == "sigmoid":
+        return Sigmoid(*fit_sigmoid(scores, labels, weight))
+    if kind == "noisy":
+        return fit_noisy_sigmoid(scores, labels, groups, weight)
+    isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    return isotonic.fit(scores, labels, sample_weight=weight).predict
+
+
+def _check_training_parts(labels, folds: Folds, sample_weight) -> None:
+    for label, counts in enumerate(training_rows(labels, folds, sample_weight)):
+        if not counts.all():
+            raise FeedbackError(
+                f"The {int(np.count_nonzero(labels == label))} rows of class {label} lie in one "
+                f"fold, so one of {folds.n_splits} training parts has no such row: more rows of "
+                f"that class, from more than one prompt, are needed."
+            )
+
+
+def fit_probability(
+    estimator,
+    X: NDArray,
+    labels: NDArray[np.float64],
+    folds: Folds,
+    *,
+    sample_weight: NDArray | None = None,
+    calibration: str | None = "sigmoid",
+    moments: FoldMoments | None = None,
+    n_jobs: int | None = None,
+) -> tuple[FoldProbability, NDArray[np.float64]]:
+    """Fit one classifier per fold and calibrate them on the scores of rows they have not seen.
+
+    Parameters
+    ----------
+    estimator : classifier or None
+        Cloned; None is ridge-penalised logistic regression from fold Gram matrices.
+    X : ndarray of shape (n, d)
+    labels : ndarray of shape (n,)
+        0, 1, or NaN where a row takes no part in the fit.
+    folds : Folds
+    sample_weight : ndarray of shape (n,) or None
+    calibration : {"sigmoid", "noisy", "isotonic"} or None, default="sigmoid"
+        "noisy" is a sigmoid that need not reach 0 and 1.
+    moments : FoldMoments or None
+        Of exactly the labelled rows, where the caller has them already.
+    n_jobs : int or None
+
+    Returns
+    -------
+    model : FoldProbability
+    scores : ndarray of shape (n,)
+        Log odds of every row, labelled or not, by the classifier without its fold;
+        ``model.calibrate(scores)`` is P(1 given x).
+    """
+    rows = ~np.isnan(labels)
+    _check_training_parts(labels, folds, sample_weight)
+    if estimator is None:
+        if moments is None:
+            weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
+            moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
+        coefs, intercepts, _ = fit_logistic_folds(moments, labels)
+        scores = held_out_scores(X, folds.of_row, coefs, intercepts)
+        models: list[Any] = [
+            LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)
+        ]
+    else:
+        whole = np.where(rows, labels, 0).astype(np.intp)
+        models, scores = cross_fit(
+            estimator,
+            X,
+            whole,
+            folds,
+            rows=rows,
+            fit_params={} if sample_weight is None else {"sample_weight": sample_weight},
+            predict=_log_odds,
+            n_jobs=n_jobs,
+        )
+    calibrate = _fit_calibration(
+        calibration,
+        scores[rows],
+        labels[rows],
+        folds.groups[rows],
+        None if sample_weight is None else sample_weight[rows],
+    )
+    return FoldProbability(models, calibrate), scores

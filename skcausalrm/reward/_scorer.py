@@ -1,0 +1,245 @@
+"""`make_debiased_scorer`: scikit-learn scorers that grade every candidate on the same z."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.utils import column_or_1d
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from .._utils._sklearn_compat import BaseScorer, cached_call
+from ..exceptions import InvalidInputError, UnusedParameterError
+from ..metrics._metric import check_metric
+from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
+
+__all__ = ["make_debiased_scorer"]
+
+# Held-out rows by content: all candidates, all metrics of a study, and all tasks of a worker
+# process find the z of their fold here. A study has a few dozen folds at most.
+_CACHE_SIZE = 128
+_z_of_rows: dict[str, NDArray[np.float64]] = {}
+
+
+def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
+    """Make a scorer for `GridSearchCV` and its like that is right on feedback logs.
+
+    A plain scorer grades predictions on the rated rows with their flips; this one estimates the
+    score on clean labels of all rows, from pseudo-outcomes z that are the same for every
+    candidate. A candidate graded by nuisances of its own would set its own exam.
+
+    Parameters
+    ----------
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc"}, default="r2"
+        Greater is better: all but "r2" and "roc_auc" are negated.
+    pseudo_outcomes : Series of shape (n,) or None, default=None
+        Where z comes from:
+
+        - a Series, made by `pseudo_outcomes` for the whole study, whose index holds that of y,
+          itself a Series: z is looked up by label. For use without metadata routing.
+        - None, and score metadata named ``pseudo_outcomes``: with metadata routing,
+          ``search.fit(X, y, pseudo_outcomes=z)``. The scorer requests it.
+        - None, and no metadata: z is cross-fitted within the held-out rows, once per fold for all
+          candidates. X must be numeric, and the held-out rows many enough to fit nuisances on.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y, *, pseudo_outcomes=None, groups=None, sample_weight=None)``
+        returns a float. y may be NaN where a row has no feedback. Picklable; has
+        ``set_score_request``. ``pseudo_outcomes`` and ``groups`` are requested already;
+        ``groups`` keeps rows together when z is cross-fitted, and changes nothing otherwise.
+
+    Raises
+    ------
+    ValueError
+        If `metric` is unknown.
+    InvalidInputError
+        If the Series has a repeated label or a value that is not finite; when scoring, if z
+        cannot be matched to the rows. Within a search scikit-learn turns the latter into NaN
+        scores and a warning, unless ``error_score="raise"``.
+
+    Notes
+    -----
+    A classifier is graded by P(class 1), a regressor by `predict`, and for "roc_auc" either by
+    `decision_function` if there is one. Cross-fitting draws its folds with a fixed seed, so all
+    processes arrive at the same z.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import Ridge
+    >>> from skcausalrm.metrics import make_debiased_scorer
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 3))
+    >>> z = pd.Series(0.5 + 0.2 * X[:, 0] + rng.normal(size=500))  # say, from pseudo_outcomes
+    >>> y = pd.Series(np.where(rng.random(500) < 0.2, 1.0, np.nan))
+    >>> scorer = make_debiased_scorer("mse", pseudo_outcomes=z)
+    >>> bool(scorer(Ridge().fit(X, z), X, y) > scorer(Ridge().fit(X, -z), X, y))
+    True
+    """
+    return _DebiasedScorer(metric, pseudo_outcomes)
+
+
+class _DebiasedScorer(BaseScorer):
+    """See `make_debiased_scorer`.
+
+    scikit-learn's base class brings metadata requests, and lets several metrics of one search
+    share a prediction.
+    """
+
+    def __init__(self, metric, pseudo_outcomes):
+        function, sign = check_metric(metric)
+        first = ("decision_function",) if metric == "roc_auc" else ()
+        super().__init__(function, sign, {}, (*first, "predict_proba", "predict"))
+        self._metric = metric
+        self._series = None if pseudo_outcomes is None else _check_series(pseudo_outcomes)
+        self._metadata_request = MetadataRequest(owner=repr(self))
+        for name, alias in (("pseudo_outcomes", True), ("groups", True), ("sample_weight", None)):
+            self._metadata_request.score.add_request(param=name, alias=alias)
+
+    def __repr__(self):
+        series = "" if self._series is None else ", pseudo_outcomes=<Series>"
+        return f"make_debiased_scorer({self._metric!r}{series})"
+
+    def __call__(
+        self, estimator, X, y, *, pseudo_outcomes=None, groups=None, sample_weight=None
+    ) -> float:
+        return self._score(
+            partial(cached_call, None),
+            estimator,
+            X,
+            y,
+            pseudo_outcomes=pseudo_outcomes,
+            groups=groups,
+            sample_weight=sample_weight,
+        )
+
+    def _score(
+        self,
+        method_caller,
+        estimator,
+        X,
+        y,
+        *,
+        pseudo_outcomes=None,
+        groups=None,
+        sample_weight=None,
+    ) -> float:
+        z = self._find_z(X, y, pseudo_outcomes, groups, sample_weight)
+        prediction = self._predict(method_caller, estimator, X)
+        return self._sign * self._score_func(z, prediction, sample_weight=sample_weight)
+
+    def _predict(self, method_caller, estimator, X):
+        if is_classifier(estimator):
+            method = next(name for name in self._response_method if hasattr(estimator, name))
+        elif "decision_function" in self._response_method and hasattr(
+            estimator, "decision_function"
+        ):
+            # Before 1.7, scikit-learn's caller refuses all but `predict` of a regressor.
+            return estimator.decision_function(X)
+        else:
+            method = "predict"
+        return method_caller(estimator, method, X)
+
+    def _find_z(self, X, y, given, groups, sample_weight):
+        if self._series is not None:
+            if given is not None:
+                raise UnusedParameterError(
+                    "pseudo_outcomes came both as score metadata and in make_debiased_scorer: "
+                    "give them once."
+                )
+            return _look_up(self._series, y)
+        if given is None:
+            return _cross_fitted(X, y, groups, sample_weight)
+        if hasattr(given, "index") and hasattr(y, "index") and not given.index.equals(y.index):
+            raise InvalidInputError(
+                "pseudo_outcomes and y are Series with different labels: metadata is matched by "
+                "position, so bring both into one order (z.loc[y.index])."
+            )
+        return given
+
+    def set_score_request(self, **kwargs):
+        """Request score metadata; what is not named keeps its request."""
+        before = self._metadata_request.score.requests
+        super().set_score_request(**kwargs)
+        for name, alias in before.items():
+            if name not in kwargs:
+                self._metadata_request.score.add_request(param=name, alias=alias)
+        return self
+
+
+def _check_series(series) -> Any:
+    import pandas as pd
+
+    if not isinstance(series, pd.Series):
+        raise InvalidInputError(
+            f"pseudo_outcomes is a {type(series).__name__}, but must be a pandas Series with the "
+            f"index of y, because splits are matched by label."
+        )
+    if repeated := int(series.index.duplicated().sum()):
+        raise InvalidInputError(
+            f"The index of pseudo_outcomes repeats {repeated} of {len(series)} labels: give every "
+            f"row its own (reset_index on X, y and z together)."
+        )
+    if bad := int(np.count_nonzero(~np.isfinite(series.to_numpy(dtype=np.float64)))):
+        raise InvalidInputError(
+            f"pseudo_outcomes is NaN or infinite in {bad} of {len(series)} rows: z has a value in "
+            f"every row, rated or not."
+        )
+    return series
+
+
+def _look_up(series, y) -> NDArray[np.float64]:
+    import pandas as pd
+
+    if not isinstance(y, pd.Series):
+        raise InvalidInputError(
+            f"y is a {type(y).__name__}, but must be a pandas Series, so that its index says which "
+            f"pseudo_outcomes belong to the held-out rows."
+        )
+    if repeated := int(y.index.duplicated().sum()):
+        raise InvalidInputError(
+            f"The index of y repeats {repeated} of {len(y)} labels: give every row its own "
+            f"(reset_index on X, y and z together)."
+        )
+    rows = series.index.get_indexer(y.index)
+    if missing := int(np.count_nonzero(rows < 0)):
+        first = y.index[int(np.argmax(rows < 0))]
+        raise InvalidInputError(
+            f"{missing} of {len(y)} labels of y (the first is {first!r}) are not in the index of "
+            f"pseudo_outcomes: make z for all rows of the study, and keep the index."
+        )
+    return series.to_numpy(dtype=np.float64)[rows]
+
+
+def _cross_fitted(X, y, groups, sample_weight) -> NDArray[np.float64]:
+    X = _as_numeric(X)
+    y = column_or_1d(y)
+    key = joblib.hash((X, y, groups, sample_weight))
+    z = _z_of_rows.get(key)
+    if z is None:
+        z = cross_fit_z(X, y, groups=groups, sample_weight=sample_weight, random_state=0)
+        if len(_z_of_rows) >= _CACHE_SIZE:
+            _z_of_rows.clear()
+        _z_of_rows[key] = z
+    return z
+
+
+def _as_numeric(X) -> NDArray:
+    try:
+        values = np.asarray(X)
+    except ValueError:  # conversations of different lengths
+        values = np.empty(0, object)
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            "X is not a numeric matrix (text rows?), so pseudo-outcomes cannot be cross-fitted on "
+            "the held-out rows: make them once from embeddings with "
+            "skcausalrm.metrics.pseudo_outcomes and pass them as pseudo_outcomes=."
+        )
+    return values

@@ -1,0 +1,254 @@
+"""The likelihood along the base rate, and the mixture of its solutions.
+
+The likelihood is flat in the base rate: selection, flips and level trade off. So the intercept b is
+not estimated but walked along; at each node the other parameters are maximised over, Laplace's
+approximation integrates them out, and predictions average over nodes and links.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from ._counts import Counts
+from ._likelihood import (
+    GAMMA,
+    LOGISTIC_VARIANCE,
+    PARAMETERS,
+    A,
+    B,
+    GradedLikelihood,
+)
+from ._mixture import Mixture, Node, level_moments
+from ._priors import Knowledge
+
+__all__ = ["LINKS", "average", "fit_tau", "maximise"]
+
+LINKS = (1.0, 0.3, 0.03)
+_STEP, _REACH, _FARTHEST = 0.4, 3.2, 14.0
+_NEGLIGIBLE = 12.0  # nats under the maximum
+_FINE = 8.0  # nats under the maximum within which neighbours are brought close
+# Of the posterior's sd: a trapezoid rule of half of it is exact to many digits on a smooth curve.
+_FINENESS = 0.5
+_LEAST_WEIGHT = 1e-4
+_ROUNDS = 12
+
+
+def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
+    """Maximise over the free parameters by Newton steps that always climb.
+
+    Where the Hessian is indefinite, its eigenvalues are replaced by their absolute values.
+
+    Returns
+    -------
+    theta : ndarray of shape (13,)
+    value : float
+        Log posterior there.
+    hessian : ndarray of shape (13, 13)
+    """
+    free = model.free
+    theta = theta.copy()
+    value, gradient, hessian = model.evaluate(theta)
+    for _ in range(max_iter):
+        values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
+        g = vectors.T @ gradient[free]
+        # A floor on curvature keeps steps along flat directions near one prior deviation.
+        step = vectors @ (g / np.maximum(np.abs(values), 1e-2))
+        step *= min(1.0, 3.0 / np.abs(step).max(initial=1e-9))
+        if g @ (g / np.maximum(np.abs(values), 1e-2)) < 1e-6:
+            break
+        for _ in range(30):
+            proposal = theta.copy()
+            proposal[free] += step
+            found = model.evaluate(proposal)
+            if found[0] > value:
+                break
+            step = step / 2
+        else:
+            break
+        theta, (value, gradient, hessian) = proposal, found
+    return theta, value, hessian
+
+
+def _starts(model: GradedLikelihood) -> list[NDArray]:
+    """Directions to start from: the liked index, or, with none, that of being rated."""
+    mean = model.start[GAMMA]
+    gammas = (0.3, -0.3) if GAMMA in model.free and mean == 0 else (mean,)
+    starts = []
+    for gamma in gammas:
+        theta = model.start.copy()
+        theta[GAMMA] = gamma
+        if A.start in model.free:
+            theta[A.start] = 1.0
+        elif A.start + 1 in model.free:
+            theta[A.start + 1] = np.sign(gamma) or 1.0
+        starts.append(theta)
+    return starts
+
+
+def fit_tau(counts: Counts, knowledge: Knowledge) -> tuple[float, NDArray]:
+    """Return the unit of the thresholds, the sd of the strength, and the solution it came from."""
+    model = GradedLikelihood(counts, knowledge, 1.0, float(np.sqrt(1 + LOGISTIC_VARIANCE)))
+    fits = [maximise(model, start) for start in _starts(model)]
+    theta = max(fits, key=lambda fit: fit[1])[0]
+    index = counts.z @ theta[A]
+    mean = np.average(index, weights=counts.weight)
+    spread = float(np.average((index - mean) ** 2, weights=counts.weight))
+    return float(np.sqrt(spread + LOGISTIC_VARIANCE)), theta
+
+
+class _Path:
+    """Nodes of one link, ordered by b."""
+
+    def __init__(self, model: GradedLikelihood, prior, start: NDArray):
+        self.model, self.prior = model, prior
+        self.nodes: dict[float, Node | None] = {}
+        first = [maximise(model, theta) for theta in [*_starts(model), start]]
+        origin = max(first, key=lambda fit: fit[1])[0]
+        for direction in (1, -1):
+            theta, b = origin, 0.0
+            while self._goes_on(b, direction):
+                theta, tangent = self._visit(b, theta)
+                theta = theta + direction * _STEP * tangent
+                b = round(b + direction * _STEP, 6)
+
+    def _visit(self, b: float, theta: NDArray) -> tuple[NDArray, NDArray]:
+        """Maximise at b from theta; return the solution and its derivative by b."""
+        theta = theta.copy()
+        theta[B] = b
+        theta, value, hessian = maximise(self.model, theta)
+        free = self.model.free
+        values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
+        base_rate = self.model.base_rate(theta)
+        tangent = np.zeros(len(PARAMETERS))
+        tangent[B] = 1
+        if (values <= 0).any() or not 0 < base_rate < 1:
+            self.nodes[b] = None
+            return theta, tangent
+        covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
+        covariance[np.ix_(free, free)] = (vectors / values) @ vectors.T
+        tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
+        # Of the constants, only the priors' widths differ with what is free.
+        score = value - 0.5 * float(np.log(values).sum()) - float(np.log(self.model.sd[free]).sum())
+        score += float(self.prior.logpdf(logit(base_rate)))
+        self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
+        return theta, tangent
+
+    def _goes_on(self, b: float, direction: int) -> bool:
+        """Whether the walk from 0 outward has not passed what matters."""
+        if abs(b) <= _REACH:
+            return True
+        last = self.nodes[round(b - direction * _STEP, 6)]
+        if abs(b) > _FARTHEST:
+            return False
+        if last is None:
+            return True
+        outside = last.base_rate <= 0.02 or last.base_rate >= 0.98
+        return not outside and last.score > self.best - _NEGLIGIBLE
+
+    @property
+    def best(self) -> float:
+        """Highest score of a node."""
+        return max((node.score for node in self.nodes.values() if node), default=-np.inf)
+
+    def stretch(self) -> list[tuple[float, Node]]:
+        """Nodes about the best one along which the base rate rises with b."""
+        found = sorted((b, node) for b, node in self.nodes.items() if node)
+        if not found:
+            return []
+        top = max(range(len(found)), key=lambda i: found[i][1].score)
+        low = high = top
+        while low > 0 and found[low - 1][1].base_rate < found[low][1].base_rate:
+            low -= 1
+        while high + 1 < len(found) and found[high + 1][1].base_rate > found[high][1].base_rate:
+            high += 1
+        return found[low : high + 1]
+
+    def refine(self, sd: float, best: float) -> bool:
+        """Halve the intervals near the maximum that are wide against the posterior's sd."""
+        nodes = self.stretch()
+        added = False
+        for (b0, left), (b1, right) in pairwise(nodes):
+            near = max(left.score, right.score) > best - _FINE
+            if near and right.level - left.level > _FINENESS * sd and b1 - b0 > 1e-3:
+                half = (b1 - b0) / 2
+                start = left.theta + half * left.tangent + right.theta - half * right.tangent
+                self._visit(b0 + half, start / 2)
+                added = True
+        return added
+
+
+def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
+    nodes: list[Node] = []
+    links, widths = [], []
+    for link, path in paths:
+        stretch = [node for _, node in path.stretch()]
+        level = np.array([node.level for node in stretch])
+        if len(level) == 1:
+            width = np.ones(1)
+        elif len(level):
+            gaps = np.diff(level)
+            width = np.append(gaps, 0) / 2 + np.append(0, gaps) / 2
+        else:
+            continue
+        nodes += stretch
+        links += [link] * len(stretch)
+        widths.append(width)
+    if not nodes:
+        raise np.linalg.LinAlgError("no maximum of the selection likelihood was found")
+    scores = np.array([node.score for node in nodes])
+    width = np.concatenate(widths)
+    weights = np.exp(scores - scores.max()) * width
+    dropped = sum(node is None for _, path in paths for node in path.nodes.values())
+    models = {link: path.model for link, path in paths}
+    return Mixture(nodes, models, np.array(links), weights / weights.sum(), width, dropped)
+
+
+def average(
+    counts: Counts, knowledge: Knowledge, prior, *, n_jobs: int | None = None
+) -> tuple[Mixture, Mixture]:
+    """Walk along b for every link and weigh the nodes.
+
+    Parameters
+    ----------
+    counts : Counts
+    knowledge : Knowledge
+    prior : scipy.stats distribution
+        Of the logit of the base rate.
+    n_jobs : int or None, default=None
+        Links in parallel.
+
+    Returns
+    -------
+    mixture : Mixture
+        Nodes that matter, for predictions.
+    whole : Mixture
+        All nodes, for the posterior of the base rate.
+    """
+    tau, start = fit_tau(counts, knowledge)
+    model = GradedLikelihood(counts, knowledge, 1.0, tau)
+    links = LINKS if model.selects else (1.0,)
+    walked = Parallel(n_jobs=n_jobs)(
+        delayed(_Path)(GradedLikelihood(counts, knowledge, lam, tau), prior, start) for lam in links
+    )
+    paths = list(zip(links, walked, strict=True))
+    for _ in range(_ROUNDS):
+        sd = level_moments(_mix(paths))[1]
+        best = max(path.best for _, path in paths)
+        refined = [path.refine(sd, best) for _, path in paths]
+        if not any(refined):
+            break
+    whole = _mix(paths)
+    kept = np.flatnonzero(whole.weights > _LEAST_WEIGHT)
+    weights = whole.weights[kept]
+    mixture = whole._replace(
+        nodes=[whole.nodes[i] for i in kept],
+        links=whole.links[kept],
+        weights=weights / weights.sum(),
+        widths=whole.widths[kept],
+    )
+    return mixture, whole

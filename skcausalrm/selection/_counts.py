@@ -1,0 +1,144 @@
+"""What was seen of each row, counted on a grid of the two indices."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Counts", "Outcome", "count_outcomes", "outcomes_of_rows", "volunteers"]
+
+CELLS = 24
+
+
+class Outcome(IntEnum):
+    """What a row shows, verified labels aside."""
+
+    UNRATED = 0
+    DISLIKED = 1
+    LIKED = 2
+    RATED = 3  # volunteered where only one kind of feedback exists, such as clicks
+    ASKED_DISLIKED = 4
+    ASKED_LIKED = 5
+    UNANSWERED = 6  # asked
+
+
+def volunteers(outcome: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which outcomes are of rows that nobody asked, rated or not."""
+    return outcome < Outcome.ASKED_DISLIKED
+
+
+class Counts(NamedTuple):
+    """Distinct outcomes per cell of the grid, as the likelihood reads them.
+
+    Attributes
+    ----------
+    z : ndarray of shape (n_cells, 2)
+        Mean indices of the rows in each cell.
+    weight : ndarray of shape (n_cells,)
+        Total weight of the rows in each cell.
+    cell, outcome, label : ndarray of int, shape (n_entries,)
+        Entry by entry: its cell, its `Outcome`, and the verified label 0 or 1, -1 without one.
+    coefficient : ndarray of shape (n_entries,)
+        What the entry's log probability is multiplied by: its count, tempered.
+    """
+
+    z: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    cell: NDArray[np.intp]
+    outcome: NDArray[np.intp]
+    label: NDArray[np.intp]
+    coefficient: NDArray[np.float64]
+
+
+def outcomes_of_rows(y: NDArray, asked: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Return the `Outcome` of each row, shape (n,).
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        0, 1, or NaN where there is no feedback.
+    asked : ndarray of bool, shape (n,), or None
+    """
+    rated = ~np.isnan(y)
+    asked = np.zeros(len(y), dtype=bool) if asked is None else asked
+    volunteered = rated & ~asked
+    outcome = np.full(len(y), int(Outcome.UNRATED))
+    outcome[volunteered & (y == 0)] = Outcome.DISLIKED
+    outcome[volunteered & (y == 1)] = Outcome.LIKED
+    outcome[asked & (y == 0)] = Outcome.ASKED_DISLIKED
+    outcome[asked & (y == 1)] = Outcome.ASKED_LIKED
+    outcome[asked & ~rated] = Outcome.UNANSWERED
+    return outcome
+
+
+def count_outcomes(
+    z: NDArray,
+    outcome: NDArray[np.intp],
+    verified: NDArray | None,
+    *,
+    weight: NDArray | None = None,
+    likelihood_power: float = 0.25,
+    n_cells: int | None = CELLS,
+) -> Counts:
+    """Count outcomes on a grid of marginal quantile cells.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, 2)
+    outcome : ndarray of shape (n,)
+    verified : ndarray of shape (n,) or None
+        0, 1, NaN where nobody has judged.
+    weight : ndarray of shape (n,) or None
+        A weight counts as so many rows.
+    likelihood_power : float, default=0.25
+        Factor of log P(o, s given x). What is conditioned on is not tempered: asked answers,
+        drawn at random, and verified labels given o, s and x.
+    n_cells : int or None, default=24
+        Cells a side; None makes each row a cell of its own.
+    """
+    weight = np.ones(len(z)) if weight is None else weight
+    if n_cells is None:
+        cell = np.arange(len(z))
+    else:
+        side = [_quantile_codes(column, weight, n_cells) for column in z.T]
+        cell = side[0] * n_cells + side[1]
+        occupied = np.bincount(cell) > 0
+        cell = (np.cumsum(occupied) - 1)[cell]
+    total = np.bincount(cell, weight).astype(np.float64)
+    center = np.column_stack(
+        [np.bincount(cell, weight * column) / np.maximum(total, 1e-300) for column in z.T]
+    )
+    label = np.full(len(z), -1)
+    if verified is not None:
+        judged = ~np.isnan(verified)
+        label[judged] = verified[judged]
+    judged = label >= 0
+    # log P(r | o, s, x) = log P(r, o, s | x) - log P(o, s | x), and only the last is tempered.
+    plain = np.where(volunteers(outcome), likelihood_power, 1.0) - judged
+    n_keys = 3 * len(Outcome) * len(total)
+    every = np.bincount(_key(cell, outcome, -1), weight * plain, minlength=n_keys).astype(float)
+    every += np.bincount(_key(cell, outcome, label), weight * judged, minlength=n_keys)
+    keys = np.flatnonzero(every)
+    return Counts(
+        center,
+        total,
+        keys // (3 * len(Outcome)),
+        keys // 3 % len(Outcome),
+        keys % 3 - 1,
+        every[keys],
+    )
+
+
+def _key(cell, outcome, label):
+    return (cell * len(Outcome) + outcome) * 3 + label + 1
+
+
+def _quantile_codes(values: NDArray, weight: NDArray, n_cells: int) -> NDArray[np.intp]:
+    order = np.argsort(values, kind="stable")
+    up_to = np.cumsum(weight[order])
+    cuts = np.searchsorted(up_to, np.arange(1, n_cells) / n_cells * up_to[-1])
+    edges = values[order][cuts]
+    return np.searchsorted(np.unique(edges), values, side="right")

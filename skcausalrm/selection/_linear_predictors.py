@@ -1,0 +1,120 @@
+"""Two numbers per row: what makes a rated answer liked, and an answer rated at all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..heads._logistic import fit_logistic_folds
+from ..heads._moments import FoldMoments, linear_scores
+from ..heads._ridge import held_out_scores
+from ..model_selection._cross_fitting import Folds, training_rows
+
+__all__ = ["LinearPredictors", "fit_linear_predictors"]
+
+# The rows on which the slope is measured: a share, and no more than this.
+_SLOPE_SHARE, _SLOPE_ROWS = 0.2, 20_000
+_FEWEST_ROWS = 200
+# Training rows of a class in each fold, under which an index is left out.
+_FEWEST_OF_A_CLASS = 2
+
+
+class LinearPredictors(NamedTuple):
+    """Out-of-fold indices of the training rows, and the map that gives those of new rows.
+
+    Attributes
+    ----------
+    z : ndarray of shape (n, 2)
+        Of mean 0 and variance 1; column 0 of P(liked given rated), 1 of P(rated). An index that
+        cannot be fitted is 0 throughout.
+    directions : ndarray of shape (d, 2)
+    offsets : ndarray of shape (2,)
+        New rows have ``x @ directions + offsets``, the mean over folds times `slope`.
+    slope : ndarray of shape (2,)
+        Variance of an out-of-fold index over that of the folds' mean on rows that none has seen.
+        The mean varies less, for noise of the folds' coefficients averages out, so what was
+        learned on out-of-fold indices would be too flat on it.
+    """
+
+    z: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    offsets: NDArray[np.float64]
+    slope: NDArray[np.float64]
+
+
+def fit_linear_predictors(
+    X: NDArray,
+    y: NDArray,
+    asked: NDArray[np.bool_] | None,
+    sample_weight: NDArray | None,
+    folds: Folds,
+    rng: np.random.RandomState,
+) -> LinearPredictors:
+    """Fit either index by ridge-penalised logistic regressions, one per fold.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+        0, 1, NaN where unrated.
+    asked : ndarray of bool, shape (n,), or None
+        They tell of what is liked, not of who volunteers.
+    sample_weight : ndarray of shape (n,) or None
+    folds : Folds
+    rng : RandomState
+        Draws the rows on which the slope is measured.
+    """
+    n, d = X.shape
+    rated = ~np.isnan(y)
+    volunteers = np.ones(n, dtype=bool) if asked is None else ~asked
+    liked = np.where(rated, y, np.nan)
+    if not _both(liked[volunteers]) and _both(liked[~volunteers]):
+        # Clicks hold no dislikes: beside asked answers they would teach who clicks.
+        liked[volunteers] = np.nan
+    left_out = _slope_rows(folds.groups, rng)
+    z, directions = np.zeros((n, 2)), np.zeros((d, 2))
+    offsets, slope = np.zeros(2), np.ones(2)
+    for j, labels in enumerate((liked, np.where(volunteers, rated, np.nan))):
+        if not _enough(labels, folds, sample_weight):
+            continue
+        rows = ~np.isnan(labels)
+        weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
+        moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
+        fit = fit_logistic_folds(moments, labels)
+        scores = held_out_scores(X, folds.of_row, fit.coefs, fit.intercepts)
+        mean = np.average(scores, weights=sample_weight)
+        sd = np.sqrt(np.average((scores - mean) ** 2, weights=sample_weight))
+        if not sd > 1e-8:
+            continue
+        if left_out is not None and _enough(np.where(left_out, np.nan, labels), folds, weight):
+            unseen = fit_logistic_folds(moments, labels, alpha=fit.alpha, left_out=left_out)
+            slope[j] = _slope(X, unseen.coefs, np.flatnonzero(left_out))
+        z[:, j] = (scores - mean) / sd
+        directions[:, j] = slope[j] * fit.coefs.mean(axis=0) / sd
+        offsets[j] = slope[j] * (fit.intercepts.mean() - mean) / sd
+        del moments  # Gram matrices of the first index go before those of the second come
+    return LinearPredictors(z, directions, offsets, slope)
+
+
+def _both(labels) -> bool:
+    return bool((labels == 0).any() and (labels == 1).any())
+
+
+def _enough(labels, folds: Folds, sample_weight) -> bool:
+    """Whether every fold's training part has rows of both classes."""
+    return bool((training_rows(labels, folds, sample_weight) >= _FEWEST_OF_A_CLASS).all())
+
+
+def _slope_rows(groups: NDArray[np.intp], rng) -> NDArray[np.bool_] | None:
+    share = min(_SLOPE_SHARE, _SLOPE_ROWS / len(groups))
+    chosen = rng.random_sample(groups.max() + 1) < share
+    rows = chosen[groups]
+    return rows if _FEWEST_ROWS <= rows.sum() < len(rows) / 2 else None
+
+
+def _slope(X, coefs, rows) -> float:
+    scores = linear_scores(X, coefs.T, rows)
+    together = scores.mean(axis=1).var()
+    return float(scores.var(axis=0).mean() / together) if together > 0 else 1.0

@@ -1,0 +1,93 @@
+"""What is known before the log is looked at: flip rates, selection, base rate."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logit
+from scipy.stats import logistic, norm
+
+from ..exceptions import InvalidInputError
+from ..nuisances._recipes import check_rates
+
+__all__ = ["Knowledge", "base_rate_prior", "check_knowledge"]
+
+# Standard deviation of the logit of a base rate that is given without one.
+_BASE_RATE_SD = 0.05
+_MOST_LOG_ODDS = 10
+
+
+class Knowledge(NamedTuple):
+    """What is known for sure, None where it is not.
+
+    Attributes
+    ----------
+    false_positive_rate, false_negative_rate : float or None
+    selection_log_odds : float or None
+        How much likelier a liked row is rated, ``gamma + 1.2 delta``; then delta = 0, and kappa
+        too where it is 0.
+    verified_error_rate : float
+    rated_is_praise : bool
+        What a rating means where volunteers leave only one kind.
+    """
+
+    false_positive_rate: float | None = None
+    false_negative_rate: float | None = None
+    selection_log_odds: float | None = None
+    verified_error_rate: float = 0.0
+    rated_is_praise: bool = True
+
+
+def check_knowledge(
+    false_positive_rate: float | None,
+    false_negative_rate: float | None,
+    selection_log_odds: float | None,
+    verified_error_rate: float,
+) -> Knowledge:
+    """Check and collect what the user knows.
+
+    Raises
+    ------
+    InvalidInputError, InvalidInputError
+        If it cannot be.
+    """
+    rates = false_positive_rate, false_negative_rate
+    check_rates(*(0.0 if rate is None else rate for rate in rates))
+    if selection_log_odds is not None and not abs(selection_log_odds) <= _MOST_LOG_ODDS:
+        raise InvalidInputError(
+            f"selection_log_odds is {selection_log_odds!r}, but log odds beyond {_MOST_LOG_ODDS} "
+            f"either way say that only one kind of answer is ever rated: give a number from "
+            f"-{_MOST_LOG_ODDS} to {_MOST_LOG_ODDS}."
+        )
+    return Knowledge(*rates, selection_log_odds, verified_error_rate)
+
+
+def base_rate_prior(base_rate):
+    """Return the prior of the base rate's logit: as given, else that of a uniform base rate.
+
+    Parameters
+    ----------
+    base_rate : float, (float, float) or None
+        A probability, alone or with the standard deviation of its logit.
+
+    Returns
+    -------
+    scipy.stats distribution
+        Normal, or the logistic one of the logit of a uniform variable.
+
+    Raises
+    ------
+    InvalidInputError
+        If `base_rate` is neither.
+    """
+    if base_rate is None:
+        return logistic()
+    given = np.atleast_1d(np.asarray(base_rate, dtype=np.float64))
+    rate, sd = (*given, _BASE_RATE_SD)[:2] if len(given) in (1, 2) else (np.nan, np.nan)
+    if not 0 < rate < 1 or not 0 < sd < np.inf:
+        raise InvalidInputError(
+            f"base_rate is {base_rate!r}, but must be a probability strictly between 0 and 1, or "
+            f"such a probability and the positive standard deviation of its logit."
+        )
+    return norm(logit(rate), sd)

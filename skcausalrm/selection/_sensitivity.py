@@ -1,0 +1,163 @@
+"""How a reward would change if selection on the preference were stronger or weaker."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._validation import FLOATS, check_asked, check_feedback, check_verified, check_weights
+from ..exceptions import BaseRateUncertainWarning
+from ..model_selection._cross_fitting import make_folds
+from ._linear_predictors import fit_linear_predictors
+from ._model import SelectionModel
+
+__all__ = ["sensitivity_analysis"]
+
+
+def sensitivity_analysis(
+    fitted,
+    X,
+    y,
+    *,
+    selection_log_odds,
+    rows=None,
+    groups=None,
+    sample_weight=None,
+    asked=None,
+    verified=None,
+):
+    """Refit the selection likelihood with selection on the preference fixed at each of a grid.
+
+    The log alone tells little of how much likelier a liked answer is rated than a disliked one.
+    The analysis says what follows from each value: where conclusions agree over all values that
+    you find credible, they do not hang on it.
+
+    Parameters
+    ----------
+    fitted : estimator
+        A fitted reward: `SelectionModel`, `CausalRewardRegressor` or `CausalRewardClassifier` of
+        any method, or any other with `predict_proba` or `predict`. Settings of a
+        selection model in it are used. Of a Pipeline pass the last step, and X as that step
+        sees it.
+    X : array-like of shape (n, d)
+        The log that it was fitted on.
+    y : array-like of shape (n,)
+        Feedback, NaN where there is none.
+    selection_log_odds : array-like of shape (k,)
+        Log odds within -10 and 10; 0 is selection on x alone, negative that complaints are
+        likelier.
+    rows : slice, array-like of int or of bool, default=None
+        Rows whose mean reward is reported, such as those of one model; None is all.
+    groups, sample_weight, asked, verified
+        Per-row columns, as in `SelectionModel.fit`.
+
+    Returns
+    -------
+    DataFrame
+        One row per value: ``selection_log_odds``; ``base_rate``, the mean of P(r=1 given x) over
+        the log, with its 90% interval ``base_rate_low`` and ``base_rate_high``; ``mean_reward`` of
+        the chosen rows; ``rank_correlation``, Spearman's, of the refitted with the fitted reward
+        over the log; ``false_positive_rate`` and ``false_negative_rate``; ``log_evidence``, how
+        well that value fits, in nats under the best of the grid.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value lies beyond 10 either way.
+    TypeError
+        If `fitted` cannot predict, or is a Pipeline.
+
+    Notes
+    -----
+    With the log odds fixed, ``gamma`` of the likelihood is that value and ``delta`` is 0; at 0
+    ``kappa`` is 0 too, so that nothing but x selects (see `SelectionModel`). LinearPredictors are fitted
+    once and shared by all values.
+
+    Examples
+    --------
+    >>> from skcausalrm import SelectionModel
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.inspection import sensitivity_analysis
+    >>> log = make_observational_feedback(4000, 8, selection="reward", n_verified=200,
+    ...                                   random_state=0)
+    >>> model = SelectionModel(random_state=0).fit(log.X, log.y, verified=log.verified)
+    >>> table = sensitivity_analysis(model, log.X, log.y, selection_log_odds=[0, 1, 2])
+    >>> table["base_rate"].is_monotonic_decreasing
+    True
+    """
+    import pandas as pd
+
+    if isinstance(fitted, Pipeline):
+        raise TypeError(
+            "fitted is a Pipeline: pass its last step, and X transformed by the steps before it."
+        )
+    check_is_fitted(fitted)
+    reference = _reward(fitted, X)
+    X = check_array(X, dtype=FLOATS, input_name="X")
+    feedback = check_feedback(X, y)
+    asked, verified = check_asked(asked, len(X)), check_verified(verified, len(X))
+    sample_weight = check_weights(sample_weight, X)
+    if rows is None:
+        rows = slice(None)
+    elif not isinstance(rows, slice):
+        rows = np.asarray(rows)
+    settings = _settings(fitted)
+    models = [
+        clone(settings).set_params(selection_log_odds=float(value))
+        for value in np.atleast_1d(selection_log_odds)
+    ]
+    for model in models:
+        model._validate_params()
+        model._check_feedback(feedback, asked, verified)
+    folds = make_folds(X, feedback.values, groups, settings.cv, settings.random_state)
+    rng = check_random_state(settings.random_state)
+    indices = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
+    weight = np.ones(len(X)) if sample_weight is None else sample_weight
+    table = []
+    for model in models:
+        with warnings.catch_warnings():
+            # The interval is in the table.
+            warnings.simplefilter("ignore", BaseRateUncertainWarning)
+            model._fit_likelihood(indices, feedback.values, sample_weight, asked, verified)
+        reward = model.oof_probability_
+        low, high = model.base_rate_interval_
+        table.append(
+            {
+                "selection_log_odds": model.selection_log_odds,
+                "base_rate": model.base_rate_,
+                "base_rate_low": low,
+                "base_rate_high": high,
+                "mean_reward": float(np.average(reward[rows], weights=weight[rows])),
+                "rank_correlation": float(spearmanr(reward, reference).statistic),
+                "false_positive_rate": model.false_positive_rate_,
+                "false_negative_rate": model.false_negative_rate_,
+                "log_evidence": model.log_evidence_,
+            }
+        )
+    frame = pd.DataFrame(table)
+    return frame.assign(log_evidence=frame["log_evidence"] - frame["log_evidence"].max())
+
+
+def _reward(fitted: Any, X):
+    if hasattr(fitted, "predict_proba"):
+        return fitted.predict_proba(X)[:, 1]
+    if hasattr(fitted, "predict"):
+        return fitted.predict(X)
+    raise TypeError(f"A {type(fitted).__name__} cannot predict: pass a fitted reward.")
+
+
+def _settings(fitted: Any) -> SelectionModel:
+    """The selection model to refit: that of the fitted reward, or the default."""
+    if isinstance(fitted, SelectionModel):
+        return fitted
+    found = getattr(fitted, "selection_model_", None)
+    if found is not None:
+        return found
+    return SelectionModel(random_state=getattr(fitted, "random_state", None))

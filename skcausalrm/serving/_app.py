@@ -1,0 +1,275 @@
+"""The server: routes, metrics and one page."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from .._utils._extras import import_extra
+from .._version import __version__
+from ._models import TextModel
+
+import_extra("fastapi", extra="serve", purpose="The server")
+import_extra("prometheus_client", extra="serve", purpose="The server")
+
+from fastapi import Depends, FastAPI, HTTPException, Response  # noqa: E402
+from fastapi.responses import HTMLResponse, PlainTextResponse  # noqa: E402
+from prometheus_client import (  # noqa: E402
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
+
+from ._compatible import (  # noqa: E402
+    PairScores,
+    TextPairs,
+    compatible_routes,
+    pair_scores,
+    pairs_of_texts,
+)
+from ._engine import RewardEngine  # noqa: E402
+from ._limits import (  # noqa: E402
+    BodyLimit,
+    TokenCheck,
+    add_error_handlers,
+    check_pairs,
+    pairs_of,
+    turn,
+)
+from ._schemas import (  # noqa: E402
+    ErrorBody,
+    RankRequest,
+    RankResponse,
+    ScoreRequest,
+    ScoreResponse,
+)
+
+__all__ = ["ServerSettings", "create_app"]
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Limits of a server.
+
+    Attributes
+    ----------
+    token : str or None
+        Bearer token that scoring and metrics need; None lets everybody.
+    max_batch : int
+        Most rows that the model is given at a time.
+    max_queue : int
+        Most rows that wait; beyond, requests get 503.
+    max_rows : int
+        Most rows of a request.
+    max_characters : int
+        Most characters of a row.
+    max_bytes : int
+        Most bytes of a body.
+    allowed_hosts : list of str or None
+        Host names that a request may be addressed to; None allows all. On loopback without a token
+        it keeps web pages of others from asking through a name of theirs.
+    """
+
+    token: str | None = None
+    max_batch: int = 128
+    max_queue: int = 1024
+    max_rows: int = 1024
+    max_characters: int = 100_000
+    max_bytes: int = 16 * 2**20
+    allowed_hosts: tuple[str, ...] | None = None
+
+
+class _Metrics:
+    """What Prometheus reads, in a registry of its own."""
+
+    def __init__(self, engine: RewardEngine):
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "skcausalrm_requests_total",
+            "Requests answered",
+            labelnames=("route", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "skcausalrm_request_seconds",
+            "Time to answer",
+            labelnames=("route",),
+            registry=self.registry,
+        )
+        self.rows = Counter("skcausalrm_rows_total", "Rows scored", registry=self.registry)
+        self.batch = Histogram(
+            "skcausalrm_batch_rows",
+            "Rows in a batch",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+            registry=self.registry,
+        )
+        self.model = Counter(
+            "skcausalrm_model_seconds_total", "Time in the model", registry=self.registry
+        )
+        waiting = Gauge("skcausalrm_waiting_rows", "Rows that wait", registry=self.registry)
+        waiting.set_function(lambda: engine.n_waiting)
+        engine.observe = self.observe
+
+    def observe(self, n_rows: int, seconds: float) -> None:
+        self.rows.inc(n_rows)
+        self.batch.observe(n_rows)
+        self.model.inc(seconds)
+
+
+class _Measured:
+    """Count and time every request, whatever becomes of it."""
+
+    def __init__(self, app, metrics: _Metrics):
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), "aborted"
+
+        async def noted(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            # a path that is no route would give every scanner a label of its own
+            route = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(route, status).inc()
+            self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
+
+
+def create_app(model: TextModel, settings: ServerSettings | None = None) -> FastAPI:
+    """Make the ASGI application that serves a model.
+
+    Parameters
+    ----------
+    model : TextModel
+        See :func:`load_model`; anything with ``predict(rows)``, ``name`` and ``info()`` does.
+    settings : ServerSettings, default=None
+        None is all defaults: no token.
+
+    Returns
+    -------
+    fastapi.FastAPI
+        ``app.state.engine`` is the :class:`RewardEngine`. Its lifespan must run, as servers do.
+
+    Raises
+    ------
+    MissingExtraError
+        If fastapi or prometheus_client is not installed.
+
+    Examples
+    --------
+    >>> import uvicorn                                                 # doctest: +SKIP
+    >>> from skcausalrm.serving import create_app, load_model
+    >>> uvicorn.run(create_app(load_model("reward.onnx")))             # doctest: +SKIP
+    """
+    settings = settings or ServerSettings()
+    engine = RewardEngine(model.predict, max_batch=settings.max_batch, max_queue=settings.max_queue)
+    metrics = _Metrics(engine)
+
+    @asynccontextmanager
+    async def lifespan(_app):
+        model.predict([("warm", "up")])
+        engine.start()
+        yield
+        await engine.close()
+
+    errors: dict[int | str, dict[str, Any]] = {
+        code: {"model": ErrorBody, "description": text}
+        for code, text in {
+            400: "A body that is not UTF-8",
+            401: "No token, or another",
+            413: "Too many bytes or rows",
+            422: "A row that cannot be scored",
+            503: "Overloaded: see Retry-After",
+        }.items()
+    }
+    app = FastAPI(
+        title="skcausalrm", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None
+    )
+    app.state.engine, app.state.model = engine, model
+    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
+    if settings.allowed_hosts is not None:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    app.add_middleware(_Measured, metrics=metrics)
+    add_error_handlers(app)
+    guarded = [Depends(TokenCheck(settings.token))]
+
+    async def score(rows: list[tuple[Any, Any]]) -> list[float]:
+        check_pairs(rows, settings.max_rows, settings.max_characters)
+        return await engine.score(rows)
+
+    @app.post("/score", dependencies=guarded, responses=errors)
+    async def score_rows(request: ScoreRequest | TextPairs) -> ScoreResponse | PairScores:
+        """Rewards of answers, to any prompts, in their order; also in the shape of vLLM's route."""
+        if isinstance(request, TextPairs):
+            return pair_scores(await score(pairs_of_texts(request)), model.name)
+        return ScoreResponse(rewards=await score(pairs_of(request.rows)), model=model.name)
+
+    @app.post("/rank", dependencies=guarded, responses=errors)
+    async def rank(request: RankRequest) -> RankResponse:
+        """Answers to one prompt, the best first."""
+        prompt = turn(request.prompt)
+        rewards = await score([(prompt, turn(text)) for text in request.completions])
+        order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+        return RankResponse(order=order, rewards=rewards, model=model.name)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", responses={503: {"model": ErrorBody, "description": "Stopping"}})
+    def readyz() -> dict[str, Any]:
+        """The model is loaded and takes requests; what it is."""
+        if not engine.is_open:
+            raise HTTPException(503, "The server is starting or stopping.")
+        return model.info()
+
+    @app.get(
+        "/metrics",
+        dependencies=guarded,
+        response_class=PlainTextResponse,
+        responses={401: errors[401]},
+    )
+    def prometheus() -> Response:
+        """Counters for Prometheus."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    page = files("skcausalrm.serving") / "static"
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def index() -> HTMLResponse:
+        return HTMLResponse(
+            (page / "page.html").read_text(), headers={"Content-Security-Policy": _POLICY}
+        )
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: str) -> Response:
+        if name not in _STATIC:
+            raise HTTPException(404, "Not Found")
+        return Response((page / name).read_bytes(), media_type=_STATIC[name])
+
+    app.include_router(
+        compatible_routes(score, model_name=model.name), dependencies=guarded, responses=errors
+    )
+    return app

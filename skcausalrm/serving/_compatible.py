@@ -1,0 +1,214 @@
+"""Routes in the shapes that RLHF trainers and rerankers already speak.
+
+Shapes are those of the clients' sources:
+
+- OpenRLHF: ``openrlhf/utils/remote_rm_utils.py`` (github.com/OpenRLHF/OpenRLHF at 9b8641c).
+- verl: ``verl/experimental/reward_loop/reward_loop.py`` (github.com/verl-project/verl at fed1e3d),
+  which asks vLLM's ``/classify`` and reads ``data[-1].probs[-1]``.
+- vLLM's ``/score``: ``ScoreResponse`` of its OpenAI-compatible server (in `app`, as the path is
+  also our own).
+- text-embeddings-inference: ``router/src/http/types.rs``
+  (github.com/huggingface/text-embeddings-inference at 265deb2).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from ..exceptions import InvalidInputError
+from ..text._chat_markup import EMPTY_REWARD, said_something, split_query
+
+__all__ = ["PairScores", "TextPairs", "compatible_routes", "pair_scores", "pairs_of_texts"]
+
+Score = Callable[[list[tuple[Any, Any]]], Awaitable[list[float]]]
+
+
+class OpenRLHFRequest(BaseModel):
+    """Rendered prompts with their answers, and the prompts alone."""
+
+    query: list[str] = Field(min_length=1)
+    prompts: list[str] | None = None
+    labels: list[Any] | None = None
+
+
+class OpenRLHFResponse(BaseModel):
+    """Rewards to train on and scores to filter by: the same."""
+
+    rewards: list[float]
+    scores: list[float]
+    extra_logs: dict[str, list[float]]
+
+
+class ClassifyRequest(BaseModel):
+    """vLLM's: one rendered conversation or several."""
+
+    input: str | list[str]
+    model: str | None = None
+
+
+class Class(BaseModel):
+    """One answer's reward as its only class."""
+
+    index: int
+    label: str | None = None
+    probs: list[float]
+    num_classes: int = 1
+
+
+class Usage(BaseModel):
+    """Tokens are not counted."""
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ListResponse(BaseModel):
+    """What every list of vLLM's server has."""
+
+    id: str
+    object: str = "list"
+    created: int
+    model: str
+    usage: Usage = Usage()
+
+
+class ClassifyResponse(ListResponse):
+    """Rewards as classes."""
+
+    data: list[Class]
+
+
+class TextPairs(BaseModel):
+    """vLLM's: prompts and answers; one prompt may have many answers."""
+
+    text_1: str | list[str]
+    text_2: str | list[str]
+    model: str | None = None
+
+
+class PairScore(BaseModel):
+    """One pair's reward."""
+
+    index: int
+    object: str = "score"
+    score: float
+
+
+class PairScores(ListResponse):
+    """Rewards of pairs."""
+
+    data: list[PairScore]
+
+
+class RerankRequest(BaseModel):
+    """text-embeddings-inference's: answers to one prompt."""
+
+    query: str
+    texts: list[str] = Field(min_length=1)
+    return_text: bool = False
+
+
+class Ranked(BaseModel):
+    """An answer's position in the request, and its reward."""
+
+    index: int
+    score: float
+    text: str | None = None
+
+
+def _list_fields(model_name: str) -> dict[str, Any]:
+    return {"id": f"score-{uuid.uuid4().hex}", "created": int(time.time()), "model": model_name}
+
+
+def pairs_of_texts(request: TextPairs) -> list[tuple[str, str]]:
+    """Pairs of a `TextPairs`.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none, or the lists have lengths that do not fit.
+    """
+    first = [request.text_1] if isinstance(request.text_1, str) else request.text_1
+    second = [request.text_2] if isinstance(request.text_2, str) else request.text_2
+    if len(first) == 1:
+        first = first * len(second)
+    if len(first) != len(second) or not second:
+        raise InvalidInputError(
+            f"text_1 has {len(first)} texts and text_2 {len(second)}; send one prompt, or one for "
+            f"each answer."
+        )
+    return list(zip(first, second, strict=True))
+
+
+def pair_scores(rewards: list[float], model_name: str) -> PairScores:
+    """Rewards in the shape of vLLM's ``/score``."""
+    data = [PairScore(index=i, score=reward) for i, reward in enumerate(rewards)]
+    return PairScores(**_list_fields(model_name), data=data)
+
+
+def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
+    """Make the routes ``/get_reward``, ``/classify`` and ``/rerank``.
+
+    A policy in training says nothing now and then, which must not stop it: an empty answer has
+    reward 0 in the first two.
+
+    Parameters
+    ----------
+    score : coroutine function
+        From (prompt, completion) rows to rewards.
+    model_name : str
+        What answers call the model.
+
+    Returns
+    -------
+    fastapi.APIRouter
+    """
+    router = APIRouter(tags=["compatible"])
+
+    async def score_queries(rows: list[tuple[Any, Any]]) -> list[float]:
+        kept = said_something(rows)
+        rewards = np.full(len(rows), EMPTY_REWARD)
+        rewards[kept] = await score([rows[i] for i in kept])
+        return rewards.tolist()
+
+    @router.post("/get_reward")
+    async def get_reward(request: OpenRLHFRequest) -> OpenRLHFResponse:
+        """OpenRLHF's remote reward model."""
+        prompts: list[Any] = request.prompts or [None] * len(request.query)
+        if len(prompts) != len(request.query):
+            raise InvalidInputError(
+                f"query has {len(request.query)} texts and prompts {len(prompts)}; send one prompt "
+                f"for each, or none."
+            )
+        rewards = await score_queries(
+            [split_query(*pair) for pair in zip(request.query, prompts, strict=True)]
+        )
+        return OpenRLHFResponse(rewards=rewards, scores=rewards, extra_logs={"reward": rewards})
+
+    @router.post("/classify")
+    async def classify(request: ClassifyRequest) -> ClassifyResponse:
+        """vLLM's classification, as verl asks it for rewards."""
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        if not texts:
+            raise InvalidInputError("input holds no text; send one or more.")
+        rewards = await score_queries([split_query(text) for text in texts])
+        data = [Class(index=i, probs=[reward]) for i, reward in enumerate(rewards)]
+        return ClassifyResponse(**_list_fields(model_name), data=data)
+
+    @router.post("/rerank", response_model_exclude_none=True)
+    async def rerank(request: RerankRequest) -> list[Ranked]:
+        """text-embeddings-inference's reranking, best first."""
+        rewards = await score([(request.query, text) for text in request.texts])
+        order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+        texts = request.texts if request.return_text else [None] * len(rewards)
+        return [Ranked(index=i, score=rewards[i], text=texts[i]) for i in order]
+
+    return router

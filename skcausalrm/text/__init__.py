@@ -1,0 +1,14 @@
+"""Text to vectors: conversations, :class:`ConversationEncoder` and its cache."""
+
+from __future__ import annotations
+
+from .._utils._lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "ConversationEncoder": "._encoder",
+        "EmbeddingCache": "._cache",
+        "unload_models": "._backends",
+    },
+)

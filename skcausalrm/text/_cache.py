@@ -1,0 +1,214 @@
+"""Embeddings by text on disk: one SQLite file per model and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from ..exceptions import FileFormatError
+
+__all__ = ["EmbeddingCache"]
+
+_BUSY_SECONDS = 60.0
+_KEYS_PER_QUERY = 500  # SQLite allows 999 variables in its oldest supported builds
+
+
+class EmbeddingCache:
+    """Embeddings of texts under one model and one set of settings.
+
+    Any number of processes may share a directory: writers queue, readers never wait, and what
+    :meth:`put` returned from survives the process being killed. Every entry carries a checksum, so
+    an altered one is not returned.
+
+    Parameters
+    ----------
+    directory : str or path
+        Made if it is absent.
+    settings : mapping
+        All that an embedding depends on besides its text; it must be JSON. Different settings
+        live in different files, whose name starts with ``settings["model"]``: to forget a model,
+        delete its file.
+
+    Attributes
+    ----------
+    path : Path
+        The SQLite file.
+    corrupt_count : int
+        Entries that failed their checksum so far.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is no usable SQLite database.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with EmbeddingCache(folder, {"model": "tiny", "pooling": "mean"}) as cache:
+    ...     cache.put(["a text"], np.ones((1, 3), np.float32), np.array([False]))
+    ...     found, vectors, truncated = cache.get(["another", "a text"])
+    >>> found
+    array([1])
+    >>> vectors
+    array([[1., 1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, directory: str | Path, settings: Mapping[str, Any]):
+        canonical = json.dumps(settings, sort_keys=True)
+        digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+        name = re.sub(r"[^\w.-]+", "-", Path(str(settings["model"])).name)[:60]
+        self.path = Path(directory).expanduser() / f"{name}-{digest}.sqlite"
+        self.corrupt_count = 0
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._explained():
+            # autocommit: transactions are opened explicitly, in put
+            self._db = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+            try:
+                self._create(canonical)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _create(self, canonical: str) -> None:
+        _retry_busy(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        with self._transaction():
+            self._db.execute("CREATE TABLE IF NOT EXISTS settings (json TEXT PRIMARY KEY)")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS embeddings (text_hash BLOB PRIMARY KEY, "
+                "truncated INTEGER NOT NULL, checksum INTEGER NOT NULL, vector BLOB NOT NULL)"
+            )
+            self._db.execute("INSERT OR IGNORE INTO settings VALUES (?)", (canonical,))
+
+    def __enter__(self) -> EmbeddingCache:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def get(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Look texts up.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts.
+
+        Returns
+        -------
+        found : ndarray of int, shape (k,)
+            Positions in `texts` of those that are stored intact, increasing.
+        vectors : ndarray of float32, shape (k, d)
+            Their embeddings; (0, 0) where nothing was found.
+        truncated : ndarray of bool, shape (k,)
+            Whether the text was longer than the model reads.
+        """
+        position = {_text_hash(text): i for i, text in enumerate(texts)}
+        keys = list(position)
+        entries: dict[int, tuple[bytes, int]] = {}
+        with self._explained():
+            for start in range(0, len(keys), _KEYS_PER_QUERY):
+                some = keys[start : start + _KEYS_PER_QUERY]
+                marks = ",".join("?" * len(some))
+                query = (
+                    "SELECT text_hash, truncated, checksum, vector FROM embeddings "
+                    f"WHERE text_hash IN ({marks})"
+                )
+                for key, truncated, checksum, vector in self._db.execute(query, some):
+                    if _is_intact(key, truncated, checksum, vector):
+                        entries[position[key]] = vector, truncated
+                    else:
+                        self.corrupt_count += 1
+        found = np.array(sorted(entries), dtype=np.intp)
+        if not len(found):
+            return found, np.empty((0, 0), np.float32), np.empty(0, bool)
+        joined = b"".join(entries[i][0] for i in found)
+        vectors = np.frombuffer(joined, "<f4").reshape(len(found), -1)
+        return found, vectors, np.array([entries[i][1] for i in found], dtype=bool)
+
+    def put(self, texts: Sequence[str], vectors: np.ndarray, truncated: np.ndarray) -> None:
+        """Store embeddings in one transaction, replacing what is there.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        vectors : ndarray of float32, shape (n, d)
+        truncated : ndarray of bool, shape (n,)
+        """
+        rows = []
+        for text, vector, cut in zip(texts, vectors, truncated, strict=True):
+            key, blob, flag = _text_hash(text), vector.astype("<f4", copy=False).tobytes(), int(cut)
+            rows.append((key, flag, _checksum(key, flag, blob), blob))
+        with self._explained(), self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", rows)
+
+    def __len__(self) -> int:
+        with self._explained():
+            return self._db.execute("SELECT COUNT(*) FROM embeddings").fetchone()[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        _retry_busy(lambda: self._db.execute("BEGIN IMMEDIATE"))
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise FileFormatError(
+                f"the embedding cache {self.path} cannot be used ({error}); check its disk and its "
+                "permissions, or delete the file to start it anew."
+            ) from error
+
+
+def _text_hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _checksum(key: bytes, truncated: int, vector: bytes) -> int:
+    return crc32(vector, crc32(key + bytes([truncated])))
+
+
+def _is_intact(key: bytes, truncated: Any, checksum: Any, vector: Any) -> bool:
+    # SQLite does not enforce types, so a damaged header can turn a column into another one
+    return (
+        isinstance(vector, bytes)
+        and truncated in (0, 1)
+        and len(vector) % 4 == 0
+        and checksum == _checksum(key, truncated, vector)
+    )
+
+
+def _retry_busy(step) -> None:
+    # Switching a new file to WAL answers "locked" at once, without waiting out the busy timeout.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            step()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

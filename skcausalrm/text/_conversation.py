@@ -1,0 +1,289 @@
+"""What a row of text is: a prompt and a completion, or a list of chat messages.
+
+Everything that reads text rows goes through :func:`as_conversations`, so that a DataFrame, a list
+of pairs, a list of message lists, and what scikit-learn's indexing makes of them, mean the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import InvalidInputError
+
+__all__ = ["Conversations", "as_conversations", "is_blank", "valid_unicode"]
+
+Message = Mapping[str, Any]
+Turn = str | Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Checked text rows: what was asked, and what was answered.
+
+    Attributes
+    ----------
+    prompts : list of (str or list of messages)
+        Per row, a string or chat messages ``{"role": ..., "content": ...}``. May be empty.
+    completions : list of (str or list of messages)
+        Per row, the same; never empty.
+
+    Examples
+    --------
+    >>> rows = as_conversations([("What is 2 + 2?", "4")])
+    >>> rows.texts()
+    ['What is 2 + 2?\\n\\n4']
+    >>> rows.messages()
+    [[{'role': 'user', 'content': 'What is 2 + 2?'}, {'role': 'assistant', 'content': '4'}]]
+    """
+
+    prompts: list[Turn]
+    completions: list[Turn]
+
+    def __len__(self) -> int:
+        return len(self.completions)
+
+    def texts(self) -> list[str]:
+        """Render each row as plain text: the prompt, an empty line, the completion.
+
+        A turn of several messages names the role of each (``user: ...``); a turn of one message
+        reads like a string. A row with an empty prompt is its completion alone.
+
+        Returns
+        -------
+        list of str
+        """
+        return [
+            f"{prompt}\n\n{completion}" if prompt else completion
+            for prompt, completion in zip(
+                map(_turn_text, self.prompts), map(_turn_text, self.completions), strict=True
+            )
+        ]
+
+    def messages(self) -> list[list[dict[str, Any]]]:
+        """Render each row as chat messages, strings as the user's and the assistant's.
+
+        Returns
+        -------
+        list of list of dict
+        """
+        return [
+            _turn_messages(prompt, "user") + _turn_messages(completion, "assistant")
+            for prompt, completion in zip(self.prompts, self.completions, strict=True)
+        ]
+
+
+def as_conversations(rows: Any) -> Conversations:
+    """Check text rows and bring them to one form.
+
+    Parameters
+    ----------
+    rows : DataFrame, list, Series or ndarray of object
+        One of
+
+        - a DataFrame with the columns ``prompt`` and ``completion``, or ``messages``; other
+          columns are ignored;
+        - ``(prompt, completion)`` pairs, also as an (n, 2) array;
+        - chat-message lists ``[{"role": "user", "content": ...}, ...]`` that end with the
+          assistant's answer, which is the completion.
+
+        A prompt or completion is a string or a list of chat messages. Message contents may be
+        strings or lists of ``{"type": "text", "text": ...}`` parts; other parts are refused.
+
+    Returns
+    -------
+    Conversations
+
+    Raises
+    ------
+    InvalidInputError
+        If columns are missing, or rows are of another kind, lack a prompt, or have an empty
+        completion. Row numbers count from 0 by position.
+
+    Examples
+    --------
+    >>> chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    >>> as_conversations([chat]).texts() == as_conversations([("Hi", "Hello!")]).texts()
+    True
+    >>> as_conversations([("Hi", " ")])
+    Traceback (most recent call last):
+    ...
+    skcausalrm.exceptions.InvalidInputError: the completion is empty in 1 of 1 rows ...
+    """
+    if hasattr(rows, "columns"):
+        prompts, completions = _from_columns(rows)
+    else:
+        prompts, completions = _from_rows(rows)
+    prompts = _checked_turns(prompts, "prompt")
+    completions = _checked_turns(completions, "completion")
+    _refuse(
+        [i for i, turn in enumerate(completions) if is_blank(turn)],
+        len(completions),
+        "the completion is empty",
+        "drop these rows or log what was answered",
+    )
+    return Conversations(prompts, completions)
+
+
+def valid_unicode(text: str) -> str:
+    """Pair surrogates, or replace them by U+FFFD: neither tokenizers nor hashes accept them alone.
+
+    Examples
+    --------
+    >>> valid_unicode("cut in half: " + chr(0xD83D)) == "cut in half: " + chr(0xFFFD)
+    True
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _from_columns(frame: Any) -> tuple[list, list]:
+    names = list(frame.columns)
+    if "prompt" in names and "completion" in names:
+        return list(frame["prompt"]), list(frame["completion"])
+    if "messages" in names:
+        return _split_chats(list(frame["messages"]))
+    raise InvalidInputError(
+        f"text rows need the columns 'prompt' and 'completion', or 'messages', but the columns "
+        f"are {[str(name) for name in names]}; rename yours."
+    )
+
+
+def _from_rows(rows: Any) -> tuple[list, list]:
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise InvalidInputError(
+            f"text rows must be a DataFrame, a list of (prompt, completion) pairs or a list of "
+            f"chat-message lists, not a single {type(rows).__name__}; put it in a list."
+        )
+    rows = list(rows)
+    chats = [_is_chat(row) for row in rows]
+    if rows and all(chats):
+        return _split_chats(rows)
+    _refuse(
+        [i for i, row in enumerate(rows) if not _is_pair(row)],
+        len(rows),
+        "the row is neither a (prompt, completion) pair nor, like all others, a chat-message list",
+        "pass one kind for all rows",
+    )
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def _split_chats(chats: list) -> tuple[list, list]:
+    _refuse(
+        [i for i, chat in enumerate(chats) if not _is_chat(chat)],
+        len(chats),
+        "messages is not a list of {'role', 'content'} messages of text",
+        "drop or repair these rows",
+    )
+    _refuse(
+        [i for i, chat in enumerate(chats) if chat[-1].get("role") != "assistant"],
+        len(chats),
+        "the last message is not the assistant's",
+        "end every conversation with the answer that was rated",
+    )
+    return [list(chat[:-1]) for chat in chats], [list(chat[-1:]) for chat in chats]
+
+
+def _checked_turns(turns: list, name: str) -> list:
+    if set(map(type, turns)) <= {str}:
+        return turns
+    _refuse(
+        [i for i, turn in enumerate(turns) if _is_missing(turn)],
+        len(turns),
+        f"the {name} is missing",
+        "drop these rows" + (" or log an empty string" if name == "prompt" else ""),
+    )
+    _refuse(
+        [
+            i
+            for i, turn in enumerate(turns)
+            if not isinstance(turn, str) and not _is_chat(turn, allow_empty=True)
+        ],
+        len(turns),
+        f"the {name} is neither a string nor a list of {{'role', 'content'}} messages of text",
+        "convert it",
+    )
+    return [turn if isinstance(turn, str) else list(turn) for turn in turns]
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether pandas would call it missing, without pandas."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+
+
+def _is_chat(value: Any, *, allow_empty: bool = False) -> bool:
+    return _is_list(value) and (allow_empty or len(value) > 0) and all(map(_is_message, value))
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and "role" in value and _is_text(value.get("content"))
+
+
+def _is_text(content: Any) -> bool:
+    return (
+        content is None  # a message that only calls a tool
+        or isinstance(content, str)
+        or (_is_list(content) and all(isinstance(_part_text(part), str) for part in content))
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    return _is_list(value) and len(value) == 2 and not any(isinstance(v, Mapping) for v in value)
+
+
+def is_blank(turn: Turn) -> bool:
+    """Whether a prompt or completion has no text.
+
+    Examples
+    --------
+    >>> is_blank(" "), is_blank([{"role": "assistant", "content": "4"}])
+    (True, False)
+    """
+    text = turn if isinstance(turn, str) else "".join(_content(message) for message in turn)
+    return not text or text.isspace()
+
+
+def _turn_text(turn: Turn) -> str:
+    if isinstance(turn, str):
+        return turn
+    if len(turn) == 1:
+        return _content(turn[0])
+    return "\n\n".join(f"{message['role']}: {_content(message)}" for message in turn)
+
+
+def _turn_messages(turn: Turn, role: str) -> list[dict[str, Any]]:
+    if isinstance(turn, str):
+        return [{"role": role, "content": turn}]
+    return [{**message, "content": _content(message)} for message in turn]
+
+
+def _content(message: Message) -> str:
+    content = message["content"]
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(map(_part_text, content))
+
+
+def _part_text(part: Any) -> Any:
+    return part.get("text") if isinstance(part, Mapping) else part
+
+
+def _refuse(rows: Sequence[int], n_rows: int, problem: str, cure: str) -> None:
+    if rows:
+        raise InvalidInputError(
+            f"{problem} in {len(rows)} of {n_rows} rows (first: row {rows[0]}); {cure}."
+        )

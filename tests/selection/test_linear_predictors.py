@@ -1,0 +1,120 @@
+"""The two indices: out of fold, of unit variance, and of the same spread on new rows."""
+
+import numpy as np
+import pytest
+
+from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.model_selection._cross_fitting import make_folds
+from skcausalrm.selection._linear_predictors import fit_linear_predictors
+
+LIKED, RATED = 0, 1
+
+
+@pytest.fixture(scope="module")
+def log():
+    return make_observational_feedback(2000, 8, n_asked=200, dtype="float64", random_state=0)
+
+
+def fitted(X, y, asked=None, sample_weight=None, *, folds=None, groups=None):
+    folds = make_folds(X, y, groups, 4, 0) if folds is None else folds
+    return fit_linear_predictors(X, y, asked, sample_weight, folds, np.random.RandomState(0))
+
+
+def test_mean_0_variance_1_and_what_they_say(log):
+    found = fitted(log.X, log.y, log.asked)
+    np.testing.assert_allclose(found.z.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(found.z.var(axis=0), 1)
+    assert np.corrcoef(found.z[:, LIKED], log.probability)[0, 1] > 0.7
+    assert np.corrcoef(found.z[:, RATED], log.propensity)[0, 1] > 0.8
+    weight = np.random.default_rng(0).uniform(0, 2, len(log.y))
+    z = fitted(log.X, log.y, log.asked, weight).z
+    np.testing.assert_allclose(np.average(z, weights=weight, axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(np.average(z**2, weights=weight, axis=0), 1)
+
+
+def test_no_index_sees_its_own_feedback(log):
+    """Turning a fold's feedback about leaves its indices as they were, but for origin and unit."""
+    folds = make_folds(log.X, log.y, None, 4, 0)
+    before = fitted(log.X, log.y, folds=folds)
+    rows = np.flatnonzero((folds.of_row == 0) & ~np.isnan(log.y))[:20]
+    y = log.y.copy()
+    y[rows] = 1 - y[rows]
+    after = fitted(log.X, y, folds=folds)
+    own, others = folds.of_row == 0, folds.of_row == 1
+    same = np.corrcoef(before.z[own, LIKED], after.z[own, LIKED])[0, 1]
+    moved = np.corrcoef(before.z[others, LIKED], after.z[others, LIKED])[0, 1]
+    assert same > 1 - 1e-12
+    assert moved < 1 - 1e-6
+    np.testing.assert_array_equal(before.z[:, RATED], after.z[:, RATED])
+
+
+def test_equal_rows_and_groups_get_equal_treatment(log):
+    rows = np.repeat(np.arange(600), 2)
+    y = log.y[rows].copy()
+    y[1::2] = np.nan
+    z = fitted(log.X[rows], y).z
+    np.testing.assert_array_equal(z[::2], z[1::2])
+    groups = np.arange(600) // 3
+    folds = make_folds(log.X[:600], log.y[:600], groups, 4, 0)
+    assert all(len(set(folds.of_row[groups == g])) == 1 for g in range(200))
+
+
+def test_asked_rows_tell_of_what_is_liked_and_not_of_who_volunteers(log):
+    folds = make_folds(log.X, log.y, None, 4, 0)
+    with_answers = fitted(log.X, log.y, log.asked, folds=folds)
+    without = fitted(log.X, np.where(log.asked, np.nan, log.y), log.asked, folds=folds)
+    np.testing.assert_array_equal(with_answers.z[:, RATED], without.z[:, RATED])
+    assert not np.allclose(with_answers.z[:, LIKED], without.z[:, LIKED], atol=1e-3)
+    as_volunteers = fitted(log.X, log.y, folds=folds)
+    assert not np.allclose(with_answers.z[:, RATED], as_volunteers.z[:, RATED], atol=1e-3)
+
+
+def test_an_index_that_cannot_be_fitted_is_flat(log):
+    clicks = np.where(log.y == 1, 1.0, np.nan)
+    found = fitted(log.X, clicks)
+    assert not found.z[:, LIKED].any()
+    assert not found.directions[:, LIKED].any()
+    assert found.slope[LIKED] == 1
+    assert found.z[:, RATED].std() == pytest.approx(1)
+    complete = fitted(log.X, log.reward)
+    assert not complete.z[:, RATED].any()
+    assert complete.z[:, LIKED].std() == pytest.approx(1)
+    one = log.y.copy()
+    one[np.flatnonzero(one == 0)[1:]] = np.nan  # a class that most folds lack
+    assert not fitted(log.X, one).z[:, LIKED].any()
+
+
+def test_beside_asked_answers_clicks_teach_nothing_of_what_is_liked(log):
+    folds = make_folds(log.X, log.y, None, 4, 0)
+    y = np.where(log.asked | (log.y == 1), log.y, np.nan)
+    clicks = fitted(log.X, y, log.asked, folds=folds)
+    alone = fitted(log.X, np.where(log.asked, y, np.nan), log.asked, folds=folds)
+    np.testing.assert_array_equal(clicks.z[:, LIKED], alone.z[:, LIKED])
+    assert clicks.z[:, RATED].std() == pytest.approx(1)
+
+
+def test_weight_0_is_absence(log):
+    rng = np.random.default_rng(0)
+    weight = (rng.random(len(log.y)) < 0.7).astype(float)
+    folds = make_folds(log.X, log.y, None, 4, 0)
+    y = np.where(weight > 0, log.y, 1.0)
+    found = [fitted(log.X, feedback, None, weight, folds=folds) for feedback in (log.y, y)]
+    np.testing.assert_allclose(found[0].z, found[1].z, atol=1e-9)
+
+
+def test_new_rows_get_the_mean_of_the_folds_models(log):
+    found = fitted(log.X, log.y, log.asked)
+    z = log.X @ found.directions + found.offsets
+    for j in (LIKED, RATED):
+        assert np.corrcoef(z[:, j], found.z[:, j])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slope_is_how_much_less_the_folds_mean_varies_on_new_rows(seed):
+    """What was learned per unit of an out-of-fold index is too little per unit of their mean."""
+    log = make_observational_feedback(11_000, 128, signal="weak", random_state=seed)
+    train, new = slice(0, 3000), slice(3000, None)
+    found = fitted(log.X[train], log.y[train])
+    assert found.slope[LIKED] > 1.08
+    stretched = (log.X[new] @ found.directions).var(axis=0)
+    np.testing.assert_allclose(stretched, found.slope, rtol=0.1)
