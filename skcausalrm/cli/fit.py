@@ -90,7 +90,7 @@ def fit(
     known = Known(false_positive_rate, false_negative_rate, parse_base_rate(base_rate))
     if known.base_rate is not None and method not in _WITH_SELECTION:
         raise typer.BadParameter(
-            f"--method {method.value} uses no base rate: leave --base-rate out, or choose selection."
+            f"--method {method.value} uses no base rate: leave it out, or choose selection."
         )
     if method == Method.naive and known.flip_rates != (None, None):
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")

@@ -71,8 +71,8 @@ class CausalRewardRegressor(RegressorMixin, CausalReward):
     propensity_estimator_, noise_estimator_, outcome_estimator_, selection_model_ : \
 fitted nuisances or None
     selection_report_ : dict or None
-        With "auto", where it used "selection": what the likelihood found, what each other recipe would
-        have said, and one sentence of advice (keys: see `skcausalrm.reward._report`).
+        With "auto", where it used "selection": what the likelihood found, what each other
+        recipe would have said, and one sentence of advice (keys: see `skcausalrm.reward._report`).
     effective_sample_size_ : float
         Of the rated rows under the weights 1/propensity.
     recalibration_ : Recalibration or None
@@ -106,10 +106,10 @@ fitted nuisances or None
     joint   P(r=1 given o, s, x)    1           the selection likelihood right
     ======= ======================= =========== =======================================
 
-    All but "selection" assume that selection does not depend on the reward given x, overlap (e > 0),
-    and, unless flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in rated
-    rows shows whether the first holds; verified rows repair the level where it does not. "selection"
-    models selection on the preference itself (see `SelectionModel`): its ranking holds without
+    All but "selection" assume that selection does not depend on the reward given x, overlap
+    (e > 0), and, unless flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in rated
+    rows shows whether the first holds; verified rows repair the level where it does not.
+    "selection" models selection on the preference itself (see `SelectionModel`): its ranking holds without
     further rows, its level wants about 50 verified ones, and a warning says when.
 
     Examples

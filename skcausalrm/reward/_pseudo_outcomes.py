@@ -75,8 +75,8 @@ random_state, n_jobs
     Notes
     -----
     Unbiased if flip rates are right, selection does not depend on the reward given x, and e (for
-    "dr": e or m) is right; "selection" if its likelihood is, and the log or verified rows settle the
-    base rate.
+    "dr": e or m) is right; "selection" if its likelihood is, and the log or verified rows settle
+    the base rate.
 
     Examples
     --------

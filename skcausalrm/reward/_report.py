@@ -69,8 +69,8 @@ false_positive_rate, false_negative_rate, link_weights
             effective_sample_size, and scores with their standard errors (``*_std``):
             debiased_r2 and debiased_roc_auc against the joint model's posterior, the same target
             for all; asked_* on asked rows; verified_* on verified rows, which every recipe but
-            "selection" leaves out of its fit, and which "selection" has used. A recipe that cannot be
-            fitted has only ``error``, its message.
+            "selection" leaves out of its fit, and which "selection" has used. A recipe that cannot
+            be fitted has only ``error``, its message.
     """
     recipes = {}
     with warnings.catch_warnings():

@@ -77,8 +77,8 @@ def sensitivity_analysis(
     Notes
     -----
     With the log odds fixed, ``gamma`` of the likelihood is that value and ``delta`` is 0; at 0
-    ``kappa`` is 0 too, so that nothing but x selects (see `SelectionModel`). LinearPredictors are fitted
-    once and shared by all values.
+    ``kappa`` is 0 too, so that nothing but x selects (see `SelectionModel`). Linear predictors
+    are fitted once and shared by all values.
 
     Examples
     --------
