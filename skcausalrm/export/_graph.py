@@ -9,6 +9,7 @@ import numpy as np
 from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import UnsupportedExportError
+from ..selection._recalibration_map import CLIP
 from ._converters import INPUT, sklearn_graph
 from ._network import RewardNetwork
 
@@ -198,10 +199,10 @@ class _Graph:
             return prediction
         p = self.inner(prediction)
         logit = self.node("Log", self.node("Div", p, self.complement(p)))
-        # l + a + b (l - c) = (1 + b) l + (a - b c)
-        slope = self.constant(1.0 + recalibration.slope)
-        shift = self.constant(recalibration.intercept - recalibration.slope * recalibration.center)
-        return self.node("Sigmoid", self.node("Add", self.node("Mul", logit, slope), shift))
+        stretched = self.node("Mul", logit, self.constant(recalibration.scale))
+        return self.node(
+            "Sigmoid", self.node("Add", stretched, self.constant(recalibration.offset))
+        )
 
     def spread(self, members: str, weights: np.ndarray) -> str:
         """Weighted standard deviation over columns, shape (N,)."""
@@ -216,14 +217,14 @@ class _Graph:
         if (recalibration := network.recalibration) is None:
             return std
         p = self.inner(prediction)
-        rise = self.node("Mul", self.variance(reward), self.constant(1.0 + recalibration.slope))
+        rise = self.node("Mul", self.variance(reward), self.constant(recalibration.scale))
         slope = self.node("Div", rise, self.variance(p))
         unclipped = self.double(self.node("Equal", p, prediction))
         return self.node("Mul", self.node("Mul", std, unclipped), slope)
 
     def inner(self, prediction: str) -> str:
         """The prediction as the recalibration clips it."""
-        return self.node("Clip", prediction, self.constant(0.01), self.constant(0.99))
+        return self.node("Clip", prediction, self.constant(CLIP), self.constant(1 - CLIP))
 
     def complement(self, p: str) -> str:
         return self.node("Sub", self.constant(1.0), p)

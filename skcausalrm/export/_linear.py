@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import math
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..selection._recalibration_map import Recalibration, sigmoid
 from ._network import RewardNetwork
 
 __all__ = ["LinearReward", "describe_linear"]
@@ -38,8 +40,7 @@ def describe_linear(network: RewardNetwork) -> str:
             "logistic": network.link == "logistic",
             "binary": network.binary,
             "threshold": network.threshold,
-            "recalibration": recalibration
-            and [recalibration.intercept, recalibration.slope, recalibration.center],
+            "recalibration": None if recalibration is None else list(astuple(recalibration)),
         }
     )
 
@@ -60,7 +61,8 @@ class LinearReward:
         self.weight = np.frombuffer(base64.b64decode(facts["weight"]), dtype="<f8")
         self.bias, self.threshold = float(facts["bias"]), float(facts["threshold"])
         self.logistic, self.binary = bool(facts["logistic"]), bool(facts["binary"])
-        self.recalibration = facts["recalibration"]
+        found = facts["recalibration"]
+        self.recalibration = None if found is None else Recalibration(*found)
         self._single = self.weight.astype(np.float32)
         norm = float(np.linalg.norm(self.weight))
         # the square of a row's norm up to which float32 is good enough
@@ -93,16 +95,7 @@ class LinearReward:
 
     def reward(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
         """What ``predict`` gives."""
-        values = _sigmoid(products) if self.logistic else products
+        values = sigmoid(products) if self.logistic else products
         if self.binary:
             values = np.minimum(np.maximum(values, 0.0), 1.0)
-        if self.recalibration is None:
-            return values
-        intercept, slope, center = self.recalibration
-        p = np.minimum(np.maximum(values, 0.01), 0.99)
-        logit = np.log(p / (1 - p))
-        return _sigmoid((1 + slope) * logit + (intercept - slope * center))
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * (1 + np.tanh(0.5 * x))
+        return values if self.recalibration is None else self.recalibration(values)

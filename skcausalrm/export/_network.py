@@ -9,24 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import UnusedParameterError
+from ..selection._recalibration_map import Recalibration
 
 __all__ = [
-    "Recalibration",
     "RewardNetwork",
     "describe",
     "describe_single",
     "feature_names",
     "frame",
 ]
-
-
-@dataclass(frozen=True)
-class Recalibration:
-    """``sigmoid(l + intercept + slope (l - center))``, l a clipped logit: see recalibration.py."""
-
-    intercept: float
-    slope: float
-    center: float
 
 
 @dataclass(frozen=True)
@@ -129,18 +120,13 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
     check_is_fitted(fitted)
     head = fitted.estimator_
     layers = _layers(head, any_head)
-    recalibration = fitted.recalibration_
-    if recalibration is not None:
-        recalibration = Recalibration(
-            float(recalibration.intercept), float(recalibration.slope), float(recalibration.center)
-        )
     raw_score = head.decision_function if hasattr(head, "decision_function") else head.predict
     origin = np.zeros((1, fitted.n_features_in_))
     with_names = frame(origin, feature_names(fitted))
     return RewardNetwork(
         **layers,
         binary=bool(fitted.binary_),
-        recalibration=recalibration,
+        recalibration=fitted.recalibration_,
         threshold=float(raw_score(origin)[0] - fitted.decision_function(with_names)[0]),
     )
 
@@ -163,13 +149,13 @@ def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
         )
     single = copy.copy(fitted)
     single.estimator_ = fitted.estimator_.single()
-    slopes = single.estimator_.slopes_.T
+    slopes = single.estimator_.slopes.T
     directions, offsets = mixture.weights[0], mixture.biases[0]
     network = replace(
         mixture,
         head="sigmoid",
         weights=[directions @ slopes],
-        biases=[offsets @ slopes + single.estimator_.intercepts_],
+        biases=[offsets @ slopes + single.estimator_.intercepts],
         component_weights=None,
     )
     return single, network
@@ -199,20 +185,20 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
             "link": head.link,
         }
     if isinstance(head, MixtureHead):
-        used = head.weights_ > 0  # the graph takes their logarithm
+        used = head.weights > 0  # the graph takes their logarithm
         return {
             "head": "mixture",
             "weights": [
-                np.asarray(head.directions_, dtype=np.float64),
-                np.asarray(head.slopes_, dtype=np.float64)[used].T,
+                np.asarray(head.directions, dtype=np.float64),
+                np.asarray(head.slopes, dtype=np.float64)[used].T,
             ],
             "biases": [
-                np.asarray(head.offsets_, dtype=np.float64),
-                np.asarray(head.intercepts_, dtype=np.float64)[used],
+                np.asarray(head.offsets, dtype=np.float64),
+                np.asarray(head.intercepts, dtype=np.float64)[used],
             ],
             "negative_slope": 1.0,
             "link": "logistic",
-            "component_weights": np.asarray(head.weights_, dtype=np.float64)[used],
+            "component_weights": np.asarray(head.weights, dtype=np.float64)[used],
             "single_fit": _single_fit(head),
         }
     if any_head:
@@ -241,11 +227,11 @@ def _single_fit(head: Any) -> dict[str, float]:
     grid = np.linspace(-4, 4, 81)
     z = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     z = z[np.linalg.norm(z, axis=1) <= 4]
-    mixture = expit(z @ head.slopes_.T + head.intercepts_) @ head.weights_
-    difference = np.abs(expit(z @ head.single_slopes_ + head.single_intercept_) - mixture)
+    mixture = expit(z @ head.slopes.T + head.intercepts) @ head.weights
+    difference = np.abs(expit(z @ head.single_slopes + head.single_intercept) - mixture)
     density = np.exp(-np.square(z).sum(axis=1) / 2)
     return {
-        "largest_training_difference": float(head.single_difference_),
+        "largest_training_difference": float(head.single_difference),
         "largest_normal_difference": float(difference.max()),
         "mean_normal_difference": float(np.average(difference, weights=density)),
     }

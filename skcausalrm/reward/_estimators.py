@@ -224,10 +224,7 @@ selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return an unbounded score, positive where the positive class is likelier, (n,)."""
         score = super().decision_function(X)
-        half = 0.0  # the log odds that become even ones
-        if self.recalibration_ is not None:
-            b0, b1, center = self.recalibration_
-            half = (b1 * center - b0) / (1 + b1)
+        half = 0.0 if self.recalibration_ is None else self.recalibration_.threshold
         on_logits = hasattr(self.estimator_, "decision_function")
         return score - (half if on_logits else float(expit(half)))
 

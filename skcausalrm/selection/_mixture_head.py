@@ -1,96 +1,119 @@
-"""The joint model's own head: a mean of sigmoids of two linear indices."""
+"""The selection likelihood's own head: a mean of sigmoids of two linear predictors."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logsumexp
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._validation import FLOATS
 from ..heads._moments import linear_scores
 
 __all__ = ["MixtureHead", "average_sigmoids"]
 
+# Rows whose m component probabilities are held in memory at a time.
 _BLOCK_ROWS = 8192
+# Log odds beyond which a float64 exponential underflows to 0.
+_UNDERFLOW = 700
 
 
-class MixtureHead(RegressorMixin, BaseEstimator):
+@dataclass(frozen=True, eq=False)
+class MixtureHead:
     """P(r=1 given x) as ``sum_m weight_m sigmoid(intercept_m + slope_m' z)``, ``z = x'D + c``.
 
-    Fitted by `SelectionModel`, never on a target. Its components are the likelihood's solutions
-    along the base rates that the log allows, so their spread is what the log leaves open.
+    `SelectionModel` builds it. Its components are the solutions of the likelihood along the base
+    rates that the log allows, so their spread is the uncertainty that the log leaves.
 
-    Attributes
+    Parameters
     ----------
-    directions_ : ndarray of shape (d, 2)
-        Of the two indices: what makes a rated answer liked, and an answer rated.
-    offsets_ : ndarray of shape (2,)
-    weights_ : ndarray of shape (m,)
-        Of the components; they sum to 1.
-    intercepts_ : ndarray of shape (m,)
-    slopes_ : ndarray of shape (m, 2)
-    single_intercept_, single_slopes_ : float and ndarray of shape (2,)
-        The one sigmoid nearest to the mixture over the training rows.
-    single_difference_ : float
-        Largest difference in probability between the two over the training rows.
+    directions : ndarray of shape (d, 2)
+        Columns of D: the linear predictors of being liked given rated, and of being rated.
+    offsets : ndarray of shape (2,)
+        The constant c of both linear predictors.
+    weights : ndarray of shape (m,)
+        Weights of the components. They sum to 1.
+    intercepts : ndarray of shape (m,)
+        Intercepts of the components.
+    slopes : ndarray of shape (m, 2)
+        Slopes of the components in z.
+    single_slopes : ndarray of shape (2,)
+        Slopes of the one sigmoid nearest to the mixture over the training rows.
+    single_intercept : float
+        Its intercept.
+    single_difference : float
+        Largest difference in probability between the sigmoid and the mixture over the training
+        rows.
+
+    Notes
+    -----
+    Methods take X as a float array of shape (n, d) and do not validate it: the estimators that
+    hold a head do.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skcausalrm.selection._mixture_head import MixtureHead
-    >>> head = MixtureHead()
-    >>> head.directions_, head.offsets_ = np.eye(2), np.zeros(2)
-    >>> head.weights_, head.intercepts_ = np.array([0.5, 0.5]), np.array([-1.0, 1.0])
-    >>> head.slopes_ = np.array([[2.0, 0.0], [2.0, 1.0]])
+    >>> head = MixtureHead(
+    ...     directions=np.eye(2),
+    ...     offsets=np.zeros(2),
+    ...     weights=np.array([0.5, 0.5]),
+    ...     intercepts=np.array([-1.0, 1.0]),
+    ...     slopes=np.array([[2.0, 0.0], [2.0, 1.0]]),
+    ...     single_slopes=np.array([1.8, 0.4]),
+    ...     single_intercept=0.0,
+    ...     single_difference=0.05,
+    ... )
     >>> mean, std = head.predict(np.array([[0.0, 0.0], [1.0, 1.0]]), return_std=True)
     >>> mean.round(3).tolist(), std.round(3).tolist()
     ([0.5, 0.857], [0.231, 0.125])
     """
 
-    def fit(self, X, y):
-        """Raise: the components come from `SelectionModel`."""
-        raise NotImplementedError("A MixtureHead is made by SelectionModel.fit, not fitted itself.")
+    directions: NDArray[np.float64]
+    offsets: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    single_slopes: NDArray[np.float64]
+    single_intercept: float
+    single_difference: float
 
-    def indices(self, X) -> NDArray[np.float64]:
-        """Return the two indices of each row, shape (n, 2)."""
-        check_is_fitted(self, "directions_")
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return linear_scores(X, self.directions_) + self.offsets_
+    def linear_predictors(self, X) -> NDArray[np.float64]:
+        """Return the two linear predictors z of each row, shape (n, 2)."""
+        return linear_scores(np.asarray(X), self.directions) + self.offsets
 
     def predict(self, X, return_std: bool = False):
         """Return the probability of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : ndarray of shape (n, d)
+            Embeddings, float32 or float64.
         return_std : bool, default=False
+            Whether to return the standard deviation over the components too.
 
         Returns
         -------
         mean : ndarray of shape (n,)
-            Over the components.
+            Weighted mean of the components.
         std : ndarray of shape (n,)
             Their standard deviation, if `return_std`.
         """
-        z = self.indices(X)
-        components = self.intercepts_, self.slopes_, self.weights_
+        z = self.linear_predictors(X)
+        components = self.intercepts, self.slopes, self.weights
         mean, std = average_sigmoids(z, *components, return_std=return_std)
         return (mean, std) if return_std else mean
 
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return the log odds of `predict`, which do not saturate, shape (n,)."""
-        z = self.indices(X)
+        z = self.linear_predictors(X)
         score = np.empty(len(z))
         with np.errstate(divide="ignore", invalid="ignore"):
-            log_weights = np.log(self.weights_)
-            for rows, u in _blocks(z, self.intercepts_, self.slopes_):
-                score[rows] = np.log(expit(u) @ self.weights_) - np.log(expit(-u) @ self.weights_)
-                far = np.abs(u).max(axis=1) > 700  # where exponentials underflow
+            log_weights = np.log(self.weights)
+            for rows, u in _blocks(z, self.intercepts, self.slopes):
+                score[rows] = np.log(expit(u) @ self.weights) - np.log(expit(-u) @ self.weights)
+                far = np.abs(u).max(axis=1) > _UNDERFLOW
                 score[rows][far] = logsumexp(log_expit(u[far]) + log_weights, axis=1) - logsumexp(
                     log_expit(-u[far]) + log_weights, axis=1
                 )
@@ -101,12 +124,13 @@ class MixtureHead(RegressorMixin, BaseEstimator):
 
         Its `decision_function` is linear in x.
         """
-        check_is_fitted(self, "single_slopes_")
-        head = copy.copy(self)
-        head.weights_, head.intercepts_ = np.ones(1), np.array([self.single_intercept_])
-        head.slopes_ = np.asarray(self.single_slopes_, dtype=np.float64)[None]
-        head.single_difference_ = 0.0
-        return head
+        return replace(
+            self,
+            weights=np.ones(1),
+            intercepts=np.array([self.single_intercept]),
+            slopes=np.asarray(self.single_slopes, dtype=np.float64)[None],
+            single_difference=0.0,
+        )
 
 
 def average_sigmoids(
@@ -117,8 +141,11 @@ def average_sigmoids(
     Parameters
     ----------
     z : ndarray of shape (n, 2)
+        Linear predictors.
     intercepts, weights : ndarray of shape (m,)
+        One entry per component.
     slopes : ndarray of shape (m, 2)
+        One row per component.
     return_std : bool, default=False
         Whether to compute the standard deviation over the m components.
     """

@@ -366,20 +366,24 @@ class SelectionModel(BaseEstimator):
         self.n_dropped_ = mixture.n_dropped
 
     def _make_head(self, indices: LinearPredictors, counts, probability: NDArray) -> MixtureHead:
-        head = MixtureHead()
-        head.directions_, head.offsets_ = indices.directions, indices.offsets
-        head.n_features_in_ = len(indices.directions)
         theta = np.array([node.theta for node in self._mixture.nodes])
-        head.intercepts_, head.slopes_ = theta[:, B], theta[:, A]
-        head.weights_ = self._mixture.weights
-        # One sigmoid for all: its index is the mean log odds, stretched to fit.
+        weights, intercepts, slopes = self._mixture.weights, theta[:, B], theta[:, A]
+        # The linear predictor of the one sigmoid is the mean log odds, stretched to fit.
         p = self._mixture.probability(counts.z)
-        slopes, intercept = head.weights_ @ head.slopes_, head.weights_ @ head.intercepts_
-        stretch, shift = fit_sigmoid(counts.z @ slopes + intercept, p, counts.weight)
-        head.single_slopes_, head.single_intercept_ = stretch * slopes, stretch * intercept + shift
-        single = expit(indices.z @ head.single_slopes_ + head.single_intercept_)
-        head.single_difference_ = float(np.abs(single - probability).max())
-        return head
+        slope, intercept = weights @ slopes, weights @ intercepts
+        stretch, shift = fit_sigmoid(counts.z @ slope + intercept, p, counts.weight)
+        single_slopes, single_intercept = stretch * slope, stretch * intercept + shift
+        single = expit(indices.z @ single_slopes + single_intercept)
+        return MixtureHead(
+            directions=indices.directions,
+            offsets=indices.offsets,
+            weights=weights,
+            intercepts=intercepts,
+            slopes=slopes,
+            single_slopes=single_slopes,
+            single_intercept=float(single_intercept),
+            single_difference=float(np.abs(single - probability).max()),
+        )
 
     def _posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
         return self._mixture.posterior(z, outcome)
@@ -420,7 +424,7 @@ class SelectionModel(BaseEstimator):
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         y = check_column(y, "y", len(X), allow_nan=True)
         outcome = self._merge_clicks(outcomes_of_rows(y, check_asked(asked, len(X))))
-        z = self.head_.indices(X)
+        z = self.head_.linear_predictors(X)
         posterior = self._posterior(z, outcome)
         if self.recalibration_ is None:
             return posterior

@@ -1,8 +1,6 @@
-"""Recalibration of a reward on the few rows that a person has checked."""
+"""Fit of the recalibration of a reward to the few rows that a person has checked."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,55 +9,15 @@ from scipy.special import expit, logit
 
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, FewFeedbackWarning
+from ._recalibration_map import Recalibration, clip_probability
 
-__all__ = [
-    "Recalibration",
-    "feedback_kinds",
-    "fit_recalibration",
-    "log_odds",
-    "refit_recalibration",
-]
+__all__ = ["Recalibration", "fit_recalibration"]
 
-_CLIP = 0.01
-# Prior standard deviations of intercept and slope: narrow, since fifty rows must not undo a
+# Prior standard deviations of intercept and slope: narrow, because fifty rows must not undo a
 # reward that was right.
 _INTERCEPT_SD, _SLOPE_SD = 0.3, 0.2
-# Below -1 the recalibrated prediction would rank backwards, against the score.
+# Smallest slope. Below -1 the recalibrated prediction would rank against the score.
 _LEAST_SLOPE = -0.9
-
-
-def log_odds(prediction) -> NDArray[np.float64]:
-    """Return the log odds of predictions cut to [.01, .99]."""
-    return logit(np.clip(prediction, _CLIP, 1 - _CLIP))
-
-
-class Recalibration(NamedTuple):
-    """Map a predicted probability by ``l + intercept + slope (l - center)`` on the logit scale."""
-
-    intercept: float
-    slope: float
-    center: float
-
-    def __call__(self, prediction) -> NDArray[np.float64]:
-        """Return recalibrated probabilities of the same shape."""
-        l = log_odds(prediction)
-        return expit(l + self._shift(l))
-
-    def shift(self, prediction) -> NDArray[np.float64]:
-        """Return what is added to the log odds of rows with these predictions."""
-        return self._shift(log_odds(prediction))
-
-    def move(self, posterior, prediction) -> NDArray[np.float64]:
-        """Return posteriors in (0, 1) moved by what their rows' predictions move."""
-        return expit(logit(posterior) + self.shift(prediction))
-
-    def _shift(self, l: NDArray) -> NDArray[np.float64]:
-        return self.intercept + self.slope * (l - self.center)
-
-    def derivative(self, prediction) -> NDArray[np.float64]:
-        """Return the slope of the map: how it carries a small standard deviation over."""
-        p, q = np.clip(prediction, _CLIP, 1 - _CLIP), self(prediction)
-        return np.where(p == prediction, (1 + self.slope) * q * (1 - q) / (p * (1 - p)), 0.0)
 
 
 def fit_recalibration(
@@ -80,14 +38,15 @@ def fit_recalibration(
     verified : ndarray of shape (n,)
         0 or 1 where a person has judged, NaN elsewhere.
     feedback : ndarray of shape (n,)
-        Logged feedback, NaN where unrated: verified rows are weighted to the shares of unrated,
-        disliked and liked rows, so that a picked sample does no harm.
-    sample_weight : ndarray of shape (n,) or None
+        Logged feedback, NaN where unrated. Verified rows are weighted to the shares of unrated,
+        disliked and liked rows in the log, so that choosing them by feedback does no harm.
+    sample_weight : ndarray of shape (n,) or None, default=None
+        Weights of the rows; None counts each once.
     error_rate : float, default=0.0
-        How often the person errs.
-    posterior : ndarray of shape (n,) or None
-        P(r=1 given o, s, x), read at verified rows, where a model gives it: then that is what
-        moves, and rows need no weights, for o and s are conditioned on.
+        Probability that the person errs.
+    posterior : ndarray of shape (n,) or None, default=None
+        P(r=1 given o, s, x), read at verified rows. If given, the fit shifts it instead of the
+        prediction, and verified rows need no weighting because it is conditional on o and s.
 
     Returns
     -------
@@ -96,9 +55,8 @@ def fit_recalibration(
     Warns
     -----
     FewFeedbackWarning
-        If a kind of row that the logs hold has no verified row.
-    FewFeedbackWarning
-        If all verified rows are of one class; the slope is then left as it is.
+        If no verified row is unrated, disliked or liked although the log holds such rows, or if
+        all verified rows are of one class; the slope is then 0.
     AssumptionWarning
         If the verified rows rank against the predictions.
 
@@ -106,14 +64,14 @@ def fit_recalibration(
     -----
     Maximum a posteriori with intercept ~ N(0, 0.3^2) and slope ~ N(0, 0.2^2).
     """
-    l = log_odds(prediction)
+    l = logit(clip_probability(prediction))
     rows = np.ones(len(l)) if sample_weight is None else sample_weight
     center = float(np.average(l, weights=rows))
     judged = ~np.isnan(verified) & (rows > 0)
     weight = rows[judged]
     if posterior is None:
-        kinds = feedback_kinds(feedback)
-        weight = _stand_for(kinds[judged], weight, np.bincount(kinds, rows, minlength=3))
+        kinds = _feedback_kinds(feedback)
+        weight = _stratum_weights(kinds[judged], weight, np.bincount(kinds, rows, minlength=3))
         start = l[judged]
     else:
         start = logit(np.clip(posterior[judged], 1e-6, 1 - 1e-6))
@@ -122,40 +80,13 @@ def fit_recalibration(
     return _maximise(start, l[judged] - center, center, verified[judged], weight, error_rate)
 
 
-def refit_recalibration(
-    prediction: NDArray,
-    verified: NDArray,
-    feedback: NDArray,
-    weight: NDArray,
-    *,
-    logged: NDArray,
-    center: float,
-    error_rate: float = 0.0,
-) -> Recalibration:
-    """Fit as `fit_recalibration` does, from verified rows and what is known of all others.
-
-    Parameters
-    ----------
-    prediction, verified, feedback, weight : ndarray of shape (n_verified,)
-        As there; verified is 0 or 1 throughout, and weights are positive.
-    logged : ndarray of shape (3,)
-        Weight of all rows of the log that are unrated, disliked and liked.
-    center : float
-        Of the recalibration.
-    error_rate : float, default=0.0
-    """
-    l = log_odds(prediction)
-    weight = _stand_for(feedback_kinds(feedback), weight, logged)
-    return _maximise(l, l - center, center, verified, weight, error_rate)
-
-
-def feedback_kinds(feedback: NDArray) -> NDArray[np.intp]:
+def _feedback_kinds(feedback: NDArray) -> NDArray[np.intp]:
     """Return 0 for unrated, 1 for disliked and 2 for liked rows."""
     return np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))
 
 
 def _maximise(start, z, center: float, label, weight, error_rate: float) -> Recalibration:
-    """Move log odds `start` by intercept and slope about z = 0, as the labels have it."""
+    """Maximise the posterior of the labels, whose log odds are ``start + intercept + slope z``."""
     weight = weight * (len(weight) / weight.sum())
 
     def loss(theta):
@@ -171,8 +102,8 @@ def _maximise(start, z, center: float, label, weight, error_rate: float) -> Reca
     slopes: tuple[float, float | None] = (_LEAST_SLOPE, None)
     if label.min() == label.max():
         warn(
-            f"All {len(label)} verified rows are {label[0]:.0f}, so they move the level of the "
-            f"reward and not its slope: check more rows, drawn at random.",
+            f"All {len(label)} verified rows are {label[0]:.0f}, so recalibration shifts the level "
+            f"of the reward but not its slope: check more rows, drawn at random.",
             FewFeedbackWarning,
             "verified-class",
         )
@@ -181,17 +112,17 @@ def _maximise(start, z, center: float, label, weight, error_rate: float) -> Reca
     intercept, slope = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds).x
     if slope <= _LEAST_SLOPE:
         warn(
-            f"The {len(label)} verified rows rank against the predictions, so their log odds are "
-            f"shrunk to a tenth and no further: look whether good and bad are swapped in the "
-            f"feedback.",
+            f"The {len(label)} verified rows rank against the predictions, so recalibration "
+            f"shrinks the log odds to a tenth, its limit: check whether good and bad are swapped "
+            f"in the feedback.",
             AssumptionWarning,
             "inverted-feedback",
         )
     return Recalibration(float(intercept), float(slope), center)
 
 
-def _stand_for(kinds, weight, logged) -> NDArray[np.float64]:
-    """Return per judged row the weight of the logged rows of its kind that it stands for."""
+def _stratum_weights(kinds, weight, logged) -> NDArray[np.float64]:
+    """Return weights of the judged rows that sum, in each kind, to the log's weight of the kind."""
     checked = np.bincount(kinds, weight, minlength=3)
     missing = [
         f"{name} ({count:.0f} rows)"
@@ -200,8 +131,8 @@ def _stand_for(kinds, weight, logged) -> NDArray[np.float64]:
     ]
     if missing:
         warn(
-            f"No {' and no '.join(missing)} row is verified, so the recalibration says nothing of "
-            f"such rows: draw the rows to check at random.",
+            f"No {' and no '.join(missing)} row is verified, so the recalibration ignores such "
+            f"rows: draw the rows to check at random.",
             FewFeedbackWarning,
             "verified-stratum",
         )

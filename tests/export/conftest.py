@@ -9,7 +9,7 @@ from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import MLPHead, RidgeHead
 from skcausalrm.selection._mixture_head import MixtureHead
-from skcausalrm.selection._recalibration import Recalibration
+from skcausalrm.selection._recalibration_map import Recalibration
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -46,16 +46,22 @@ def make_ridge():
 def make_mixture():
     def make(n_features, n_components, seed=0, scale=1.0, recalibration=None, **settings):
         rng = np.random.default_rng(seed)
-        head = MixtureHead()
-        head.directions_ = scale * rng.normal(size=(n_features, 2)) / n_features**0.5
-        head.offsets_ = rng.normal(size=2)
-        head.weights_ = rng.dirichlet(np.ones(n_components))
-        head.intercepts_ = 2 * rng.normal(size=n_components)
-        head.slopes_ = np.array([1.0, 0.3]) + rng.normal(size=(n_components, 2))
-        head.single_intercept_ = float(head.weights_ @ head.intercepts_)
-        head.single_slopes_ = head.weights_ @ head.slopes_
-        head.single_difference_ = 0.125
-        head.n_features_in_ = n_features
+        # drawn in this order, so that seeds keep their heads
+        directions = scale * rng.normal(size=(n_features, 2)) / n_features**0.5
+        offsets = rng.normal(size=2)
+        weights = rng.dirichlet(np.ones(n_components))
+        intercepts = 2 * rng.normal(size=n_components)
+        slopes = np.array([1.0, 0.3]) + rng.normal(size=(n_components, 2))
+        head = MixtureHead(
+            directions=directions,
+            offsets=offsets,
+            weights=weights,
+            intercepts=intercepts,
+            slopes=slopes,
+            single_slopes=weights @ slopes,
+            single_intercept=float(weights @ intercepts),
+            single_difference=0.125,
+        )
         if recalibration is not None:
             recalibration = Recalibration(*recalibration)
         return with_head(head, n_features, recalibration=recalibration, **settings)

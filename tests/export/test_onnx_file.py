@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -112,8 +113,8 @@ def std_of(model, X):
     """Spread of the members of `model`, carried through the slope of its recalibration."""
     X, head = np.asarray(X, dtype=np.float64), model.estimator_
     if isinstance(head, MixtureHead):
-        members = expit((X @ head.directions_ + head.offsets_) @ head.slopes_.T + head.intercepts_)
-        prediction, weights = members @ head.weights_, head.weights_
+        members = expit((X @ head.directions + head.offsets) @ head.slopes.T + head.intercepts)
+        prediction, weights = members @ head.weights, head.weights
     else:
         members, weights = X @ head.fold_coefs_.T + head.fold_intercepts_, np.full(5, 0.2)
         prediction = head.predict(X)
@@ -197,15 +198,15 @@ def test_a_fitted_ridge_keeps_its_spread(fit, logs):
     assert std.mean() > 1e-3
 
 
-def make_rising(head):
-    """Let all components rise along one direction."""
-    head.slopes_ = np.abs(head.slopes_)
-    head.directions_[:, 1] = head.directions_[:, 0]
+def rising(head):
+    """The head with all components rising along one direction."""
+    directions = np.repeat(head.directions[:, :1], 2, axis=1)
+    return replace(head, slopes=np.abs(head.slopes), directions=directions)
 
 
 def test_a_spread_under_the_recalibrations_clip_is_zero(make_mixture):
     model = make_mixture(3, 9, recalibration=(0.5, 0.2, 0.1), scale=10.0)
-    make_rising(model.estimator_)
+    model.estimator_ = rising(model.estimator_)
     X = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
     std = exported(model).predict(X, return_std=True)[1]
     prediction = reward_without_recalibration(model, X)
@@ -217,11 +218,10 @@ def test_a_spread_under_the_recalibrations_clip_is_zero(make_mixture):
 @pytest.mark.parametrize("opset", [13, 17, 18, None])
 def test_scores_of_a_mixture_stay_finite_and_in_order(make_mixture, tmp_path, opset):
     model = make_mixture(4, 30)
-    head = model.estimator_
-    make_rising(head)
+    head = model.estimator_ = rising(model.estimator_)
     scorer = RewardScorer.load(to_onnx(model, tmp_path / "m.onnx", opset=opset))
     along = np.union1d(np.linspace(-1e6, 1e6, 301), np.linspace(-2, 2, 101))
-    X = (along[:, None] * head.directions_[:, 0]).astype(np.float32)
+    X = (along[:, None] * head.directions[:, 0]).astype(np.float32)
     score = scorer.decision_function(X)
     assert np.isfinite(score).all()
     assert (np.diff(score) > 0).all()
@@ -233,15 +233,17 @@ def test_scores_of_a_mixture_stay_finite_and_in_order(make_mixture, tmp_path, op
 
 def test_components_of_no_weight_say_nothing(make_mixture):
     model = make_mixture(3, 6)
-    weights = model.estimator_.weights_
+    weights = model.estimator_.weights
     weights[[1, 2, 4]] = 0.0, 1e-320, 0.0
     weights /= weights.sum()
     X = np.random.default_rng(0).normal(size=(30, 3))
     assert_same(exported(model), model, 1e3 * X)
     fewer = make_mixture(3, 6)
     used = weights > 0
-    for name in ("weights_", "intercepts_", "slopes_"):
-        setattr(fewer.estimator_, name, getattr(model.estimator_, name)[used])
+    names = ("weights", "intercepts", "slopes")
+    fewer.estimator_ = replace(
+        fewer.estimator_, **{name: getattr(model.estimator_, name)[used] for name in names}
+    )
     np.testing.assert_array_equal(
         exported(model).decision_function(X), exported(fewer).decision_function(X)
     )
@@ -271,8 +273,8 @@ def test_a_single_sigmoid_is_linear(make_mixture, tmp_path, n_features, seed, re
     head = model.estimator_
     scorer = RewardScorer.load(to_onnx(model, tmp_path / "m.onnx", single=True))
     X = np.random.default_rng(seed).normal(size=(30, n_features)).astype(np.float32)
-    z = X.astype(np.float64) @ head.directions_ + head.offsets_
-    u = z @ head.single_slopes_ + head.single_intercept_
+    z = X.astype(np.float64) @ head.directions + head.offsets
+    u = z @ head.single_slopes + head.single_intercept
     reward = expit(u) if recalibration is None else model.recalibration_(expit(u))
     np.testing.assert_allclose(scorer.predict(X), reward, atol=1e-5)
     score = scorer.decision_function(X)
@@ -300,12 +302,13 @@ def test_a_single_sigmoid_says_how_well_it_fits(make_mixture, tmp_path):
     assert alone["one"]["largest_training_difference"] == 0.125  # as the head says
     assert alone["one"]["largest_normal_difference"] < 1e-12
     # one sigmoid in truth, and one that is off by its intercept
-    model.estimator_.single_intercept_ += 0.5
+    head = model.estimator_
+    model.estimator_ = replace(head, single_intercept=head.single_intercept + 0.5)
     fit = describe(model).single_fit
     rng = np.random.default_rng(0)
     z = rng.normal(size=(100_000, 2))
     z = z[np.linalg.norm(z, axis=1) < 4]
-    u = z @ model.estimator_.slopes_[0] + model.estimator_.intercepts_[0]
+    u = z @ model.estimator_.slopes[0] + model.estimator_.intercepts[0]
     difference = np.abs(expit(u + 0.5) - expit(u))
     assert fit["mean_normal_difference"] == pytest.approx(difference.mean(), rel=0.01)
     assert fit["largest_normal_difference"] == pytest.approx(difference.max(), rel=0.01)

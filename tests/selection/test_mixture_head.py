@@ -1,27 +1,35 @@
 import pickle
+import warnings
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from sklearn.exceptions import NotFittedError
+from sklearn.base import BaseEstimator, clone
 
+from skcausalrm import CausalRewardRegressor, SelectionModel
+from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.selection import _mixture_head as mixture
 from skcausalrm.selection._mixture_head import MixtureHead
 
 quick = settings(max_examples=50, deadline=None)
 
 
-def make_head(d=4, m=9, seed=0):
+def make_head(d=4, m=9, seed=0, **fields):
     rng = np.random.default_rng(seed)
-    head = MixtureHead()
-    head.directions_, head.offsets_ = rng.normal(size=(d, 2)), rng.normal(size=2)
-    head.weights_ = rng.dirichlet(np.ones(m))
-    head.intercepts_, head.slopes_ = 2 * rng.normal(size=m), rng.normal(size=(m, 2))
-    head.single_slopes_, head.single_intercept_ = np.array([1.0, 0.5]), 0.25
-    head.single_difference_, head.n_features_in_ = 0.1, d
-    return head
+    drawn = {
+        "directions": rng.normal(size=(d, 2)),
+        "offsets": rng.normal(size=2),
+        "weights": rng.dirichlet(np.ones(m)),
+        "intercepts": 2 * rng.normal(size=m),
+        "slopes": rng.normal(size=(m, 2)),
+        "single_slopes": np.array([1.0, 0.5]),
+        "single_intercept": 0.25,
+        "single_difference": 0.1,
+    }
+    return MixtureHead(**{**drawn, **fields})
 
 
 def members(head, X):
@@ -29,8 +37,8 @@ def members(head, X):
     return np.array(
         [
             [
-                expit(b + a @ (x @ head.directions_ + head.offsets_))
-                for a, b in zip(head.slopes_, head.intercepts_, strict=True)
+                expit(b + a @ (x @ head.directions + head.offsets))
+                for a, b in zip(head.slopes, head.intercepts, strict=True)
             ]
             for x in X
         ]
@@ -43,8 +51,8 @@ def test_mean_spread_and_log_odds_of_the_components(d, m, seed):
     head, X = make_head(d, m, seed), np.random.default_rng(seed).normal(size=(7, d))
     p = members(head, X)
     mean, std = head.predict(X, return_std=True)
-    np.testing.assert_allclose(mean, p @ head.weights_, rtol=1e-12)
-    expected = [np.sqrt(np.cov(row, aweights=head.weights_, ddof=0)) for row in p]
+    np.testing.assert_allclose(mean, p @ head.weights, rtol=1e-12)
+    expected = [np.sqrt(np.cov(row, aweights=head.weights, ddof=0)) for row in p]
     np.testing.assert_allclose(std, expected, atol=1e-12)
     np.testing.assert_array_equal(head.predict(X), mean)
     np.testing.assert_allclose(head.decision_function(X), logit(mean), rtol=1e-9, atol=1e-9)
@@ -56,32 +64,35 @@ def test_mean_spread_and_log_odds_of_the_components(d, m, seed):
     weights=st.lists(st.floats(0, 1), min_size=1, max_size=5).filter(lambda w: sum(w) > 0.1),
 )
 def test_log_odds_of_equal_components_are_their_own(u, weights):
-    head = make_head(2, len(weights))
-    head.directions_, head.offsets_ = np.eye(2), np.zeros(2)
-    head.slopes_, head.intercepts_ = np.ones((len(weights), 2)), np.zeros(len(weights))
-    head.weights_ = np.array(weights) / sum(weights)
+    head = make_head(
+        directions=np.eye(2),
+        offsets=np.zeros(2),
+        slopes=np.ones((len(weights), 2)),
+        intercepts=np.zeros(len(weights)),
+        weights=np.array(weights) / sum(weights),
+    )
     score = head.decision_function(np.array([[u, 0.0]]))
     np.testing.assert_allclose(score, [u], rtol=1e-9, atol=1e-9)
 
 
 def test_log_odds_do_not_saturate():
     head = make_head(1, 20)
-    head.directions_, head.slopes_ = np.ones((1, 2)), np.abs(head.slopes_)
+    head = replace(head, directions=np.ones((1, 2)), slopes=np.abs(head.slopes))
     X = np.linspace(-1e6, 1e6, 10_001)[:, None]
     with np.errstate(all="raise", under="ignore"):
         score = head.decision_function(X)
     assert np.isfinite(score).all()
     assert (np.diff(score) > 0).all()
     # the component that falls slowest is all that is left far out
-    slope = head.slopes_.sum(axis=1).min()
+    slope = head.slopes.sum(axis=1).min()
     assert score[-1] / X[-1, 0] == pytest.approx(slope, rel=1e-4)
     assert score[0] / X[0, 0] == pytest.approx(slope, rel=1e-4)
 
 
 def test_the_two_ways_to_log_odds_meet():
     head = make_head(1, 20)
-    head.directions_, head.slopes_ = np.ones((1, 2)), np.abs(head.slopes_)
-    largest = head.slopes_.sum(axis=1).max()
+    head = replace(head, directions=np.ones((1, 2)), slopes=np.abs(head.slopes))
+    largest = head.slopes.sum(axis=1).max()
     X = np.linspace(600, 800, 2001)[:, None] / largest
     for rows in (X, -X):  # a smooth curve, with no step where one takes over from the other
         third = np.diff(head.decision_function(rows), 3)
@@ -89,10 +100,13 @@ def test_the_two_ways_to_log_odds_meet():
 
 
 def test_opposed_components_keep_finite_log_odds_without_a_warning():
-    head = make_head(1, 2)
-    head.directions_, head.offsets_ = np.ones((1, 2)), np.zeros(2)
-    head.slopes_, head.intercepts_ = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.zeros(2)
-    head.weights_ = np.array([0.8, 0.2])
+    head = make_head(
+        directions=np.ones((1, 2)),
+        offsets=np.zeros(2),
+        slopes=np.array([[1.0, 0.0], [-1.0, 0.0]]),
+        intercepts=np.zeros(2),
+        weights=np.array([0.8, 0.2]),
+    )
     score = head.decision_function(np.array([[1e6], [-1e6], [0.0]]))
     np.testing.assert_allclose(score, [np.log(4), -np.log(4), 0.0], atol=1e-12)
 
@@ -100,12 +114,16 @@ def test_opposed_components_keep_finite_log_odds_without_a_warning():
 @pytest.mark.parametrize("weight", [0.0, 5e-324, 1e-310])
 @pytest.mark.filterwarnings("error")
 def test_components_of_hardly_any_weight_do_no_harm(weight):
-    head = make_head(1, 3)
-    head.directions_, head.offsets_ = np.ones((1, 2)), np.zeros(2)
-    head.slopes_ = np.array([[5.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    head.intercepts_, head.weights_ = np.zeros(3), np.array([weight, 0.5, 0.5])
-    np.testing.assert_allclose(head.decision_function([[3.0], [90.0]]), [3.0, 90.0], rtol=1e-12)
-    far = head.decision_function([[-1e4], [1e4]])
+    head = make_head(
+        directions=np.ones((1, 2)),
+        offsets=np.zeros(2),
+        slopes=np.array([[5.0, 0.0], [1.0, 0.0], [1.0, 0.0]]),
+        intercepts=np.zeros(3),
+        weights=np.array([weight, 0.5, 0.5]),
+    )
+    near = head.decision_function(np.array([[3.0], [90.0]]))
+    np.testing.assert_allclose(near, [3.0, 90.0], rtol=1e-12)
+    far = head.decision_function(np.array([[-1e4], [1e4]]))
     assert np.isfinite(far).all()
     assert far[0] == pytest.approx(-1e4)
 
@@ -129,7 +147,7 @@ def test_the_single_sigmoid_is_a_head_of_its_own():
     head, X = make_head(), np.random.default_rng(0).normal(size=(50, 4))
     before = pickle.dumps(head)
     single = head.single()
-    u = head.indices(X) @ [1.0, 0.5] + 0.25
+    u = head.linear_predictors(X) @ [1.0, 0.5] + 0.25
     np.testing.assert_allclose(single.decision_function(X), u, rtol=1e-9)
     mean, std = single.predict(X, return_std=True)
     np.testing.assert_allclose(mean, expit(u), rtol=1e-12)
@@ -138,19 +156,27 @@ def test_the_single_sigmoid_is_a_head_of_its_own():
     np.testing.assert_array_equal(single.single().predict(X), mean)
 
 
-def test_what_cannot_be_asked_of_it():
-    X = np.zeros((3, 4))
-    with pytest.raises(NotImplementedError, match=r"SelectionModel\.fit"):
-        MixtureHead().fit(X, np.zeros(3))
-    for call in (MixtureHead().predict, MixtureHead().decision_function, MixtureHead().indices):
-        with pytest.raises(NotFittedError):
-            call(X)
-    with pytest.raises(NotFittedError):
-        MixtureHead().single()
-    with pytest.raises(ValueError, match="5 features"):
-        make_head().predict(np.zeros((3, 5)))
-    with pytest.raises(ValueError, match="NaN"):
-        make_head().predict(np.full((3, 4), np.nan))
+def test_it_is_a_frozen_value_and_no_estimator():
+    head = make_head()
+    assert not isinstance(head, BaseEstimator)
+    assert not hasattr(head, "fit")
+    with pytest.raises(FrozenInstanceError):
+        head.offsets = np.zeros(2)
+
+
+@pytest.mark.parametrize("cls", [CausalRewardRegressor, SelectionModel])
+def test_estimators_that_hold_it_check_x_and_are_cloned_and_pickled(cls):
+    log = make_observational_feedback(600, 4, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = cls(random_state=0).fit(log.X, log.y)
+        again = clone(model).fit(log.X, log.y)
+    predict = model.predict if cls is CausalRewardRegressor else model.predict_proba
+    for X, message in ((np.zeros((3, 5)), "5 features"), (np.full((3, 4), np.nan), "NaN")):
+        with pytest.raises(ValueError, match=message):
+            predict(X)
+    for other in (again, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(getattr(other, predict.__name__)(log.X), predict(log.X))
 
 
 def test_it_survives_a_pickle():

@@ -1,6 +1,7 @@
 """The last shift and stretch of the log odds on verified rows."""
 
 import warnings
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from skcausalrm.exceptions import AssumptionWarning, FewFeedbackWarning
-from skcausalrm.selection._recalibration import Recalibration, fit_recalibration
+from skcausalrm.selection._recalibration import fit_recalibration
+from skcausalrm.selection._recalibration_map import Recalibration
 
 quick = settings(max_examples=60, deadline=None)
 maps = st.builds(Recalibration, st.floats(-3, 3), st.floats(-0.9, 2), st.floats(-2, 2))
@@ -27,6 +29,18 @@ def test_moves_log_odds_and_its_derivative_is_that_of_the_map(move, p):
     inside = np.clip([p - step, p + step], 0.01, 0.99)
     slope = (move(inside[1]) - move(inside[0])) / (inside[1] - inside[0])
     np.testing.assert_allclose(move.derivative(p), slope, rtol=1e-4, atol=1e-8)
+
+
+@quick
+@given(move=maps)
+def test_the_threshold_is_where_the_map_crosses_one_half(move):
+    at = move.threshold
+    moved = (1 + move.slope) * at + move.intercept - move.slope * move.center
+    assert moved == pytest.approx(0, abs=1e-12)
+    if abs(at) < logit(0.99):
+        below, half, above = move(expit(np.array([at - 0.1, at, at + 0.1])))
+        assert half == pytest.approx(0.5, abs=1e-12)
+        assert below < half < above or abs(at) > logit(0.98)
 
 
 @quick
@@ -124,7 +138,7 @@ def test_weights_count_as_so_many_rows():
     scale = weight[judged].sum() / judged.sum()
     weighted = fit_recalibration(prediction, verified, feedback, sample_weight=weight * 1.0)
     doubled = fit_recalibration(prediction, verified, feedback, sample_weight=weight * 2.0)
-    np.testing.assert_allclose(weighted, doubled, rtol=1e-6)
+    np.testing.assert_allclose(astuple(weighted), astuple(doubled), rtol=1e-6)
     repeated = fit_recalibration(prediction[rows], verified[rows], feedback[rows])
     assert scale > 1
     assert weighted.center == pytest.approx(repeated.center)
@@ -169,4 +183,4 @@ def test_no_label_of_positive_weight_changes_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = fit_recalibration(prediction, verified, feedback, sample_weight=weight)
-    assert found[:2] == (0.0, 0.0)
+    assert (found.intercept, found.slope) == (0.0, 0.0)
