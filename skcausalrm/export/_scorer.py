@@ -18,7 +18,7 @@ from ..exceptions import ExportWarning, ModelDirectoryError, UnusedParameterErro
 from ._linear import LinearReward
 from ._text_tokens import TextSettings, TextTokenizer
 
-__all__ = ["RewardScorer"]
+__all__ = ["RewardScorer", "best_first"]
 
 FORMAT_VERSION = 1
 _BATCH_BYTES = 16 * 2**20
@@ -190,6 +190,24 @@ class RewardScorer:
         """
         return self._run(["score"], X)[0]
 
+    def rewards_and_scores(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """Return `predict` and `decision_function` of the same rows, computed together.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features_in_), or text rows
+            As in `predict`.
+
+        Returns
+        -------
+        reward : ndarray of shape (n,)
+            Rewards. Clipped ones tie at 0 and 1.
+        score : ndarray of shape (n,)
+            Unbounded scores, which `best_first` sorts by.
+        """
+        reward, score = self._run(["reward", "score"], X)
+        return reward, score
+
     def rank(self, prompt, completions: Sequence) -> tuple[np.ndarray, np.ndarray]:
         """Order answers to one prompt, the best first.
 
@@ -217,8 +235,8 @@ class RewardScorer:
                 "rank takes text, but this file scores embeddings: export encoder and reward "
                 "together with text_to_onnx, or sort by predict(X)."
             )
-        rewards, scores = self._run(["reward", "score"], [(prompt, c) for c in completions])
-        return np.argsort(-scores, kind="stable"), rewards
+        rewards, scores = self.rewards_and_scores([(prompt, c) for c in completions])
+        return best_first(scores), rewards
 
     def __repr__(self) -> str:
         return (
@@ -344,6 +362,14 @@ class RewardScorer:
                 f"{self.n_features_in_}; embed with the encoder it was trained with."
             )
         return X
+
+
+def best_first(scores: np.ndarray) -> np.ndarray:
+    """Return positions by falling score, equal scores in their order.
+
+    Every ranking uses unbounded scores: clipped rewards tie at 0 and 1.
+    """
+    return np.argsort(-scores, kind="stable")
 
 
 def _refuse_row(row: int) -> NoReturn:

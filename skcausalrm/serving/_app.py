@@ -1,4 +1,4 @@
-"""The server: routes, metrics and one page."""
+"""The ASGI application: routes, metrics and one page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from .._utils._extras import import_extra
 from .._version import __version__
+from ..export._scorer import best_first
 from ._models import TextModel
 
 import_extra("fastapi", extra="serve", purpose="The server")
@@ -67,20 +70,20 @@ class ServerSettings:
     Attributes
     ----------
     token : str or None
-        Bearer token that scoring and metrics need; None lets everybody.
+        Bearer token required for scoring and metrics; None requires none.
     max_batch : int
-        Most rows that the model is given at a time.
+        Maximum rows that the model scores at a time.
     max_queue : int
-        Most rows that wait; beyond, requests get 503.
+        Maximum rows that wait; further requests get 503.
     max_rows : int
-        Most rows of a request.
+        Maximum rows of a request; larger requests get 413.
     max_characters : int
-        Most characters of a row.
+        Maximum characters of a row; requests with longer rows get 422.
     max_bytes : int
-        Most bytes of a body.
-    allowed_hosts : list of str or None
+        Maximum bytes of a body; larger ones get 413.
+    allowed_hosts : tuple of str or None
         Host names that a request may be addressed to; None allows all. On loopback without a token
-        it keeps web pages of others from asking through a name of theirs.
+        it protects from DNS rebinding: foreign web pages cannot ask through a name of their own.
     """
 
     token: str | None = None
@@ -93,7 +96,7 @@ class ServerSettings:
 
 
 class _Metrics:
-    """What Prometheus reads, in a registry of its own."""
+    """Prometheus metrics in a registry of their own."""
 
     def __init__(self, engine: RewardEngine):
         self.registry = CollectorRegistry()
@@ -130,7 +133,7 @@ class _Metrics:
 
 
 class _Measured:
-    """Count and time every request, whatever becomes of it."""
+    """Middleware that counts and times every request, failed ones too."""
 
     def __init__(self, app, metrics: _Metrics):
         self.app, self.metrics = app, metrics
@@ -150,26 +153,28 @@ class _Measured:
         try:
             await self.app(scope, receive, noted)
         finally:
-            # a path that is no route would give every scanner a label of its own
+            # one label for all unknown paths, because scanners would create thousands
             route = getattr(scope.get("route"), "path", "other")
             self.metrics.requests.labels(route, status).inc()
             self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
 
 def create_app(model: TextModel, settings: ServerSettings | None = None) -> FastAPI:
-    """Make the ASGI application that serves a model.
+    """Return the ASGI application that serves a model.
 
     Parameters
     ----------
     model : TextModel
-        See :func:`load_model`; anything with ``predict(rows)``, ``name`` and ``info()`` does.
+        Model to serve, from :func:`load_model`, or any object with ``rewards_and_scores(rows)``,
+        ``name`` and ``info()``.
     settings : ServerSettings, default=None
-        None is all defaults: no token.
+        Token and limits; None uses all defaults, without a token.
 
     Returns
     -------
     fastapi.FastAPI
-        ``app.state.engine`` is the :class:`RewardEngine`. Its lifespan must run, as servers do.
+        The application; ``app.state.engine`` is its :class:`RewardEngine`. Its lifespan must run,
+        as ASGI servers do.
 
     Raises
     ------
@@ -183,12 +188,16 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     >>> uvicorn.run(create_app(load_model("reward.onnx")))             # doctest: +SKIP
     """
     settings = settings or ServerSettings()
-    engine = RewardEngine(model.predict, max_batch=settings.max_batch, max_queue=settings.max_queue)
+    engine = RewardEngine(
+        lambda rows: np.column_stack(model.rewards_and_scores(rows)),
+        max_batch=settings.max_batch,
+        max_queue=settings.max_queue,
+    )
     metrics = _Metrics(engine)
 
     @asynccontextmanager
     async def lifespan(_app):
-        model.predict([("warm", "up")])
+        model.rewards_and_scores([("warm", "up")])
         engine.start()
         yield
         await engine.close()
@@ -197,7 +206,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         code: {"model": ErrorBody, "description": text}
         for code, text in {
             400: "A body that is not UTF-8",
-            401: "No token, or another",
+            401: "No token, or a wrong one",
             413: "Too many bytes or rows",
             422: "A row that cannot be scored",
             503: "Overloaded: see Retry-After",
@@ -214,33 +223,37 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     add_error_handlers(app)
     guarded = [Depends(TokenCheck(settings.token))]
 
-    async def score(rows: list[tuple[Any, Any]]) -> list[float]:
+    async def score(rows: list[tuple[Any, Any]]) -> tuple[list[float], list[float]]:
+        """Return rewards and unbounded scores."""
         check_pairs(rows, settings.max_rows, settings.max_characters)
-        return await engine.score(rows)
+        pairs = await engine.score(rows)
+        return [reward for reward, _ in pairs], [score for _, score in pairs]
 
     @app.post("/score", dependencies=guarded, responses=errors)
     async def score_rows(request: ScoreRequest | TextPairs) -> ScoreResponse | PairScores:
-        """Rewards of answers, to any prompts, in their order; also in the shape of vLLM's route."""
+        """Score answers to any prompts; also in the format of vLLM's route."""
         if isinstance(request, TextPairs):
-            return pair_scores(await score(pairs_of_texts(request)), model.name)
-        return ScoreResponse(rewards=await score(pairs_of(request.rows)), model=model.name)
+            rewards, _ = await score(pairs_of_texts(request))
+            return pair_scores(rewards, model.name)
+        rewards, _ = await score(pairs_of(request.rows))
+        return ScoreResponse(rewards=rewards, model=model.name)
 
     @app.post("/rank", dependencies=guarded, responses=errors)
     async def rank(request: RankRequest) -> RankResponse:
-        """Answers to one prompt, the best first."""
+        """Rank answers to one prompt by the unbounded score, the best first."""
         prompt = turn(request.prompt)
-        rewards = await score([(prompt, turn(text)) for text in request.completions])
-        order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+        rewards, scores = await score([(prompt, turn(text)) for text in request.completions])
+        order = best_first(np.array(scores)).tolist()
         return RankResponse(order=order, rewards=rewards, model=model.name)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
-        """The process lives."""
+        """Report that the process lives."""
         return {"status": "ok"}
 
     @app.get("/readyz", responses={503: {"model": ErrorBody, "description": "Stopping"}})
     def readyz() -> dict[str, Any]:
-        """The model is loaded and takes requests; what it is."""
+        """Report that the model is loaded and accepts requests, and describe it."""
         if not engine.is_open:
             raise HTTPException(503, "The server is starting or stopping.")
         return model.info()
@@ -252,7 +265,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         responses={401: errors[401]},
     )
     def prometheus() -> Response:
-        """Counters for Prometheus."""
+        """Report counters for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     page = files("skcausalrm.serving") / "static"

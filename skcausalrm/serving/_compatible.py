@@ -1,12 +1,12 @@
-"""Routes in the shapes that RLHF trainers and rerankers already speak.
+"""Routes in the formats that RLHF trainers and rerankers already use.
 
-Shapes are those of the clients' sources:
+The formats are those of the clients' sources:
 
 - OpenRLHF: ``openrlhf/utils/remote_rm_utils.py`` (github.com/OpenRLHF/OpenRLHF at 9b8641c).
 - verl: ``verl/experimental/reward_loop/reward_loop.py`` (github.com/verl-project/verl at fed1e3d),
   which asks vLLM's ``/classify`` and reads ``data[-1].probs[-1]``.
-- vLLM's ``/score``: ``ScoreResponse`` of its OpenAI-compatible server (in `app`, as the path is
-  also our own).
+- vLLM's ``/score``: ``ScoreResponse`` of its OpenAI-compatible server (in `_app`, because
+  the path is also our own).
 - text-embeddings-inference: ``router/src/http/types.rs``
   (github.com/huggingface/text-embeddings-inference at 265deb2).
 """
@@ -23,15 +23,16 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ..exceptions import InvalidInputError
-from ..text._chat_markup import EMPTY_REWARD, said_something, split_query
+from ..export._scorer import best_first
+from ..text._chat_markup import EMPTY_REWARD, positions_with_text, split_query
 
 __all__ = ["PairScores", "TextPairs", "compatible_routes", "pair_scores", "pairs_of_texts"]
 
-Score = Callable[[list[tuple[Any, Any]]], Awaitable[list[float]]]
+Score = Callable[[list[tuple[Any, Any]]], Awaitable[tuple[list[float], list[float]]]]
 
 
 class OpenRLHFRequest(BaseModel):
-    """Rendered prompts with their answers, and the prompts alone."""
+    """Rendered prompts with their answers, and the prompts without answers."""
 
     query: list[str] = Field(min_length=1)
     prompts: list[str] | None = None
@@ -39,7 +40,7 @@ class OpenRLHFRequest(BaseModel):
 
 
 class OpenRLHFResponse(BaseModel):
-    """Rewards to train on and scores to filter by: the same."""
+    """Rewards to train on and scores to filter by; both are the reward."""
 
     rewards: list[float]
     scores: list[float]
@@ -47,7 +48,7 @@ class OpenRLHFResponse(BaseModel):
 
 
 class ClassifyRequest(BaseModel):
-    """vLLM's: one rendered conversation or several."""
+    """Request of vLLM's classification: one rendered conversation or several."""
 
     input: str | list[str]
     model: str | None = None
@@ -63,7 +64,7 @@ class Class(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens are not counted."""
+    """Token counts, always 0: tokens are not counted."""
 
     prompt_tokens: int = 0
     total_tokens: int = 0
@@ -71,7 +72,7 @@ class Usage(BaseModel):
 
 
 class ListResponse(BaseModel):
-    """What every list of vLLM's server has."""
+    """Fields of every list that vLLM's server returns."""
 
     id: str
     object: str = "list"
@@ -87,7 +88,7 @@ class ClassifyResponse(ListResponse):
 
 
 class TextPairs(BaseModel):
-    """vLLM's: prompts and answers; one prompt may have many answers."""
+    """Request of vLLM's scoring: prompts and answers, or one prompt with many answers."""
 
     text_1: str | list[str]
     text_2: str | list[str]
@@ -109,7 +110,7 @@ class PairScores(ListResponse):
 
 
 class RerankRequest(BaseModel):
-    """text-embeddings-inference's: answers to one prompt."""
+    """Request of text-embeddings-inference: answers to one prompt."""
 
     query: str
     texts: list[str] = Field(min_length=1)
@@ -117,7 +118,7 @@ class RerankRequest(BaseModel):
 
 
 class Ranked(BaseModel):
-    """An answer's position in the request, and its reward."""
+    """Position of an answer in the request, and its reward."""
 
     index: int
     score: float
@@ -129,12 +130,12 @@ def _list_fields(model_name: str) -> dict[str, Any]:
 
 
 def pairs_of_texts(request: TextPairs) -> list[tuple[str, str]]:
-    """Pairs of a `TextPairs`.
+    """Return the (prompt, answer) pairs of a request.
 
     Raises
     ------
     InvalidInputError
-        If there are none, or the lists have lengths that do not fit.
+        If there are no pairs, or the two lists do not match in length.
     """
     first = [request.text_1] if isinstance(request.text_1, str) else request.text_1
     second = [request.text_2] if isinstance(request.text_2, str) else request.text_2
@@ -142,14 +143,14 @@ def pairs_of_texts(request: TextPairs) -> list[tuple[str, str]]:
         first = first * len(second)
     if len(first) != len(second) or not second:
         raise InvalidInputError(
-            f"text_1 has {len(first)} texts and text_2 {len(second)}; send one prompt, or one for "
-            f"each answer."
+            f"text_1 has {len(first)} texts and text_2 {len(second)}; send one prompt, or one "
+            f"for each answer."
         )
     return list(zip(first, second, strict=True))
 
 
 def pair_scores(rewards: list[float], model_name: str) -> PairScores:
-    """Rewards in the shape of vLLM's ``/score``."""
+    """Return rewards in the format of vLLM's ``/score``."""
     data = [PairScore(index=i, score=reward) for i, reward in enumerate(rewards)]
     return PairScores(**_list_fields(model_name), data=data)
 
@@ -157,31 +158,32 @@ def pair_scores(rewards: list[float], model_name: str) -> PairScores:
 def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
     """Make the routes ``/get_reward``, ``/classify`` and ``/rerank``.
 
-    A policy in training says nothing now and then, which must not stop it: an empty answer has
-    reward 0 in the first two.
+    A policy in training sometimes returns an empty answer, which must not stop it: in the first
+    two routes an empty answer has reward 0.
 
     Parameters
     ----------
     score : coroutine function
-        From (prompt, completion) rows to rewards.
+        Function from (prompt, completion) rows to rewards and unbounded scores.
     model_name : str
-        What answers call the model.
+        Name of the model in replies.
 
     Returns
     -------
     fastapi.APIRouter
+        The routes.
     """
     router = APIRouter(tags=["compatible"])
 
     async def score_queries(rows: list[tuple[Any, Any]]) -> list[float]:
-        kept = said_something(rows)
+        kept = positions_with_text(rows)
         rewards = np.full(len(rows), EMPTY_REWARD)
-        rewards[kept] = await score([rows[i] for i in kept])
+        rewards[kept] = (await score([rows[i] for i in kept]))[0]
         return rewards.tolist()
 
     @router.post("/get_reward")
     async def get_reward(request: OpenRLHFRequest) -> OpenRLHFResponse:
-        """OpenRLHF's remote reward model."""
+        """Score as OpenRLHF's remote reward model."""
         prompts: list[Any] = request.prompts or [None] * len(request.query)
         if len(prompts) != len(request.query):
             raise InvalidInputError(
@@ -195,7 +197,7 @@ def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
 
     @router.post("/classify")
     async def classify(request: ClassifyRequest) -> ClassifyResponse:
-        """vLLM's classification, as verl asks it for rewards."""
+        """Classify as vLLM does, which verl asks for rewards."""
         texts = [request.input] if isinstance(request.input, str) else request.input
         if not texts:
             raise InvalidInputError("input holds no text; send one or more.")
@@ -205,10 +207,10 @@ def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
 
     @router.post("/rerank", response_model_exclude_none=True)
     async def rerank(request: RerankRequest) -> list[Ranked]:
-        """text-embeddings-inference's reranking, best first."""
-        rewards = await score([(request.query, text) for text in request.texts])
-        order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+        """Rerank as text-embeddings-inference does, best first."""
+        rewards, scores = await score([(request.query, text) for text in request.texts])
         texts = request.texts if request.return_text else [None] * len(rewards)
+        order = best_first(np.array(scores)).tolist()
         return [Ranked(index=i, score=rewards[i], text=texts[i]) for i in order]
 
     return router

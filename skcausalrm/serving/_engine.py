@@ -1,4 +1,4 @@
-"""Rows of concurrent requests in common batches, a bounded queue, and an end that loses none."""
+"""Rows of concurrent requests in common batches, a bounded queue, and a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -16,36 +16,51 @@ from ..exceptions import InvalidInputError, OverloadedError
 
 __all__ = ["RewardEngine"]
 
-_SMOOTHING = 0.2  # of the rate, batch by batch
+# Weight of the last batch in the running mean of rows per second, which sets Retry-After.
+_SMOOTHING = 0.2
 
 
 class _Request:
-    """Rows that came together; its future is done when all of them have a reward."""
+    """Rows that arrived together; the future resolves when all of them have a result."""
 
     def __init__(self, rows: Sequence[Any]):
         self.rows = rows
-        self.rewards = np.empty(len(rows))
+        self.results: list[Any] = [None] * len(rows)
         self.taken, self.missing = 0, len(rows)
         self.future: asyncio.Future = asyncio.get_running_loop().create_future()
 
+    def resolve(self, begin: int, end: int, results: np.ndarray | Exception) -> None:
+        """Enter the results of rows `begin` to `end`, or fail with their exception."""
+        if self.future.done():
+            return
+        if isinstance(results, Exception):
+            self.future.set_exception(results)
+            return
+        self.results[begin:end] = results.tolist()
+        self.missing -= end - begin
+        if not self.missing:
+            self.future.set_result(self.results)
+
 
 class RewardEngine:
-    """Score rows of concurrent requests, as many at a time as the model likes.
+    """Score rows of concurrent requests in common batches.
 
-    One thread runs the model, since more would share the same cores. Whenever it is free it takes
-    what is queued, up to `max_batch` rows in order of arrival: under load batches are full, and
-    without it nobody waits.
+    One thread runs the model, because several would compete for the same cores. Whenever it is
+    free it takes the rows that wait, up to `max_batch` in order of arrival. Under load batches are
+    full; without load nobody waits.
 
     Parameters
     ----------
     predict : callable
-        From a list of (prompt, completion) rows to rewards, shape (n,).
+        Function from a list of (prompt, completion) rows to rewards, shape (n,), or to rewards and
+        scores, shape (n, 2).
     max_batch : int, default=128
-        Most rows in a batch.
+        Maximum rows in a batch.
     max_queue : int, default=1024
-        Most rows that wait. A request that does not fit is refused before anything is done.
+        Maximum rows that wait. If rows wait and a request would exceed it, the request is refused
+        at once. An idle engine takes a request of any size, because later it would fit no better.
     observe : callable, default=None
-        Called with the rows and seconds of each batch.
+        Function called with the rows and seconds of each batch.
 
     Examples
     --------
@@ -80,21 +95,31 @@ class RewardEngine:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reward")
 
     def start(self) -> None:
-        """Begin to take requests; call it from the event loop."""
+        """Start to accept requests. Call it from the event loop."""
         self.is_open = True
         self._wake = asyncio.Event()
         self._worker = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Take no more requests, finish those that were taken, and stop."""
+        """Refuse new requests, finish the accepted ones, and stop."""
         self.is_open = False
         if self._worker is not None:
             self._wake.set()
             await self._worker
         self._thread.shutdown()
 
-    async def score(self, rows: Sequence[Any]) -> list[float]:
-        """Rewards of rows, in their order.
+    async def score(self, rows: Sequence[Any]) -> list[Any]:
+        """Return the results of rows, in their order.
+
+        Parameters
+        ----------
+        rows : sequence of (prompt, completion)
+            Rows to score.
+
+        Returns
+        -------
+        list
+            A reward per row, or [reward, score] if `predict` returns both.
 
         Raises
         ------
@@ -118,12 +143,12 @@ class RewardEngine:
         try:
             return await request.future
         finally:
-            if request.taken < len(rows):  # the client has gone: what waits is dropped
+            if request.taken < len(rows):  # the client has gone: drop its waiting rows
                 self.n_waiting -= len(rows) - request.taken
                 request.taken = len(rows)
 
     def retry_after(self) -> int:
-        """Seconds, at least 1, after which what waits now will be done."""
+        """Return the seconds, at least 1, that the waiting rows will take."""
         return 1 if math.isnan(self._rate) else max(1, math.ceil(self.n_waiting / self._rate))
 
     async def _work(self) -> None:
@@ -144,17 +169,17 @@ class RewardEngine:
             )
             if self.observe is not None:
                 self.observe(n_rows, seconds)
-            for (request, begin, end), rewards in zip(batch, found, strict=True):
-                _give(request, begin, end, rewards)
+            for (request, begin, end), results in zip(batch, found, strict=True):
+                request.resolve(begin, end, results)
 
     def _take(self) -> list[tuple[_Request, int, int]]:
-        """Parts of requests, `max_batch` rows together, that no longer wait."""
+        """Take parts of waiting requests, together at most `max_batch` rows."""
         batch, room = [], self.max_batch
         while self._queue and room:
             request = self._queue[0]
             begin = request.taken
             end = min(len(request.rows), begin + room)
-            if request.future.done():  # gone, or failed by an earlier part
+            if request.future.done():  # the client has gone, or an earlier part failed
                 begin = end = len(request.rows)
                 self.n_waiting -= end - request.taken
                 request.taken = end
@@ -168,33 +193,22 @@ class RewardEngine:
         return batch
 
     def _predict(self, batch) -> Sequence[np.ndarray | Exception]:
-        """Rewards of each part; a part that fails fails alone."""
+        """Return the results of each part, or its exception: a bad part fails alone."""
         parts = [list(request.rows[begin:end]) for request, begin, end in batch]
         try:
-            rewards = self._checked([row for part in parts for row in part])
+            results = self._checked([row for part in parts for row in part])
         except Exception as error:
             if len(parts) == 1:
                 return [error]
             return [self._predict([part])[0] for part in batch]
-        return np.split(rewards, np.cumsum([len(part) for part in parts])[:-1])
+        return np.split(results, np.cumsum([len(part) for part in parts])[:-1])
 
     def _checked(self, rows: list) -> np.ndarray:
-        rewards = np.asarray(self.predict(rows), dtype=np.float64)
-        if rewards.shape != (len(rows),) or not np.isfinite(rewards).all():
+        results = np.asarray(self.predict(rows), dtype=np.float64)
+        expected = (len(rows),), (len(rows), 2)
+        if results.shape not in expected or not np.isfinite(results).all():
             raise InvalidInputError(
-                f"The model gave rewards of shape {rewards.shape} or no finite ones for "
-                f"{len(rows)} rows; check the model with RewardScorer."
+                f"The model returned rewards of shape {results.shape} for {len(rows)} rows, or "
+                f"some that are not finite; check the model with RewardScorer."
             )
-        return rewards
-
-
-def _give(request: _Request, begin: int, end: int, rewards) -> None:
-    if request.future.done():
-        return
-    if isinstance(rewards, Exception):
-        request.future.set_exception(rewards)
-        return
-    request.rewards[begin:end] = rewards
-    request.missing -= end - begin
-    if not request.missing:
-        request.future.set_result(request.rewards.tolist())
+        return results

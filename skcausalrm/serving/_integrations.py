@@ -15,7 +15,7 @@ from .._utils._atomic_files import write_atomically
 from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import InvalidInputError
-from ..text._chat_markup import EMPTY_REWARD, said_something, split_query
+from ..text._chat_markup import EMPTY_REWARD, positions_with_text, split_query
 from ._models import load_model
 
 __all__ = [
@@ -26,12 +26,14 @@ __all__ = [
     "write_openrlhf_reward_function",
 ]
 
+# Rows sent to a server in one request.
 _ROWS_OF_A_REQUEST = 256
-_PATIENCE = 300.0  # seconds that an overloaded server is waited for
+# Maximum seconds to wait for an overloaded server.
+_PATIENCE = 300.0
 
 
 class _Model:
-    """A model, or a path that is opened when it is first asked, in each process anew."""
+    """A model, or a path that each process opens on first use."""
 
     def __init__(self, model: Any):
         self._given = os.fspath(model) if isinstance(model, str | os.PathLike) else model
@@ -49,11 +51,11 @@ class _Model:
         self._start()
 
     def rewards(self, rows: Sequence[tuple[Any, Any]]) -> list[float]:
-        """Rewards of rows, `EMPTY_REWARD` where the answer is empty."""
+        """Return the rewards of rows, `EMPTY_REWARD` where the answer is empty."""
         with self._lock:
             if self._loaded is None:
                 self._loaded = load_model(self._given)
-        kept = said_something(rows)
+        kept = positions_with_text(rows)
         rewards = np.full(len(rows), EMPTY_REWARD)
         if kept:
             rewards[kept] = self._loaded.predict([rows[i] for i in kept])
@@ -68,19 +70,19 @@ class _TrlReward(_Model):
 
 
 def trl_reward(model: Any):
-    """Make a reward function for TRL's GRPOTrainer and RLOOTrainer.
+    """Return a reward function for TRL's GRPOTrainer and RLOOTrainer.
 
     Parameters
     ----------
     model : path-like or object with ``predict(rows)``
-        A text ONNX file, a model directory, a `RewardScorer` of text, and so on. A path is opened
-        at the first call, so that the function pickles and every process has its own.
+        A text ONNX file, a model directory, a `RewardScorer` of text, or a `TextModel`. A path is
+        opened at the first call, so that the function pickles and each process opens its own.
 
     Returns
     -------
     callable
-        From ``prompts`` and ``completions``, strings or chat messages, to a list of rewards; other
-        keywords are ignored. An empty completion has reward 0.
+        Function from ``prompts`` and ``completions``, strings or chat messages, to a list of
+        rewards. It ignores other keywords. An empty completion has reward 0.
 
     Examples
     --------
@@ -92,22 +94,22 @@ def trl_reward(model: Any):
 
 
 def trl_reward_async(url: str, *, token: str | None = None, timeout: float = 60.0):
-    """Make a reward function for TRL that asks a server of ``skcausalrm serve``.
+    """Return a reward function for TRL that asks a server started by ``skcausalrm serve``.
 
     Parameters
     ----------
     url : str
-        The server's address, such as ``http://127.0.0.1:8000``.
+        Address of the server, such as ``http://127.0.0.1:8000``.
     token : str, default=None
-        Its bearer token.
+        Bearer token of the server; None sends none.
     timeout : float, default=60.0
-        Seconds for one answer. An overloaded server (503) is asked again when it says, for five
-        minutes at most.
+        Seconds to wait for one reply. After a 503 the request is repeated when ``Retry-After``
+        says, for at most five minutes.
 
     Returns
     -------
     coroutine function
-        As of :func:`trl_reward`, to be awaited.
+        Same as the function of :func:`trl_reward`, to be awaited.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def trl_reward_async(url: str, *, token: str | None = None, timeout: float = 60.
 
     async def skcausalrm_reward(prompts, completions, **_) -> list[float]:
         rows = list(zip(prompts, completions, strict=True))
-        kept = said_something(rows)
+        kept = positions_with_text(rows)
         rewards = np.full(len(rows), EMPTY_REWARD)
         async with httpx.AsyncClient(headers=headers, timeout=timeout) as client:
             for start in range(0, len(kept), _ROWS_OF_A_REQUEST):
@@ -159,8 +161,8 @@ class _VerlScore(_Model):
         prompt = (extra_info or {}).get(self.prompt_key)
         if prompt is None:
             raise InvalidInputError(
-                f"extra_info of {data_source!r} has no {self.prompt_key!r}, so the answer's prompt "
-                f"is not known: put it there when the data set is made, or name its key by "
+                f"extra_info of {data_source!r} has no {self.prompt_key!r}, so the prompt of the "
+                f"answer is unknown: add it when you make the data set, or pass its key as "
                 f"prompt_key."
             )
         prompt = prompt if isinstance(prompt, str) else list(prompt)
@@ -168,16 +170,17 @@ class _VerlScore(_Model):
 
 
 def verl_compute_score(model: Any, *, prompt_key: str = "prompt"):
-    """Make a ``compute_score`` for verl's ``custom_reward_function``.
+    """Return a ``compute_score`` for verl's ``custom_reward_function``.
 
-    verl hands it an answer without its prompt, which must stand in the data set's ``extra_info``.
+    verl passes an answer without its prompt, so the data set's ``extra_info`` must hold the
+    prompt.
 
     Parameters
     ----------
     model : path-like or object with ``predict(rows)``
-        As of :func:`trl_reward`.
+        Model, as in :func:`trl_reward`.
     prompt_key : str, default="prompt"
-        Where ``extra_info`` holds the prompt, a string or chat messages.
+        Key of the prompt, a string or chat messages, in ``extra_info``.
 
     Returns
     -------
@@ -192,7 +195,7 @@ def verl_compute_score(model: Any, *, prompt_key: str = "prompt"):
 
     Examples
     --------
-    A file of one's own, named by ``custom_reward_function.path``:
+    In the file that ``custom_reward_function.path`` names:
 
     >>> from skcausalrm.serving import verl_compute_score
     >>> compute_score = verl_compute_score("reward.onnx", prompt_key="question")
@@ -207,18 +210,25 @@ class _OpenRLHFReward(_Model):
 
 
 def openrlhf_reward(model: Any):
-    """Make a callable from OpenRLHF's queries and prompts to rewards.
+    """Return a callable from OpenRLHF's queries and prompts to rewards.
 
     Parameters
     ----------
     model : path-like or object with ``predict(rows)``
-        As of :func:`trl_reward`.
+        Model, as in :func:`trl_reward`.
 
     Returns
     -------
     callable
-        ``(queries, prompts) -> list of float``; see :func:`split_query` for how prompt and answer
-        are told apart.
+        ``(queries, prompts) -> list of float``. If a query has the markup of ChatML, Llama 3 or
+        Gemma, the prompt is read from it; otherwise it is cut off where the query begins with it.
+
+    Examples
+    --------
+    >>> from skcausalrm.serving import openrlhf_reward
+    >>> reward = openrlhf_reward("reward.onnx")
+    >>> reward(["Q: 2 + 2? A: 4."], ["Q: 2 + 2? A:"])                  # doctest: +SKIP
+    [0.74]
     """
     return _OpenRLHFReward(model)
 
@@ -242,18 +252,19 @@ def reward_func(queries, prompts, labels, **kwargs):
 
 
 def write_openrlhf_reward_function(model: str | os.PathLike, path: str | os.PathLike) -> Path:
-    """Write the Python file that OpenRLHF's ``--remote_rm_url FILE`` takes.
+    """Write a Python file for OpenRLHF's option ``--remote_rm_url FILE``.
 
     Parameters
     ----------
     model : path-like
-        A text ONNX file or a model directory; its absolute path goes into the file.
+        A text ONNX file or a model directory; the written file contains its absolute path.
     path : path-like
-        The file to write, ending in ``.py``. One that stands there is replaced.
+        File to write, ending in ``.py``. An existing file is replaced.
 
     Returns
     -------
     path : pathlib.Path
+        The written file.
 
     Raises
     ------
@@ -269,7 +280,7 @@ def write_openrlhf_reward_function(model: str | os.PathLike, path: str | os.Path
     """
     path, model = Path(path), Path(model).resolve()
     if path.suffix != ".py":
-        raise ValueError(f"{path} must end in .py, by which OpenRLHF tells a file from a URL.")
+        raise ValueError(f"{path} must end in .py, because OpenRLHF takes other names for URLs.")
     name = load_model(model).name
     content = _OPENRLHF.format(name=name, version=__version__, model=str(model))
     write_atomically(path, content.encode())

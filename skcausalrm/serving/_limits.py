@@ -1,4 +1,4 @@
-"""What a request may hold, and who may ask: checks, and errors as bodies."""
+"""Limits of a request, the token check, and errors as response bodies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BodyLimit", "TokenCheck", "add_error_handlers", "check_pairs", "pair
 
 
 class BodyLimit:
-    """Refuse bodies over a number of bytes, counted as they come."""
+    """Middleware that refuses bodies over `max_bytes`, counted as they arrive."""
 
     def __init__(self, app: ASGIApp, max_bytes: int):
         self.app, self.max_bytes = app, max_bytes
@@ -45,7 +45,7 @@ class BodyLimit:
 
 
 class TokenCheck:
-    """A dependency that lets requests with the bearer token pass, and all where there is none."""
+    """Dependency that refuses requests without the bearer token, if there is a token."""
 
     def __init__(self, token: str | None):
         self.token = token
@@ -63,17 +63,17 @@ class TokenCheck:
 
 
 def turn(value: str | list[Message]) -> Any:
-    """A prompt or completion as `as_conversations` takes it."""
+    """Return a prompt or completion in the form that `as_conversations` takes."""
     return value if isinstance(value, str) else [message.model_dump() for message in value]
 
 
 def pairs_of(rows: list[Row]) -> list[tuple[Any, Any]]:
-    """Pairs of prompt and completion.
+    """Return the (prompt, completion) pairs of rows.
 
     Raises
     ------
     InvalidInputError
-        If a row has not one of both forms.
+        If a row has neither prompt and completion nor messages, or has both.
     """
     pairs = []
     for index, row in enumerate(rows):
@@ -81,43 +81,44 @@ def pairs_of(rows: list[Row]) -> list[tuple[Any, Any]]:
             *prompt, completion = turn(row.messages)
             if completion["role"] != "assistant":
                 raise InvalidInputError(
-                    f"the last message is not the assistant's in row {index}; end it with the "
-                    f"answer to be scored."
+                    f"the last message is not the assistant's in row {index}; end the messages "
+                    f"with the answer to score."
                 )
             pairs.append((prompt, [completion]))
         elif row.messages is None and row.prompt is not None and row.completion is not None:
             pairs.append((turn(row.prompt), turn(row.completion)))
         else:
             raise InvalidInputError(
-                f"row {index} needs prompt and completion, or messages alone; send one of both."
+                f"row {index} needs prompt and completion, or messages alone; send one of both "
+                f"forms."
             )
     return pairs
 
 
 def check_pairs(pairs: list[tuple[Any, Any]], max_rows: int, max_characters: int) -> None:
-    """Raise before the model sees them.
+    """Raise if there are too many pairs or one of them cannot be scored.
 
     Raises
     ------
     HTTPException
-        If there are too many rows.
+        If there are more than `max_rows` pairs.
     InvalidInputError
-        If an answer is empty, a text no text, or too long.
+        If an answer is empty, or a text is not a string or over `max_characters` long.
     """
     if len(pairs) > max_rows:
         raise HTTPException(
-            413, f"{len(pairs)} rows are over the {max_rows} of a request; send parts."
+            413, f"{len(pairs)} rows are over the {max_rows} of a request; send several requests."
         )
     for index, text in enumerate(as_conversations(pairs).texts()):
         if len(text) > max_characters:
             raise InvalidInputError(
                 f"row {index} has {len(text)} characters and the server takes {max_characters}; "
-                f"cut the text, or raise --max-characters."
+                f"shorten the text, or raise --max-characters."
             )
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error with the body of `ErrorBody`."""
+    """Make the application answer every error with an `ErrorBody`."""
 
     def answer(status, kind, message, index=None, headers=None):
         body = {"error": {"type": kind, "message": message, "index": index}}
@@ -136,9 +137,9 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def bad_body(_request, error: RequestValidationError):
-        # FastAPI's own answer repeats the input, and fails where that holds NaN
+        # FastAPI's own reply repeats the input, and fails if that holds NaN
         first = error.errors()[0]
-        # without "body" and the names of the classes that were tried
+        # drop "body" and the names of the classes that pydantic tried
         path = [part for part in first["loc"] if part != "body" and not str(part)[:1].isupper()]
         index = next((part for part in path if isinstance(part, int)), None)
         where = ".".join(map(str, path)) or "the body"
@@ -156,5 +157,5 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def _plain(text: str) -> str:
-    """Without lone surrogates, which no answer can hold."""
+    """Return text without lone surrogates, which no reply can hold."""
     return text.encode("utf-8", "replace").decode()

@@ -1,9 +1,9 @@
-"""What scores text: a text ONNX file, or a model directory with its encoder."""
+"""Models that score text: a text ONNX file, or a model directory with its encoder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +12,112 @@ from numpy.typing import NDArray
 
 from ..exceptions import ModelDirectoryError
 from ..export import RewardScorer, load_model_directory
+from ..export._scorer import best_first
 from ..text._conversation import as_conversations
 
 __all__ = ["TextModel", "load_model"]
 
+RewardsAndScores = tuple[NDArray[np.float64], NDArray[np.float64]]
+
 
 class TextModel:
-    """A reward of text rows; threads may share one.
+    """Rewards of text rows. Threads may share one model.
 
     Parameters
     ----------
     name : str
-        What it is called in answers.
-    predict : callable
-        From text rows to rewards, shape (n,).
+        Name of the model in replies.
+    rewards_and_scores : callable
+        Function from text rows to rewards and unbounded scores, both of shape (n,).
     facts : dict
-        What it is, as JSON can hold it.
+        Description of the model, as JSON can hold it.
     """
 
-    def __init__(self, name: str, predict, facts: dict[str, Any]):
+    def __init__(
+        self, name: str, rewards_and_scores: Callable[[Any], RewardsAndScores], facts: dict
+    ):
         self.name = name
-        self._predict, self._facts = predict, facts
+        self._rewards_and_scores, self._facts = rewards_and_scores, facts
 
     def predict(self, rows: Any) -> NDArray[np.float64]:
-        """Rewards of text rows (see `ConversationEncoder` for their form), shape (n,)."""
-        return self._predict(rows)
+        """Return the rewards of text rows, shape (n,).
+
+        Parameters
+        ----------
+        rows : text rows
+            As `ConversationEncoder` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Rewards.
+        """
+        return self.rewards_and_scores(rows)[0]
+
+    def rewards_and_scores(self, rows: Any) -> RewardsAndScores:
+        """Return the rewards of text rows and the unbounded scores that rank them.
+
+        Parameters
+        ----------
+        rows : text rows
+            As `ConversationEncoder` takes them.
+
+        Returns
+        -------
+        reward : ndarray of shape (n,)
+            Rewards. Clipped ones tie at 0 and 1.
+        score : ndarray of shape (n,)
+            Unbounded scores.
+        """
+        return self._rewards_and_scores(rows)
 
     def rank(self, prompt: Any, completions: Sequence[Any]) -> tuple[NDArray, NDArray]:
-        """Positions of `completions`, the best first, and their rewards as given."""
-        rewards = self.predict([(prompt, completion) for completion in completions])
-        return np.argsort(-rewards, kind="stable"), rewards
+        """Order answers to one prompt, the best first.
+
+        Parameters
+        ----------
+        prompt : str or list of messages
+            Prompt that all completions answer.
+        completions : sequence of (str or list of messages)
+            Answers to compare.
+
+        Returns
+        -------
+        order : ndarray of int, shape (n,)
+            Positions in `completions`, by falling unbounded score; equal ones in their order.
+        rewards : ndarray of shape (n,)
+            Rewards in the order of `completions`.
+        """
+        rewards, scores = self.rewards_and_scores([(prompt, answer) for answer in completions])
+        return best_first(scores), rewards
 
     def info(self) -> dict[str, Any]:
-        """Method, encoder, versions and so on."""
+        """Return name, method, head, encoder and versions of the model."""
         return {"model": self.name, **self._facts}
 
 
 def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextModel:
-    """Open what `text_to_onnx` or `skcausalrm fit` wrote.
+    """Open a text ONNX file or a model directory.
 
     Parameters
     ----------
     path : path-like
-        A text ONNX file, which needs numpy, onnxruntime and tokenizers alone, or a model
-        directory, whose encoder needs torch.
+        A file of `text_to_onnx`, which needs numpy, onnxruntime and tokenizers only, or a model
+        directory of `skcausalrm fit`, whose encoder needs torch.
     device : str, default=None
-        Of a text file "cpu" or "cuda" (None: "cpu"); of a directory the encoder's torch device
-        (None: CUDA where there is some).
+        Device of a text file, "cpu" or "cuda" (None: "cpu"), or torch device of a directory's
+        encoder (None: CUDA where there is one).
 
     Returns
     -------
     TextModel
+        The model, ready to score.
 
     Raises
     ------
     ModelDirectoryError
-        If there is no such model, it is damaged, takes embeddings rather than text, or was fitted
-        with another encoder than is there now.
+        If there is no model at `path`, it is damaged, it takes embeddings instead of text, or the
+        encoder's files have changed since the fit.
     MissingExtraError
         If a package is not installed.
 
@@ -100,7 +149,7 @@ def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextMod
         "precision": text["precision"],
         "skcausalrm_version": scorer.metadata_["skcausalrm_version"],
     }
-    return TextModel(path.name, scorer.predict, facts)
+    return TextModel(path.name, scorer.rewards_and_scores, facts)
 
 
 def _from_directory(path: Path, device: str | None) -> TextModel:
@@ -111,10 +160,10 @@ def _from_directory(path: Path, device: str | None) -> TextModel:
     encoder.set_params(device=device, show_progress=False)
     scorer = directory.scorer
 
-    def predict(rows: Any) -> NDArray[np.float64]:
+    def rewards_and_scores(rows: Any) -> RewardsAndScores:
         if not len(as_conversations(rows)):
-            return np.empty(0)
-        return scorer.predict(encoder.transform(rows))
+            return np.empty(0), np.empty(0)
+        return scorer.rewards_and_scores(encoder.transform(rows))
 
     facts = {
         "method": directory.config["method"],
@@ -123,4 +172,4 @@ def _from_directory(path: Path, device: str | None) -> TextModel:
         "precision": encoder.dtype,
         "skcausalrm_version": scorer.metadata_["skcausalrm_version"],
     }
-    return TextModel(path.resolve().name, predict, facts)
+    return TextModel(path.resolve().name, rewards_and_scores, facts)

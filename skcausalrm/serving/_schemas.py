@@ -1,4 +1,4 @@
-"""Bodies of requests and answers."""
+"""Bodies of requests and replies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Turn = str | list[Message]
 
 
 class Row(BaseModel):
-    """An answer and what it answers: prompt and completion, or messages that end with it."""
+    """Prompt and completion, or messages that end with the answer."""
 
     prompt: Turn | None = None
     completion: Turn | None = None
@@ -61,7 +61,7 @@ class RankRequest(BaseModel):
 
 
 class RankResponse(BaseModel):
-    """Positions of the completions, the best first, and their rewards as given."""
+    """Positions of the completions, the best first, and rewards in the request's order."""
 
     order: list[int]
     rewards: list[float]
@@ -69,7 +69,7 @@ class RankResponse(BaseModel):
 
 
 class ErrorDetail(BaseModel):
-    """What was wrong, and with which row where there is one."""
+    """Kind and message of an error, and the row it is about, if any."""
 
     type: str
     message: str
@@ -77,6 +77,6 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """The body of every answer that is no success."""
+    """Body of every reply that is not a success."""
 
     error: ErrorDetail

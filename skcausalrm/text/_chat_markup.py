@@ -1,4 +1,4 @@
-"""From the strings that RLHF trainers send, template and all, to prompts and answers."""
+"""Prompts and answers read from the rendered strings that RLHF trainers send."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from ._conversation import is_blank
 
-__all__ = ["EMPTY_REWARD", "said_something", "split_query", "without_special_tokens"]
+__all__ = ["EMPTY_REWARD", "positions_with_text", "split_query", "without_special_tokens"]
 
-# Of an answer without text, which no model was fitted on: the least that a probability can be.
+# Reward of an answer without text, which no model was fitted on: the smallest probability.
 EMPTY_REWARD = 0.0
 
 # Role and content of a turn in the templates of most models: ChatML (Qwen and others), Llama 3,
-# Gemma. What they call the model's turn is "assistant" or "model".
+# Gemma. The role of the model's turn is "assistant" or "model".
 _TURNS = [
     re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>\n?|(?=<\|im_start\|>)|$)", re.DOTALL),
     re.compile(
@@ -31,7 +31,17 @@ _SPECIAL = re.compile(
 
 
 def without_special_tokens(text: str) -> str:
-    """Drop tokens that mark the structure of a text, such as ``<|im_end|>`` and ``</s>``.
+    """Return a text without tokens that mark its structure, such as ``<|im_end|>`` and ``</s>``.
+
+    Parameters
+    ----------
+    text : str
+        Text as a template rendered it.
+
+    Returns
+    -------
+    str
+        The text without special tokens and without white space at its ends.
 
     Examples
     --------
@@ -42,22 +52,25 @@ def without_special_tokens(text: str) -> str:
 
 
 def split_query(query: str, prompt: str | None = None) -> tuple[Any, Any]:
-    """Prompt and answer of a string that holds both.
+    """Split a string that holds prompt and answer.
 
-    Turns are read from the markup of ChatML, Llama 3 or Gemma where the last one is the model's.
-    Else a prompt that the query begins with is cut off, and special tokens are dropped. Else all
-    is the answer, to an empty prompt.
+    If the string has the markup of ChatML, Llama 3 or Gemma and ends with the model's turn, the
+    turns are read from it. Otherwise, if it begins with `prompt`, it is split there. Otherwise all
+    of it is the answer to an empty prompt. Special tokens are dropped in every case.
 
     Parameters
     ----------
     query : str
         Prompt and answer, as the trainer's template rendered them.
     prompt : str, default=None
-        The prompt alone, rendered likewise.
+        The prompt alone, rendered in the same way; None if it is unknown.
 
     Returns
     -------
-    prompt, completion : str or list of messages
+    prompt : str or list of messages
+        The prompt, empty if it cannot be found.
+    completion : str or list of messages
+        The answer.
 
     Examples
     --------
@@ -81,6 +94,6 @@ def split_query(query: str, prompt: str | None = None) -> tuple[Any, Any]:
     return "", without_special_tokens(query)
 
 
-def said_something(rows: Sequence[tuple[Any, Any]]) -> list[int]:
-    """Positions of the rows whose completion holds text."""
+def positions_with_text(rows: Sequence[tuple[Any, Any]]) -> list[int]:
+    """Return the positions of (prompt, completion) rows whose completion is not blank."""
     return [i for i, (_, completion) in enumerate(rows) if not is_blank(completion)]

@@ -40,4 +40,8 @@ def spy():
 
 @pytest.fixture
 def model(spy):
-    return TextModel("test-model", spy, {"method": "selection"})
+    def rewards_and_scores(rows):
+        rewards = spy(rows)
+        return rewards, 10 * rewards - 5
+
+    return TextModel("test-model", rewards_and_scores, {"method": "selection"})

@@ -42,10 +42,11 @@ def test_score(client, model):
 
 
 def test_rank(client, model):
+    # the reward of a text rises with its length and with "good" (see conftest.py)
     completions = ["a", "good, good answer", [{"role": "assistant", "content": "good"}]]
     found = client.post("/rank", json={"prompt": "p", "completions": completions}).json()
-    order, rewards = model.rank("p", completions)
-    assert found == {"order": order.tolist(), "rewards": rewards.tolist(), "model": "test-model"}
+    rewards = model.predict([("p", text) for text in ("a", "good, good answer", "good")])
+    assert found == {"order": [1, 2, 0], "rewards": rewards.tolist(), "model": "test-model"}
 
 
 def test_state(client):
@@ -136,6 +137,54 @@ def test_too_much(model):
         assert reply.status_code == 413
         assert "over 10000 bytes" in reply.json()["error"]["message"]
         assert client.post("/score", json={"rows": [PAIR]}).status_code == 200
+
+
+def body_of(n_bytes):
+    """JSON of one row, `n_bytes` long."""
+    start, end = b'{"rows": [{"prompt": "p", "completion": "', b'"}]}'
+    return start + b"a" * (n_bytes - len(start) - len(end)) + end
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_body_of_exactly_the_limit_is_accepted_and_one_byte_more_refused(model, in_parts):
+    def sent(n_bytes):
+        body = body_of(n_bytes)
+        return iter([body[:70], body[70:]]) if in_parts else body
+
+    headers = {"content-type": "application/json"}
+    with client_with(model, max_bytes=100) as client:
+        for n_bytes, status in ((99, 200), (100, 200), (101, 413)):
+            reply = client.post("/score", content=sent(n_bytes), headers=headers)
+            assert reply.status_code == status, n_bytes
+
+
+@pytest.mark.parametrize(
+    ("path", "body_of_rows"),
+    [
+        ("/score", lambda n: {"rows": [PAIR] * n}),
+        ("/score", lambda n: {"text_1": "p", "text_2": ["a"] * n}),
+        ("/rank", lambda n: {"prompt": "p", "completions": ["a"] * n}),
+        ("/rerank", lambda n: {"query": "p", "texts": ["a"] * n}),
+        ("/get_reward", lambda n: {"query": ["a"] * n}),
+        ("/classify", lambda n: {"input": ["a"] * n}),
+    ],
+)
+def test_an_idle_server_takes_requests_of_max_rows_and_refuses_larger_ones_by_size(
+    model, path, body_of_rows
+):
+    """Rows beyond the queue's room are no reason to refuse: a later try would fit no better."""
+    with client_with(model, max_rows=10, max_queue=4, max_batch=3) as client:
+        assert client.post(path, json=body_of_rows(10)).status_code == 200
+        reply = client.post(path, json=body_of_rows(11))
+        assert reply.status_code == 413
+        assert "retry-after" not in reply.headers
+
+
+def test_a_text_of_exactly_max_characters_is_scored(model):
+    with client_with(model, max_characters=20) as client:
+        for n_characters, status in ((20, 200), (21, 422)):
+            row = {"prompt": "", "completion": "a" * n_characters}
+            assert client.post("/score", json={"rows": [row]}).status_code == status
 
 
 def test_a_million_items(client):

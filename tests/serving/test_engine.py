@@ -88,6 +88,40 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(spy):
     run(main())
 
 
+def test_an_idle_engine_takes_more_rows_than_the_queue_holds(spy):
+    async def main():
+        engine = RewardEngine(spy, max_batch=2, max_queue=5)
+        engine.start()
+        assert len(await engine.score(rows_of([1] * 12))) == 12
+        spy.gate.clear()
+        running = asyncio.create_task(engine.score(rows_of([1] * 3)))  # one of them waits
+        await asyncio.sleep(0.05)
+        with pytest.raises(OverloadedError, match="1 rows wait"):
+            await engine.score(rows_of([1] * 5))
+        filling = asyncio.create_task(engine.score(rows_of([1] * 4)))
+        await asyncio.sleep(0.05)
+        assert engine.n_waiting == 5
+        spy.gate.set()
+        assert len(await running) == 3
+        assert len(await filling) == 4
+        await engine.close()
+
+    run(main())
+
+
+def test_rewards_and_scores_come_as_pairs():
+    async def main():
+        engine = RewardEngine(
+            lambda rows: np.column_stack([lengths(rows), np.negative(lengths(rows))]), max_batch=2
+        )
+        engine.start()
+        found = await asyncio.gather(engine.score(rows_of([1, 2, 3])), engine.score(rows_of([4])))
+        await engine.close()
+        return found
+
+    assert run(main()) == [[[1, -1], [2, -2], [3, -3]], [[4, -4]]]
+
+
 def test_a_request_that_is_gone_leaves_the_queue(spy):
     async def main():
         engine = RewardEngine(spy, max_batch=2, max_queue=10)
