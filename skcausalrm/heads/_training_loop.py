@@ -1,6 +1,6 @@
-"""The one training loop of this package: any torch module on rows, targets and weights.
+"""The one training loop of the package: any torch module on rows, targets and weights.
 
-It imports torch, so estimators import it inside ``fit``.
+The module imports torch, so estimators import it inside ``fit``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EVALUATION_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What :func:`train` did; the module itself holds the best weights.
+    """Course of a training; the module itself holds the best weights.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class TrainingResult:
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """Squared error per row: on pseudo-outcomes, the corrected risk but for a constant."""
+    """Return the squared error per row: on pseudo-outcomes, the corrected risk up to a constant."""
     return (output - target).square()
 
 
@@ -69,22 +69,22 @@ def train(
 ) -> TrainingResult:
     """Fit `module` in place by Adam and keep the weights of the lowest held-out risk.
 
-    Nothing global is touched: no seed, no thread count, no default dtype. The rows of `X`
-    are gathered batch by batch and never copied as a whole, except onto a GPU that has room.
+    No global state changes: no seed, no thread count, no default dtype. The rows of `X` are
+    gathered batch by batch and never copied as a whole, except onto a GPU that has room.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Maps a float32 batch (b, d) to outputs (b,) or (b, k). Its parameters say which device
-        to use.
+        Maps a float32 batch (b, d) to outputs (b,) or (b, k). It is trained on the
+        device of its parameters.
     X : ndarray of shape (n, d)
         Rows, float32 or float64, in memory or memory-mapped.
     target : ndarray of shape (n,) or (n, m)
-        Targets or pseudo-outcomes, or whatever columns `loss` wants of each row.
+        Targets or pseudo-outcomes, or the columns that `loss` reads.
     weight : ndarray of shape (n,), optional
-        Row weights. Their scale does not matter: they are divided by their mean.
+        Row weights. They are divided by their mean, so their scale does not matter.
     train_rows, validation_rows : ndarray of int
-        Which rows are trained on, and which decide when to stop.
+        Rows to train on, and rows that decide when to stop.
     generator : torch.Generator
         A CPU generator; it draws one permutation of `train_rows` per epoch.
     loss : callable, default=squared_error
@@ -173,7 +173,7 @@ def train(
 
 
 class _Rows:
-    """X, targets and weights as tensors, X staying where it is unless a GPU has room for it."""
+    """X, targets and weights as tensors; X is copied only to a GPU that has room for it."""
 
     def __init__(self, device, X, target, weight, train_rows):
         weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -212,7 +212,7 @@ def _as_tensor(X: np.ndarray) -> Tensor:
 
 @torch.no_grad()
 def predict_rows(module: nn.Module, X: np.ndarray) -> np.ndarray:
-    """Outputs of `module` on all rows of X in evaluation mode, shape (n,) or (n, k), float32."""
+    """Return outputs of `module` on all rows of X in evaluation mode: (n,) or (n, k), float32."""
     module.eval()
     device = next(module.parameters()).device
     parts = _as_tensor(X).tensor_split(1 + X.size * 4 // _EVALUATION_BYTES)
