@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from .._utils._hashing import hash_text
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["count_shared", "join_prompts", "pack_prompts"]
+__all__ = ["count_shared", "pack_prompts"]
+
+_HASH = "blake2b-64"  # of the prompt as text, in UTF-8
 
 
 def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
@@ -20,28 +23,12 @@ def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
 
     Prompts rather than groups: a log without prompt ids numbers its groups from 0, as any other.
     """
-    return _pack(_prompt_hashes(text))
-
-
-def join_prompts(packed: dict[str, Any] | None, more: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the hashes of two logs as one; None if the prompts of the first are not known."""
-    import numpy as np
-
-    return None if packed is None else _pack(np.union1d(_unpack(packed), _unpack(more)))
-
-
-def _pack(hashes: np.ndarray) -> dict[str, Any]:
+    hashes = _prompt_hashes(text)
     return {
         "count": len(hashes),
-        "hash": "pandas.util.hash_array",
-        "base64_uint64": base64.b64encode(hashes.astype("<u8").tobytes()).decode(),
+        "hash": _HASH,
+        "base64_uint64": base64.b64encode(hashes.tobytes()).decode(),
     }
-
-
-def _unpack(packed: dict[str, Any]) -> np.ndarray:
-    import numpy as np
-
-    return np.frombuffer(base64.b64decode(packed["base64_uint64"]), dtype="<u8")
 
 
 def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int | None:
@@ -54,10 +41,11 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
     """
     import numpy as np
 
-    if trained_on is None:
+    if trained_on is None or trained_on["hash"] != _HASH:
         return None
+    known = np.frombuffer(base64.b64decode(trained_on["base64_uint64"]), dtype="<u8")
     hashes = _prompt_hashes(text)
-    shared = int(np.isin(hashes, _unpack(trained_on)).sum())
+    shared = int(np.isin(hashes, known).sum())
     if shared:
         warn(
             f"{shared} of {len(hashes)} prompts were trained on too, so the scores are "
@@ -70,10 +58,10 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
 
 def _prompt_hashes(text: pd.DataFrame) -> np.ndarray:
     import numpy as np
-    from pandas.util import hash_array
 
-    from ..text._conversation import as_conversations
+    from ..datasets._labels import answer_texts
 
-    prompts = as_conversations(text).prompts
-    keys = [prompt if isinstance(prompt, str) else repr(prompt) for prompt in prompts]
-    return np.unique(hash_array(np.array(keys, dtype=object)))
+    prompts = set(answer_texts(text)[0])
+    return np.unique(
+        np.frombuffer(b"".join(hash_text(prompt, size=8) for prompt in prompts), dtype="<u8")
+    )

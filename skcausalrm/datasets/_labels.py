@@ -12,7 +12,6 @@ can audit the file: keep it as you keep the logs. Files of several people may be
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._utils._hashing import hash_text
 from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, FeedbackError, FileFormatError
 from ..text._conversation import Conversations, as_conversations
@@ -76,10 +76,7 @@ def answer_keys(frame: pd.DataFrame) -> NDArray[np.object_]:
     >>> answer_keys(pd.DataFrame({"prompt": ["2+2?"], "completion": ["4"]})).tolist()
     ['29c532673cb5ab37b3bca2f1346549b3']
     """
-    keys = [
-        hashlib.blake2b(json.dumps(pair).encode(), digest_size=16).hexdigest()
-        for pair in zip(*answer_texts(frame), strict=True)
-    ]
+    keys = [hash_text(json.dumps(pair)).hex() for pair in zip(*answer_texts(frame), strict=True)]
     return np.array(keys, dtype=object)
 
 
@@ -145,8 +142,7 @@ def draw_answers(
 
 
 def _place(key: str, random_state: int) -> int:
-    digest = hashlib.blake2b(f"{random_state}:{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    return int.from_bytes(hash_text(f"{random_state}:{key}", size=8), "little")
 
 
 def append_label(

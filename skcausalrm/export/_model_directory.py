@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .._utils._atomic_files import sibling, sync_folder, write_synced
+from .._utils._hashing import hash_bytes
 from ..exceptions import ModelDirectoryError
 from ._layout import CONFIG, FORMAT, ONNX, WEIGHTS, check_place, move_into_place, read_file
 from ._network import RewardNetwork, describe, feature_names
@@ -92,7 +92,7 @@ class ModelDirectory:
     def _read(self, name: str) -> bytes:
         """Content of a file, checked now: it may have changed since the directory was loaded."""
         content = read_file(self.path, name)
-        if hashlib.sha256(content).hexdigest() != self.config["files"][name]:
+        if hash_bytes(content) != self.config["files"][name]:
             raise ModelDirectoryError(
                 f"{name} in {self.path} fails its checksum ({len(content)} bytes), so it was cut "
                 "or altered; save the model again."
@@ -175,7 +175,7 @@ def save_model_directory(
         "encoder_settings": encoder_settings,
         "report": report,
         "versions": created_with(),
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "files": {name: hash_bytes(content) for name, content in files.items()},
     }
     files[CONFIG] = _signed(config)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +239,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{FORMAT_VERSION}; upgrade skcausalrm."
         )
     unsigned = content.replace(checksum, _UNSIGNED.encode(), 1)
-    if not recognised or hashlib.sha256(unsigned).hexdigest().encode() != checksum:
+    if not recognised or hash_bytes(unsigned).encode() != checksum:
         raise ModelDirectoryError(
             f"{CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
             "again."
@@ -274,7 +274,7 @@ def _signed(config: dict[str, Any]) -> bytes:
     unsigned = json.dumps(
         {"checksum": _UNSIGNED, **config}, indent=2, allow_nan=False, default=_plain
     ).encode()
-    checksum = hashlib.sha256(unsigned).hexdigest()
+    checksum = hash_bytes(unsigned)
     return unsigned.replace(_UNSIGNED.encode(), checksum.encode(), 1)
 
 

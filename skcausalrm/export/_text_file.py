@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import os
 import tempfile
@@ -17,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from .._utils._atomic_files import write_atomically
 from .._utils._extras import import_extra
+from .._utils._hashing import hash_bytes
 from .._utils._warnings import warn
 from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportError
 from ..text._backends import SentenceTransformersBackend, TransformersBackend
@@ -218,7 +218,7 @@ def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, Tex
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     content["truncation"] = content["padding"] = None
     data = json.dumps(content, ensure_ascii=False).encode()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = hash_bytes(data)
     return data, TextSettings(
         tokenizer_file=f"{path.stem}.{digest[:8]}.tokenizer.json",
         tokenizer_sha256=digest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._extras import import_extra
+from .._utils._hashing import hash_bytes
 from ..exceptions import InvalidInputError, ModelDirectoryError
 from ..text._conversation import as_conversations, valid_unicode
 
@@ -91,7 +91,7 @@ class TextTokenizer:
 
     def __init__(self, content: bytes, settings: TextSettings):
         tokenizers = import_extra("tokenizers", extra="cpu", purpose="Scoring text")
-        if hashlib.sha256(content).hexdigest() != settings.tokenizer_sha256:
+        if hash_bytes(content) != settings.tokenizer_sha256:
             raise ModelDirectoryError(
                 f"{settings.tokenizer_file} ({len(content)} bytes) is not the tokenizer that the "
                 f"ONNX model was exported with; bring it back or export again."

@@ -12,14 +12,12 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
+from .._utils._hashing import hash_rows
 from .._utils._warnings import warn
 from ..exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
 from ._splitters import balanced_folds, feedback_strata, link_groups
 
 __all__ = ["Folds", "check_groups", "cross_fit", "make_folds", "training_rows"]
-
-
-_HASHED_ROWS = 512
 
 
 class Folds(NamedTuple):
@@ -44,28 +42,8 @@ def _equal_rows(X: NDArray) -> NDArray[np.intp]:
     if len(rows) == 0:
         return codes
     keys = np.arange(len(X), dtype=np.uint64)
-    keys[rows] = row_hashes(X, rows)
+    keys[rows] = hash_rows(X, rows)
     return np.unique(keys, return_inverse=True)[1].ravel()
-
-
-def row_hashes(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each row, block by block, so that no second X comes to be.
-
-    Each number is mixed with a key of its column and multiplied; the sum tells rows apart but for
-    a chance of about n^2 / 2^65 (the keys are fixed: the same rows hash alike everywhere).
-    """
-    bits = np.uint32 if X.dtype.itemsize == 4 else np.uint64
-    keys = np.random.default_rng(0).integers(1, 2**63, size=X.shape[1], dtype=np.uint64)
-    hashes = np.empty(len(rows), dtype=np.uint64)
-    for start in range(0, len(rows), _HASHED_ROWS):
-        block = np.ascontiguousarray(X[rows[start : start + _HASHED_ROWS]])
-        mixed = block.view(bits).astype(np.uint64)
-        for multiplier in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
-            mixed ^= keys
-            mixed *= np.uint64(multiplier)
-            mixed ^= mixed >> np.uint64(31)
-        hashes[start : start + _HASHED_ROWS] = mixed.sum(axis=1, dtype=np.uint64)
-    return hashes
 
 
 def _codes_of_bytes(block: NDArray) -> NDArray[np.intp]:

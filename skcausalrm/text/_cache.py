@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sqlite3
@@ -15,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
+from .._utils._hashing import hash_text
 from ..exceptions import FileFormatError
 
 __all__ = ["EmbeddingCache"]
@@ -66,7 +66,7 @@ class EmbeddingCache:
 
     def __init__(self, directory: str | Path, settings: Mapping[str, Any]):
         canonical = json.dumps(settings, sort_keys=True)
-        digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+        digest = hash_text(canonical, size=8).hex()
         name = re.sub(r"[^\w.-]+", "-", Path(str(settings["model"])).name)[:60]
         self.path = Path(directory).expanduser() / f"{name}-{digest}.sqlite"
         self.corrupt_count = 0
@@ -118,7 +118,7 @@ class EmbeddingCache:
         truncated : ndarray of bool, shape (k,)
             Whether the text was longer than the model reads.
         """
-        position = {_text_hash(text): i for i, text in enumerate(texts)}
+        position = {hash_text(text): i for i, text in enumerate(texts)}
         keys = list(position)
         entries: dict[int, tuple[bytes, int]] = {}
         with self._explained():
@@ -152,7 +152,7 @@ class EmbeddingCache:
         """
         rows = []
         for text, vector, cut in zip(texts, vectors, truncated, strict=True):
-            key, blob, flag = _text_hash(text), vector.astype("<f4", copy=False).tobytes(), int(cut)
+            key, blob, flag = hash_text(text), vector.astype("<f4", copy=False).tobytes(), int(cut)
             rows.append((key, flag, _checksum(key, flag, blob), blob))
         with self._explained(), self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", rows)
@@ -181,10 +181,6 @@ class EmbeddingCache:
                 f"the embedding cache {self.path} cannot be used ({error}); check its disk and its "
                 "permissions, or delete the file to start it anew."
             ) from error
-
-
-def _text_hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _checksum(key: bytes, truncated: int, vector: bytes) -> int:

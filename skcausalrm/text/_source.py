@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from .._utils._extras import import_extra
+from .._utils._hashing import hash_folder
 from ..exceptions import MissingExtraError, UnusedParameterError
 
 __all__ = ["BUNDLED_MODEL", "ModelSource", "find_model"]
@@ -141,10 +141,4 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=32)
 def _folder_hash(folder: str, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, size, _ in stamps:
-        digest.update(f"{name}\0{size}\0".encode())
-        with open(Path(folder, name), "rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
+    return hash_folder(folder, [(name, size) for name, size, _ in stamps])
