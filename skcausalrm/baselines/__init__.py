@@ -1,4 +1,4 @@
-"""Published methods under one signature, to compare with; see ``docs/baselines.md``."""
+"""Published methods under one signature, to compare with; see ``docs/guide/baselines.md``."""
 
 from ._bco import BCOWeighting
 from ._clean_learning import CleanLearning

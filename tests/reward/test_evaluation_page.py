@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "evaluation.md"
 
 
 @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
