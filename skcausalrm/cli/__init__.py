@@ -1,7 +1,8 @@
-"""The command line: ``skcausalrm``, also ``python -m skcausalrm``.
+"""Command line ``skcausalrm``, also ``python -m skcausalrm``: one module per command.
 
 Progress and warnings go to stderr, results to stdout. Exit status 0 is success, 2 bad usage or
-bad input (one sentence says what to do), 1 a failure.
+input (one sentence says what to do), 1 a failure. Modules with an underscore hold what several
+commands share.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["app", "main"]
 
 
 class _Commands(TyperGroup):
-    """Commands whose warnings and input errors are sentences on stderr."""
+    """Command group that prints warnings and input errors as sentences on stderr."""
 
     def invoke(self, ctx: Any) -> Any:
         with reporting() as ctx.obj:

@@ -1,4 +1,4 @@
-"""What all commands share: progress and warnings on stderr, results on stdout, exit statuses."""
+"""Console output and exit statuses: progress and warnings on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _INPUT_ERRORS = (
 
 @contextmanager
 def reporting() -> Iterator[list[str]]:
-    """Say each warning of this package once, in a line, and turn errors into exit statuses.
+    """Print each warning of this package once, as one line, and turn errors into exit statuses.
 
-    Input errors are 2, a failed export is 1; both are a sentence.
+    Input errors exit with 2, a failed export with 1; both print one sentence.
 
     Yields
     ------
     list of str
-        The warnings told so far.
+        The warnings printed so far.
     """
-    told: list[str] = []
+    printed: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", SkcausalrmWarning)
         show_other = warnings.showwarning
@@ -53,13 +53,13 @@ def reporting() -> Iterator[list[str]]:
             text = _one_line(message)
             if not issubclass(category, SkcausalrmWarning):
                 show_other(message, category, *place)
-            elif text not in told:
-                told.append(text)
+            elif text not in printed:
+                printed.append(text)
                 typer.echo(f"warning: {text}", err=True)
 
         warnings.showwarning = show
         try:
-            yield told
+            yield printed
         except _INPUT_ERRORS as error:
             typer.echo(f"error: {_one_line(error)}", err=True)
             raise typer.Exit(2) from error
@@ -73,17 +73,17 @@ def _one_line(message: object) -> str:
 
 
 def progress(text: str) -> None:
-    """Say on stderr what is being done."""
+    """Print the current step on stderr."""
     typer.echo(text, err=True)
 
 
 def print_json(result: Any) -> None:
-    """Print a result for machines: JSON without NaN."""
+    """Print a result as JSON without NaN."""
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a result for people; the first column is text, the others are numbers."""
+    """Print a result as a table; the first column is text, the others are numbers."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -95,5 +95,5 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 120  # a pipe has no width of its own, and rich would wrap at 80
+        console.width = 120  # rich would wrap at 80, because a pipe has no width
     console.print(table)

@@ -1,4 +1,4 @@
-"""Whether a model directory can be written, and embeddings for one."""
+"""Checks before a model directory is written, and the embeddings of a log."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["check_saving", "encode"]
 
 
 def check_saving(path: Path, overwrite: bool) -> None:
-    """Raise before the work, not after it, if `save_model_directory` would refuse.
+    """Raise now, before the work, if `save_model_directory` would refuse later.
 
     Raises
     ------
     ModelDirectoryError
-        If something stands at `path` that may not be replaced.
+        If something at `path` may not be replaced.
     MissingExtraError
         If onnx or onnxruntime is not installed.
     """
@@ -34,7 +34,7 @@ def check_saving(path: Path, overwrite: bool) -> None:
 
 
 def encode(encoder: ConversationEncoder, text: pd.DataFrame) -> np.ndarray:
-    """Embed, saying so."""
+    """Return the embeddings of text rows, and print the step."""
     from ._console import progress
 
     progress(f"encoding {len(text):,} rows with {encoder.model}")

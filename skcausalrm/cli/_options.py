@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share, and checks of output paths."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from typing import Annotated
 import typer
 
 ModelDirectory = Annotated[
-    Path, typer.Argument(metavar="MODEL_DIR", help="Model directory that `fit` wrote.")
+    Path, typer.Argument(metavar="MODEL_DIR", help="Model directory written by `fit`.")
 ]
 Logs = Annotated[
-    Path,
+    list[Path],
     typer.Argument(
-        metavar="LOGS",
-        help="Feedback log, rated and unrated rows: JSONL, JSON, CSV or Parquet.",
+        metavar="LOG...",
+        help="Feedback logs with rated and unrated rows: JSONL, JSON, CSV or Parquet files of one "
+        "format. A row that occurs in several files is used once.",
+        show_default=False,
     ),
 ]
 Scores = Annotated[
-    Path | None,
-    typer.Option(help="Scores of a tracing tool, where it exports them apart from the traces."),
+    list[Path] | None,
+    typer.Option(
+        help="Scores of a tracing tool, if exported apart from the traces; repeatable.",
+        show_default=False,
+    ),
 ]
 Format = Annotated[
-    str, typer.Option(help="Format of LOGS, such as plain, trl, chat, langfuse; auto tells.")
+    str,
+    typer.Option(help="Format of the logs, such as plain, trl, chat or langfuse; auto detects it."),
 ]
-FeedbackName = Annotated[
-    str | None, typer.Option(help="Column or score that is the user's feedback.")
-]
+FeedbackName = Annotated[str | None, typer.Option(help="Column or score with the users' feedback.")]
 Verified = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE_OR_NAME",
-        help="Where careful people judged answers: label files (.jsonl), and a column or score; "
-        "default: the column verified.",
+        help="Judgements by careful people: a label file (.jsonl), or the name of a column or "
+        "score; repeatable. Default: the column verified.",
         show_default=False,
     ),
 ]
@@ -41,27 +45,28 @@ AskedName = Annotated[
     typer.Option(
         "--asked",
         metavar="NAME",
-        help="Column, tag or metadata that marks answers whose users were asked at random; "
-        "default: the column asked.",
+        help="Column, tag or metadata that marks answers whose users were asked at random. "
+        "Default: the column asked.",
         show_default=False,
     ),
 ]
 JudgeScoreName = Annotated[
-    str | None, typer.Option(help="Column or score that a model (a judge) gave.")
+    str | None, typer.Option(help="Column or score given by a model (a judge).")
 ]
 FalsePositiveRate = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Known P(thumbs up | bad answer); default: estimated."),
+    typer.Option(min=0, max=1, help="Known P(thumbs up | bad answer). Default: estimated."),
 ]
 FalseNegativeRate = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Known P(thumbs down | good answer); default: estimated."),
+    typer.Option(min=0, max=1, help="Known P(thumbs down | good answer). Default: estimated."),
 ]
 BaseRate = Annotated[
     str | None,
     typer.Option(
         metavar="P or P:SD",
-        help="Known share of good answers; SD says how well, on the log odds; default: estimated.",
+        help="Known share of good answers; SD is the standard deviation of its log odds. "
+        "Default: estimated.",
         show_default=False,
     ),
 ]
@@ -70,11 +75,11 @@ CacheDirectory = Annotated[
 ]
 RandomState = Annotated[int, typer.Option(help="Seed of folds, bootstrap and network.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
 def check_parent(path: Path) -> None:
-    """Raise before the work, not after it, if there is no folder to write `path` into.
+    """Raise now, before the work, if there is no folder to write `path` into.
 
     Raises
     ------
@@ -82,13 +87,13 @@ def check_parent(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise NotADirectoryError(
-            f"{path} cannot be written, as {path.parent} is no folder: make it, or choose another "
-            "path."
+            f"{path} cannot be written, because {path.parent} is no folder: make it, or choose "
+            "another path."
         )
 
 
 def check_absent(path: Path, overwrite: bool) -> None:
-    """Raise if a file would be replaced that the user did not say to replace.
+    """Raise if a file exists and may not be replaced.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Debiased scores of a set of rows, as numbers for JSON and as lines of a table."""
+"""Debiased scores of sets of rows, as numbers for JSON and as lines of a table."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
     from ._logs import FeedbackLog
 
-__all__ = ["METRICS", "all_scores", "score_columns", "score_rows", "scores_by"]
+__all__ = ["all_scores", "score_columns", "score_rows", "scores_by"]
 
-METRICS = {"r2": "R2", "roc_auc": "AUROC", "log_loss": "log loss", "brier": "Brier"}
-
-Scores = dict[str, dict[str, Any]]
+# Metrics that every command prints, in this order, and their column titles.
+_TITLES = {"r2": "R2", "roc_auc": "AUROC", "log_loss": "log loss", "brier": "Brier"}
 
 
 def all_scores(
@@ -31,9 +30,9 @@ def all_scores(
     z : ndarray of shape (n,)
         Pseudo-outcomes.
     prediction : ndarray of shape (n,)
-        By a model that has not seen the row.
+        Predictions of a model that was not fitted on the row.
     rates : (float, float)
-        False positive and false negative rate, which correct the asked rows.
+        False positive and false negative rate, to correct the feedback of the asked rows.
 
     Returns
     -------
@@ -68,7 +67,7 @@ def all_scores(
         sets["asked"] = {
             "rows": int(answered.sum()),
             "mean_prediction": float(prediction[asked].mean()),
-            "scores": {name: _or_reason(score, name) for name in METRICS},
+            "scores": {name: _or_reason(score, name) for name in _TITLES},
         }
     return sets
 
@@ -76,7 +75,7 @@ def all_scores(
 def scores_by(
     labels: pd.Series, log: FeedbackLog, z: np.ndarray, prediction: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Score each set of rows of one label, in the order of the labels; the missing one is last."""
+    """Score the rows of each label, in the order of the labels; a missing label comes last."""
     import numpy as np
     import pandas as pd
 
@@ -98,28 +97,21 @@ def scores_by(
 
 
 def _score_set(z: np.ndarray, prediction: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    from .. import metrics
-
-    functions = {
-        "r2": metrics.debiased_r2_score,
-        "roc_auc": metrics.debiased_roc_auc_score,
-        "log_loss": metrics.debiased_log_loss,
-        "brier": metrics.debiased_brier_score,
-    }
+    from ..metrics._metric import METRICS
 
     def score(metric: str):
-        return functions[metric](z, prediction, groups=groups, return_std=True)
+        return METRICS[metric].function(z, prediction, groups=groups, return_std=True)
 
     return {
         "rows": len(z),
         "mean_reward": float(z.mean()),
         "mean_prediction": float(prediction.mean()),
-        "scores": {name: _or_reason(score, name) for name in METRICS},
+        "scores": {name: _or_reason(score, name) for name in _TITLES},
     }
 
 
 def _or_reason(score, metric: str) -> dict[str, Any]:
-    """The score and its standard error, or why these rows have none."""
+    """Return a score and its standard error, or the reason why these rows have none."""
     try:
         value, std = score(metric)
     except (GroupsError, FeedbackError) as error:
@@ -128,19 +120,19 @@ def _or_reason(score, metric: str) -> dict[str, Any]:
 
 
 def score_columns(first: str) -> list[str]:
-    """Head of a table of scores."""
-    return [first, "rows", "reward", "predicted", *METRICS.values()]
+    """Return the column titles of a table of scores."""
+    return [first, "rows", "reward", "predicted", *_TITLES.values()]
 
 
 def score_rows(sets: Iterable[tuple[str, Mapping[str, Any]]]) -> list[list[str]]:
-    """Lines of a table of scores: each with its standard error behind it."""
+    """Return the lines of a table of scores, each score with its standard error."""
     return [
         [
             name,
             f"{found['rows']:,}",
             _number(found.get("mean_reward")),
             _number(found["mean_prediction"]),
-            *(_with_error(found["scores"][metric]) for metric in METRICS),
+            *(_with_error(found["scores"][metric]) for metric in _TITLES),
         ]
         for name, found in sets
     ]

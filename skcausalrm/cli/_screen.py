@@ -1,4 +1,4 @@
-"""The screen on which a person judges answers: logged text made harmless, folded, and keys."""
+"""Screen of `label`: escapes and folds logged text, draws it, reads keys."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen", "fold", "harmless"]
 
-_WIDEST = 100  # columns; longer lines are hard to read
+_MAX_WIDTH = 100  # columns; longer lines are hard to read
 _CHROME = 8  # lines of a screen that hold neither prompt nor answer
-_FEWEST_LINES = 4
+_MIN_LINES = 4  # lines that a prompt gets at least
 
-# Control characters, and those that reverse the reading direction of what follows.
+# Control characters, and characters that reverse the reading direction of the text after them.
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069]")
 
 
 def harmless(text: str) -> str:
-    r"""Return the text with its control characters spelled out, so that a terminal obeys none.
+    r"""Return the text with control characters spelled out, so that a terminal obeys none.
 
     Newlines and tabs stay.
 
@@ -41,7 +41,7 @@ def harmless(text: str) -> str:
 
 
 def fold(text: str, console: Console, width: int, rows: int) -> list[Text]:
-    """Wrap a text into at most so many lines; what is too long keeps its beginning and end."""
+    """Wrap a text into at most `rows` lines; a longer text keeps its beginning and end."""
     from rich.text import Text
 
     def wrap(part: str) -> list[Text]:
@@ -49,7 +49,7 @@ def fold(text: str, console: Console, width: int, rows: int) -> list[Text]:
 
     lines = text.split("\n")
     area = rows * width
-    # Wrapping is slow, so that of a huge text only what may be shown is wrapped.
+    # Wrapping is slow: only the part of a huge text that can be shown is wrapped.
     if len(lines) <= rows and len(text) <= area and len(wrapped := wrap(text)) <= rows:
         return wrapped
     n_tail = rows // 3
@@ -59,12 +59,12 @@ def fold(text: str, console: Console, width: int, rows: int) -> list[Text]:
 
 
 class Screen:
-    """Prompts and answers on stderr, keys from stdin.
+    """Terminal that shows prompts and answers on stderr and reads keys from stdin.
 
     Raises
     ------
     ValueError
-        If one of the two is no terminal.
+        If stdin or stderr is no terminal.
     """
 
     def __init__(self) -> None:
@@ -73,14 +73,14 @@ class Screen:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ValueError(
                 "A person judges answers in a terminal, and stdin or stderr is none: run the "
-                "command in one, or judge elsewhere and put 1 and 0 into a column verified of the "
-                "log."
+                "command in a terminal, or judge elsewhere and put 1 and 0 into a column "
+                "'verified' of the log."
             )
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._drawn = False
 
     def read_key(self) -> str:
-        """Wait for a key; "q" too for Ctrl-C, Ctrl-D and a terminal that is gone."""
+        """Wait for a key; Ctrl-C, Ctrl-D and a closed terminal count as "q"."""
         try:
             key = typer.getchar()
         except (KeyboardInterrupt, EOFError, OSError):
@@ -92,10 +92,10 @@ class Screen:
         from rich.rule import Rule
 
         console = self.console
-        if self._drawn:  # the first screen leaves the warnings above it
+        if self._drawn:  # the first screen keeps the warnings above it
             console.clear()
         self._drawn = True
-        width = max(1, min(console.width, _WIDEST) - 2)
+        width = max(1, min(console.width, _MAX_WIDTH) - 2)
         prompt, answer = harmless(prompt), harmless(answer)
         limits = [sys.maxsize] * 2 if unfolded else self._share(prompt, answer, width)
         for title, text, rows in zip(("Prompt", "Answer"), (prompt, answer), limits, strict=True):
@@ -104,10 +104,10 @@ class Screen:
         console.print()
 
     def _share(self, prompt: str, answer: str, width: int) -> list[int]:
-        """Lines for prompt and answer, so that both fit the screen: the answer gets more."""
-        body = max(2 * _FEWEST_LINES, self.console.height - _CHROME)
+        """Share the lines of the screen between prompt and answer; the answer gets more."""
+        body = max(2 * _MIN_LINES, self.console.height - _CHROME)
         needs = [len(fold(text, self.console, width, body)) for text in (prompt, answer)]
-        for_prompt = min(needs[0], max(_FEWEST_LINES, body // 3, body - needs[1]))
+        for_prompt = min(needs[0], max(_MIN_LINES, body // 3, body - needs[1]))
         return [for_prompt, body - for_prompt]
 
     def _print_body(self, text: str, width: int, rows: int) -> None:
@@ -117,22 +117,22 @@ class Screen:
             self.console.print(Text("(empty)", style="dim"))
             return
         for line in fold(text, self.console, width, rows):
-            # The bar tells logged text from what this program says.
+            # The bar distinguishes logged text from messages of this program.
             self.console.print(Text().append("| ", "dim").append(line), soft_wrap=True)
 
     def show_progress(self, n_judged: int, n_wanted: int, remark: str) -> None:
         """Draw a bar, its numbers and a remark."""
         from rich.progress_bar import ProgressBar
 
-        width = min(self.console.width, _WIDEST)
+        width = min(self.console.width, _MAX_WIDTH)
         bar = ProgressBar(total=n_wanted, completed=n_judged, width=width // 3)
         self.console.print(bar, " ", remark, sep="", width=width)
 
     def show_keys(self, question: str, keys: dict[str, str]) -> None:
-        """Draw a question and what each key means."""
+        """Draw a question and the meaning of each key."""
         from rich.text import Text
 
         line = Text().append(question, style="bold")
         for key, meaning in keys.items():
             line.append("  ").append(key, style="bold reverse").append(f" {meaning}")
-        self.console.print(line, width=min(self.console.width, _WIDEST))
+        self.console.print(line, width=min(self.console.width, _MAX_WIDTH))

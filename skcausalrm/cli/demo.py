@@ -44,9 +44,9 @@ def demo(
     from ..export import save_model_directory
     from ..model_selection._cross_fitting import make_folds
     from ..text._saved import encoder_settings
-    from ._logs import save_rows
     from ._picture import draw
     from ._prompts import pack_prompts
+    from ._rows import save_rows
     from ._study import CEILING, CHECKED, candidates, compare, summarise
 
     progress(f"generating {rows:,} answers and the feedback on some of them")

@@ -1,9 +1,8 @@
-"""``skcausalrm evaluate``: debiased scores of a model on a log it was not trained on."""
+"""``skcausalrm evaluate``: debiased scores of a model on logs it was not trained on."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from . import _options as options
 from ._console import print_json, print_table, progress
 from ._known import Known, parse_base_rate
-from ._logs import FeedbackLog, read_log
+from ._logs import FeedbackLog, join_names, read_log
 from ._models import encode
 from ._prompts import count_shared
 from ._scores import all_scores, score_columns, score_rows, scores_by
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
-_FEWEST_RATED = 20
+# Minimum ratings of each class that scores need.
+_MIN_RATED = 20
 
 
 class Period(StrEnum):
@@ -48,17 +48,20 @@ def evaluate(
     base_rate: options.BaseRate = None,
     period: Annotated[
         Period | None,
-        typer.Option(help="Score per day, week or month too; default: W, if LOGS has times."),
+        typer.Option(
+            help="Also score each day, week or month. Default: W, if the logs have times.",
+            show_default=False,
+        ),
     ] = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
     as_json: options.AsJson = False,
 ) -> None:
-    """Score a model on held-out logs as clean labels would, with standard errors.
+    """Estimate a model's scores against clean labels on held-out logs, with standard errors.
 
-    The pseudo-outcomes that stand in for labels are cross-fitted on LOGS alone,
+    Labels are replaced by pseudo-outcomes, cross-fitted on these logs alone:
     by the selection likelihood if the model was fitted by it, else doubly robust.
-    Flip rates are those given here, else those given to `fit`, else estimated.
+    Flip rates are the given ones, else the ones given to `fit`, else estimated.
     """
     from ..exceptions import UnusedParameterError
     from ..export import load_model_directory
@@ -70,24 +73,25 @@ def evaluate(
     joint = model.config["method"] == "selection"
     if known_base_rate is not None and not joint:
         raise UnusedParameterError(
-            f"--base-rate serves the selection likelihood, which {model_dir} was not fitted by: "
+            f"--base-rate is for the selection likelihood, but {model_dir} was not fitted by it: "
             "leave it out."
         )
-    progress(f"reading {logs}")
+    name = join_names(logs)
+    progress(f"reading {name}")
     log = read_log(
         logs,
-        scores=scores,
+        scores=scores or None,
         format=format,
         feedback_name=feedback_name,
         verified=verified or (),
         asked_name=asked,
         judge_score_name=judge_score_name,
     )
-    _refuse_unusable(log, logs)
+    _refuse_unusable(log, name)
     times = log.frame.get("timestamp")
     if period is not None and times is None:
         raise UnusedParameterError(
-            f"--period was given, but {logs} has no column 'timestamp': leave it out."
+            f"--period was given, but {name} has no column 'timestamp': leave it out."
         )
     shared = count_shared(log.text, report.get("training_prompts"))
     encoder = load_encoder(model.encoder_settings, model_dir, cache_dir)
@@ -105,7 +109,7 @@ def evaluate(
     result = {
         **log.counts(),
         "model_directory": str(model_dir),
-        "log": str(logs),
+        "logs": [str(path) for path in logs],
         "shared_prompts": shared,
         "pseudo_outcomes": "selection" if joint else "dr",
         "false_positive_rate": rates[0],
@@ -126,7 +130,7 @@ def evaluate(
 def _joint(
     X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Pseudo-outcomes and flip rates by the selection likelihood."""
+    """Return pseudo-outcomes and flip rates by the selection likelihood."""
     from .. import SelectionModel
 
     model = known.selection_model(random_state) or SelectionModel(random_state=random_state)
@@ -138,7 +142,7 @@ def _joint(
 def _doubly_robust(
     X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Pseudo-outcomes and flip rates that assume selection on x alone."""
+    """Return pseudo-outcomes and flip rates that assume selection on x alone."""
     from sklearn.frozen import FrozenEstimator
 
     from .. import NoiseTransitionEstimator
@@ -164,7 +168,7 @@ def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def _refuse_unusable(log: FeedbackLog, source: Path) -> None:
+def _refuse_unusable(log: FeedbackLog, name: str) -> None:
     import numpy as np
 
     from ..exceptions import InvalidInputError
@@ -172,19 +176,19 @@ def _refuse_unusable(log: FeedbackLog, source: Path) -> None:
     rated = log.y[~np.isnan(log.y)]
     if len(rated) == len(log.y):
         raise InvalidInputError(
-            f"All {len(rated)} rows of {source} are rated, so its selection cannot be corrected: "
-            "pass the answers without feedback too."
+            f"All {len(rated)} rows of {name} are rated, so selection cannot be corrected: pass "
+            "the answers without feedback too."
         )
     good = int(rated.sum())
-    if min(good, len(rated) - good) < _FEWEST_RATED:
+    if min(good, len(rated) - good) < _MIN_RATED:
         raise InvalidInputError(
-            f"{source} has {good} positive and {len(rated) - good} negative ratings, and scores "
-            f"need at least {_FEWEST_RATED} of each: evaluate on a longer log."
+            f"{name} has {good} positive and {len(rated) - good} negative ratings, but scores need "
+            f"at least {_MIN_RATED} of each: evaluate on a longer log."
         )
 
 
 def _calendar(times: pd.Series, period: Period) -> pd.Series:
-    """The first day of each row's period, or its month, as text."""
+    """Return the first day of each row's period, or its month, as text."""
     periods = times.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period(period.value)
     if period == Period.month:
         return periods.astype(str).where(times.notna())

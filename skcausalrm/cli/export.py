@@ -1,4 +1,4 @@
-"""``skcausalrm export``: a model directory as one ONNX file, of embeddings or of text."""
+"""``skcausalrm export``: one ONNX file that scores embeddings or text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def export(
     text: Annotated[
         bool,
         typer.Option(
-            "--text", help="Put the encoder in too: the file scores text, its tokenizer beside it."
+            "--text", help="Include the encoder: the file scores text, its tokenizer is next to it."
         ),
     ] = False,
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Of the encoder, with --text: float32, float16, int8 or int8-weights; "
+            help="Encoder precision, with --text: float32, float16, int8 or int8-weights; "
             "default: float32.",
             show_default=False,
         ),
@@ -34,24 +34,24 @@ def export(
         Path | None,
         typer.Option(
             metavar="ROWS",
-            help="With --text: rows like those to be scored, on which agreement is measured "
-            "(the first 500); default: texts that the package generates.",
+            help="With --text: rows like the rows to be scored; rewards of the file and the model "
+            "are compared on the first 500. Default: generated texts.",
             show_default=False,
         ),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the reward of a model directory to one ONNX file.
+    """Write the reward model to one ONNX file.
 
-    It takes embeddings, X (N, d) float32, and gives reward (N,) and score (N,), and where the head
-    knows it reward_std (N,); its metadata say what it is. With --text it takes token ids, and
-    `serve` and RewardScorer take text.
+    Input: embeddings X (N, d) float32. Outputs: reward (N,), score (N,) and, if the head has it,
+    reward_std (N,). The metadata describe the model. With --text the input is token ids;
+    `serve` and RewardScorer then take text.
     """
     options.check_parent(onnx)
     options.check_absent(onnx, overwrite)
     if not text and (precision is not None or sample is not None):
-        raise ValueError("--precision and --sample are of text files: add --text.")
+        raise ValueError("--precision and --sample need the encoder in the file: add --text.")
 
     from ..export import RewardScorer, load_model_directory
 
@@ -76,7 +76,7 @@ def _export_text(model, model_dir: Path, onnx: Path, precision: str, sample: Pat
 
     rows = None
     if sample is not None:
-        from ._logs import read_rows
+        from ._rows import read_rows
 
         rows = read_rows(sample)[1][:500]
     encoder = load_encoder(model.encoder_settings, model_dir, None)
@@ -85,7 +85,7 @@ def _export_text(model, model_dir: Path, onnx: Path, precision: str, sample: Pat
 
 
 def _lines(facts: dict[str, Any]):
-    """Facts as rows of a table; those of a part are named after it."""
+    """Yield facts as rows of a table; nested facts are prefixed with their part's name."""
     for name, value in facts.items():
         if isinstance(value, dict):
             inner = {

@@ -1,4 +1,4 @@
-"""``skcausalrm fit``: a feedback log in, a model directory out."""
+"""``skcausalrm fit``: a model directory from feedback logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from . import _options as options
 from ._console import print_json, print_table, progress
 from ._known import Known, parse_base_rate, selection_facts
-from ._logs import FeedbackLog, read_log
+from ._logs import FeedbackLog, join_names, read_log
 from ._models import check_saving, encode
 from ._prompts import pack_prompts
 from ._scores import all_scores, score_columns, score_rows
@@ -26,7 +26,7 @@ __all__ = ["fit"]
 
 
 class Method(StrEnum):
-    """Methods of `CausalRewardRegressor`."""
+    """Names of the methods of `CausalRewardRegressor`."""
 
     auto = "auto"
     selection = "selection"
@@ -41,7 +41,7 @@ _WITH_SELECTION = (Method.auto, Method.selection)
 
 
 class Head(StrEnum):
-    """Heads by name."""
+    """Names of heads."""
 
     ridge = "ridge"
     mlp = "mlp"
@@ -62,11 +62,15 @@ def fit(
     ] = "sentence-transformers/all-MiniLM-L6-v2",
     method: Annotated[
         Method,
-        typer.Option(help="How feedback is corrected: auto is selection where that can be had."),
+        typer.Option(help="Correction of the feedback: auto is selection wherever it is possible."),
     ] = Method.auto,
     head: Annotated[
         Head | None,
-        typer.Option(help="Ridge or a torch network; default: that of selection, else ridge."),
+        typer.Option(
+            help="Ridge regression or a torch network. Default: the mixture of selection, else "
+            "ridge.",
+            show_default=False,
+        ),
     ] = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
@@ -76,12 +80,12 @@ def fit(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Fit a reward model on a feedback log and save it with a report.
+    """Fit a reward model on feedback logs and save it with a report.
 
-    The report's scores are out of fold: of models that have not seen the prompt.
+    The report's scores are out of fold: each prompt is scored by a model fitted without it.
     """
     reading: dict[str, Any] = {
-        "scores": scores,
+        "scores": scores or None,
         "format": format,
         "feedback_name": feedback_name,
         "verified": verified or (),
@@ -105,11 +109,13 @@ def fit(
     from ..text import ConversationEncoder
     from ..text._saved import encoder_settings
 
-    progress(f"reading {logs}")
+    progress(f"reading {join_names(logs)}")
     log = read_log(logs, **reading, judge_score_name=judge_score_name)
     imputed = method == Method.dr
     if not imputed and "judge_score" in log.columns:
-        progress(f"the column judge_score serves the scores alone: {method.value} does not use it")
+        progress(
+            f"the column judge_score is used for the scores alone: {method.value} does not use it"
+        )
     encoder = ConversationEncoder(model, cache_dir=cache_dir)
     X = encode(encoder, log.text)
     columns = {
@@ -121,7 +127,7 @@ def fit(
     progress("scoring out of fold")
     report = {
         **log.counts(),
-        "log": str(logs),
+        "logs": [str(path) for path in logs],
         "method": method.value,
         "method_used": reward.method_,
         "head": _head_name(reward),
@@ -155,7 +161,7 @@ def _make_model(
     from .. import CausalRewardRegressor
     from ..heads import RidgeHead
 
-    # With nothing unrated, auto is the recipe that corrects flips alone.
+    # Without unrated rows auto corrects flips alone.
     with_selection = method in _WITH_SELECTION and bool(np.isnan(y).any())
     heads = {None: None, Head.mlp: "mlp", Head.ridge: RidgeHead() if with_selection else None}
     return CausalRewardRegressor(
@@ -177,7 +183,7 @@ def _nuisance_report(reward: CausalRewardRegressor) -> dict[str, Any]:
     fitted = noise or reward.selection_model_
 
     def rate(name: str) -> float | None:
-        value = getattr(fitted, name, None)  # of a selection model, rates have no error
+        value = getattr(fitted, name, None)  # a selection model has no standard errors of rates
         return None if value is None else float(value)
 
     return {
@@ -199,7 +205,7 @@ def _out_of_fold_scores(
     columns: dict[str, np.ndarray],
     known: Known,
 ) -> dict[str, Any]:
-    """Score clones of `reward`, each on prompts that it was not fitted on."""
+    """Return scores of clones of `reward`, each on prompts that it was not fitted on."""
     import numpy as np
     from sklearn.base import clone
 
@@ -210,10 +216,10 @@ def _out_of_fold_scores(
     seed = reward.random_state
     folds = make_folds(X, log.y, log.groups, reward.cv, seed)
     with warnings.catch_warnings():
-        # Each fold would say again, of fewer rows, what the fit on all rows has said.
+        # The fit on all rows has given these warnings already.
         warnings.simplefilter("ignore", SkcausalrmWarning)
         if reward.method_ == "selection":
-            z = reward.target_  # out of fold as it is
+            z = reward.target_  # out of fold already
         else:
             z = pseudo_outcomes(
                 X,
@@ -274,7 +280,7 @@ def _print_report(report: dict[str, Any]) -> None:
     )
     if selection is not None and "recipes" in selection:
         print_table(
-            "What each recipe would say of this log, by the posterior of selection",
+            "Every recipe on this log, scored against the posterior of selection",
             ["recipe", "base rate", "false positive", "false negative", "R2", "AUROC"],
             [_recipe_line(name, facts) for name, facts in selection["recipes"].items()],
         )
@@ -291,7 +297,7 @@ def _selection_lines(selection: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "log odds of a rating, liked against disliked",
-            "not known" if odds is None else f"{odds:+.2f}" + f" ± {std:.2f}" * (std is not None),
+            "unknown" if odds is None else f"{odds:+.2f}" + f" ± {std:.2f}" * (std is not None),
         ),
     ]
 

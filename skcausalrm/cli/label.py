@@ -13,7 +13,7 @@ import typer
 
 from . import _options as options
 from ._console import print_json, progress
-from ._logs import read_frame
+from ._logs import join_names, read_frame
 from ._screen import Screen
 
 if TYPE_CHECKING:
@@ -28,40 +28,40 @@ _VERDICTS = {"g": 1.0, "b": 0.0, "s": None}
 def label(
     ctx: typer.Context,
     logs: options.Logs,
-    out: Annotated[Path, typer.Option(help="Label file (.jsonl) to make or go on with.")],
+    out: Annotated[Path, typer.Option(help="Label file (.jsonl) to create or to continue.")],
     n: Annotated[
-        int, typer.Option("--n", min=1, help="Answers to judge, skipped ones aside.")
+        int, typer.Option("--n", min=1, help="Answers to judge, not counting skipped ones.")
     ] = 50,
     scores: options.Scores = None,
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
     judge_score_name: options.JudgeScoreName = None,
-    random_state: Annotated[int, typer.Option(help="Another number draws other answers.")] = 0,
+    random_state: Annotated[int, typer.Option(help="Seed of the random order of answers.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:
     """Judge answers of a feedback log, drawn at random, for `fit --verified FILE`.
 
-    Rated and unrated answers alike, without the user's own feedback.
-    It would sway the judge. Answers that are verified already are left out.
-    A prompt's second answer comes when every prompt has had one.
+    Rated and unrated answers are drawn alike, and verified ones are left out.
+    The users' feedback is hidden, because it would sway the judge.
+    A prompt's second answer comes after every prompt has had one.
 
-    Keys: g good, b bad, s skip (another is drawn instead), u undo,
-    m more (a long text in full), q quit.
+    Keys: g good, b bad, s skip (another answer is drawn instead), u undo,
+    m more (the whole of a long text), q quit.
 
-    Each judgement is on disk at once: the same command goes on where
-    the last one stopped, on grown logs too. FILE holds the texts.
+    Each judgement is saved at once: the same command continues where the
+    last one stopped, also when the logs have grown. FILE holds the texts.
     """
     if out.suffix != ".jsonl":
-        raise ValueError(f"--out {out} must end in .jsonl, as it will hold JSON lines: rename it.")
+        raise ValueError(f"--out {out} must end in .jsonl, because it holds JSON lines: rename it.")
     options.check_parent(out)
 
     from ..datasets._labels import read_labels
 
     labels = read_labels(out, missing_ok=True)
-    progress(f"reading {logs}")
+    progress(f"reading {join_names(logs)}")
     loading: dict[str, Any] = {
-        "scores": scores,
+        "scores": scores or None,
         "format": format,
         "feedback_name": feedback_name,
         "judge_score_name": judge_score_name,
@@ -69,7 +69,10 @@ def label(
     frame = read_frame(logs, verified=verified or (), **loading)
     session = Session.start(frame, labels, out, n, random_state)
     if (missing := n - session.n_judged - session.left) > 0:
-        progress(f"{logs} has {session.left} more answers to judge, {missing} too few for --n {n}")
+        progress(
+            f"{join_names(logs)} has {session.left} more answers to judge, {missing} too few for "
+            f"--n {n}"
+        )
     if session.left:
         screen = Screen()
         with suppress(KeyboardInterrupt):  # between keys
@@ -80,27 +83,28 @@ def label(
         return
     line = f"{out}: " + ", ".join(f"{count} {name}" for name, count in result.items())
     if result["left"]:
-        line += " (the same command goes on)"
+        line += " (the same command continues)"
     if result["good"] + result["bad"]:
-        arguments: list[Any] = [logs]
+        arguments: list[Any] = [*logs]
         for source in (out, *(verified or ())):
             arguments += ["--verified", source]
         arguments += ["--out", "MODEL_DIR"]
         for name, value in loading.items():
-            if value not in (None, "auto"):
-                arguments += ["--" + name.replace("_", "-"), value]
+            for item in value if isinstance(value, list) else [value]:
+                if item not in (None, "auto"):
+                    arguments += ["--" + name.replace("_", "-"), item]
         line += f"; next: skcausalrm fit {shlex.join(map(str, arguments))}"
     typer.echo(line)
 
 
 @dataclass
 class Session:
-    """What is judged and what is not; every change goes to the file first.
+    """State of the judging; every change is written to the file first.
 
     Attributes
     ----------
     done : list of (int, 1.0, 0.0 or None)
-        Rows in the order of judging, and the verdict; None is skipped.
+        Rows in the order of judging, with the verdict; None is skipped.
     waiting : deque of int
         Rows to ask about, the next one first.
     """
@@ -117,12 +121,12 @@ class Session:
     def start(
         cls, frame: pd.DataFrame, labels: pd.DataFrame, path: Path, n: int, random_state: int
     ) -> Session:
-        """Take up where the labels end.
+        """Return a session that continues after the labels.
 
         Warns
         -----
         DataLossWarning
-            If some are of texts that are not in the frame; they are not counted.
+            If the frame lacks the texts of some labels; these are not counted.
         """
         import numpy as np
 
@@ -148,13 +152,13 @@ class Session:
         return max(0, min(self.n - self.n_judged, len(self.waiting)))
 
     def judge(self, verdict: float | None) -> None:
-        """Record a verdict on the answer that is next."""
+        """Record a verdict on the next answer."""
         row = self.waiting[0]
         self._append(row, verdict, skipped=verdict is None)
         self.done.append((self.waiting.popleft(), verdict))
 
     def undo(self) -> None:
-        """Take the last verdict back; its answer is next."""
+        """Withdraw the last verdict; its answer is the next one again."""
         self._append(self.done[-1][0], None)
         self.waiting.appendleft(self.done.pop()[0])
 
@@ -171,7 +175,7 @@ class Session:
         )
 
     def counts(self) -> dict[str, int]:
-        """Good, bad, skipped and left."""
+        """Return the numbers of good, bad, skipped and remaining answers."""
         verdicts = [verdict for _, verdict in self.done]
         return {
             **{name: verdicts.count(verdict) for verdict, name in _NAMES.items()},
@@ -180,7 +184,7 @@ class Session:
 
 
 def run(session: Session, screen: Screen) -> None:
-    """Ask until enough is judged and the last verdict was not taken back, or the person quits."""
+    """Ask until enough answers are judged and a key confirms it, or the person quits."""
     unfolded = False
     while True:
         _draw(session, screen, unfolded)

@@ -10,12 +10,12 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table
-from ._logs import check_suffix, read_rows, save_rows, write_rows
 from ._models import encode
+from ._rows import check_suffix, read_rows, save_rows, write_rows
 
 __all__ = ["score"]
 
-_SUMMARY = {"mean": "mean", "lowest": "min", "highest": "max"}  # methods of an array
+_SUMMARY = {"mean": "mean", "lowest": "min", "highest": "max"}  # name to method of an array
 
 
 def score(
@@ -36,10 +36,10 @@ def score(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Add a column of rewards to rows of text, in their order.
+    """Add a column of rewards to rows of text, in the same order.
 
-    Without --out the rows go to stdout, as CSV if ROWS is CSV, else as JSON lines. With it, a
-    summary does. --json asks for JSON in either case.
+    Without --out the rows are printed: as CSV if ROWS is CSV, else as JSON lines.
+    With --out a summary is printed. --json prints JSON in both cases.
     """
     if out is not None:
         options.check_parent(out)

@@ -23,39 +23,42 @@ def serve(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="Text ONNX file that `export --text` wrote, or a model directory."
+            metavar="MODEL", help="Text ONNX file written by `export --text`, or a model directory."
         ),
     ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     token_file: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             dir_okay=False,
-            help=f"File that holds the bearer token; default: the variable {_TOKEN}, or none.",
+            help=f"File with the bearer token; default: the variable {_TOKEN}, or no token.",
         ),
     ] = None,
     without_token: Annotated[
         bool,
         typer.Option(
-            "--without-token", help="Listen on other addresses than loopback without a token."
+            "--without-token", help="Allow other addresses than loopback without a token."
         ),
     ] = False,
     device: Annotated[
         str | None,
         typer.Option(help="cpu or cuda; default: cpu for a file, the best for a directory."),
     ] = None,
-    max_batch: Annotated[int, typer.Option(min=1, help="Most rows at a time in the model.")] = 128,
+    max_batch: Annotated[int, typer.Option(min=1, help="Maximum rows per model call.")] = 128,
     max_queue: Annotated[
-        int, typer.Option(min=1, help="Most rows that wait; beyond, requests get 503.")
+        int, typer.Option(min=1, help="Maximum rows waiting; further requests get 503.")
     ] = 1024,
-    max_rows: Annotated[int, typer.Option(min=1, help="Most rows of a request.")] = 1024,
-    max_characters: Annotated[int, typer.Option(min=1, help="Most characters of a row.")] = 100_000,
+    max_rows: Annotated[int, typer.Option(min=1, help="Maximum rows per request.")] = 1024,
+    max_characters: Annotated[
+        int, typer.Option(min=1, help="Maximum characters per row.")
+    ] = 100_000,
 ) -> None:
     """Serve rewards over HTTP: /score, /rank, a page at /, and the routes of RLHF trainers.
 
-    Prints the address on stdout once it listens. SIGTERM and Ctrl-C finish what was accepted.
+    Prints the address on stdout once it listens. SIGTERM and Ctrl-C shut it down gracefully:
+    accepted requests are answered first.
     """
     uvicorn = import_extra("uvicorn", extra="serve", purpose="serve")
     token = _read_token(token_file)
@@ -67,7 +70,7 @@ def serve(
 
     from ..serving import ServerSettings, create_app, load_model
 
-    # "[" is what Starlette makes of an IPv6 address
+    # "[" is the host that Starlette reads from an IPv6 address
     names = ("localhost", "127.0.0.1", "[", host) if token is None and _is_loopback(host) else None
     settings = ServerSettings(
         token=token,
@@ -87,13 +90,13 @@ def serve(
     server = _server(uvicorn, config, f"http://{shown}:{address[1]}")
     server.run(sockets=[listening])
     if not server.started:
-        raise RuntimeError("The server did not start; the reason stands above.")
+        raise RuntimeError("The server did not start: read the reason above.")
 
 
 def _read_token(file: Path | None) -> str | None:
     token = os.environ.get(_TOKEN) if file is None else file.read_text().strip()
     if file is not None and not token:
-        raise ValueError(f"{file} is empty; write the token into it.")
+        raise ValueError(f"{file} is empty: write the token into it.")
     return token or None
 
 
@@ -110,7 +113,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise ValueError(
-            f"{host} port {port} cannot be listened on ({error.strerror}); choose another --port."
+            f"The server cannot listen on {host} port {port} ({error.strerror}): choose another "
+            "--port."
         ) from error
 
 
@@ -119,7 +123,7 @@ def _server(uvicorn, config, address: str):
     from contextlib import contextmanager
 
     class Server(uvicorn.Server):
-        """Says where it listens, and ends with status 0 when it is told to stop."""
+        """Server that prints its address, and exits with status 0 after SIGINT or SIGTERM."""
 
         async def startup(self, sockets=None):
             await super().startup(sockets)
@@ -128,7 +132,7 @@ def _server(uvicorn, config, address: str):
 
         @contextmanager
         def capture_signals(self):
-            # uvicorn's own raises the signal again at the end, a failure to whoever sent it
+            # uvicorn's own version raises the signal again at the end: exit status not 0
             signals = (signal.SIGINT, signal.SIGTERM)
             before = {number: signal.signal(number, self.handle_exit) for number in signals}
             try:

@@ -222,9 +222,9 @@ def test_an_incomplete_imputation_is_left_out_and_counted(tmp_path):
     judged = [{**row, "judge_score": value} for value in (0.5, None, 0.25)]
     log.write_text("".join(json.dumps(row) + "\n" for row in judged))
     with pytest.warns(DataLossWarning, match="1 of 3 rows"):
-        assert "judge_score" not in read_log(log).columns
+        assert "judge_score" not in read_log([log]).columns
     log.write_text("".join(json.dumps(row) + "\n" for row in judged[::2]))
-    assert list(read_log(log).columns["judge_score"]) == [0.5, 0.25]
+    assert list(read_log([log]).columns["judge_score"]) == [0.5, 0.25]
 
 
 def test_json_has_no_nan(capsys):

@@ -160,7 +160,9 @@ def test_undo_takes_back_what_an_earlier_session_judged(tmp_path):
     answers = [answer_on(first.screen)]
     answers.append(answer_on(first.press("g")))
     summary = first.close("b\x04")  # Ctrl-D
-    assert summary.startswith(f"{out}: 1 good, 1 bad, 0 skipped, 1 left (the same command goes on)")
+    assert summary.startswith(
+        f"{out}: 1 good, 1 bad, 0 skipped, 1 left (the same command continues)"
+    )
     assert f"skcausalrm fit {log} --verified {out} --out MODEL_DIR" in summary
     assert summary.count("\n") == 1
 

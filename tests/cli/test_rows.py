@@ -6,7 +6,7 @@ from io import StringIO
 import pandas as pd
 import pytest
 
-from skcausalrm.cli._logs import read_rows, write_rows
+from skcausalrm.cli._rows import read_rows, write_rows
 from skcausalrm.exceptions import DataLossWarning
 
 ROWS = [

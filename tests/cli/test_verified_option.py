@@ -36,12 +36,12 @@ def test_several_label_files_and_a_column_are_put_together(tmp_path):
     log = write(tmp_path / "log.jsonl", [{**ROWS[0], "checked": 0}, *ROWS[1:]])
     ann = judge(tmp_path / "ann.jsonl", log, {1: 1, 2: 0})
     bob = judge(tmp_path / "bob.jsonl", log, {2: 0, 5: 1})
-    assert "verified" not in read_log(log).columns
-    found = read_log(log, verified=[ann, "checked", bob])
+    assert "verified" not in read_log([log]).columns
+    found = read_log([log], verified=[ann, "checked", bob])
     np.testing.assert_array_equal(found.columns["verified"], [0, 1, 0, np.nan, np.nan, 1])
     assert found.counts()["verified"] == 4
     np.testing.assert_array_equal(
-        read_log(log, verified=["checked"]).columns["verified"], [0] + [np.nan] * 5
+        read_log([log], verified=["checked"]).columns["verified"], [0] + [np.nan] * 5
     )
 
 
@@ -50,9 +50,9 @@ def test_sources_that_disagree_are_counted(tmp_path):
     ann = judge(tmp_path / "ann.jsonl", log, {0: 1, 2: 0})
     bob = judge(tmp_path / "bob.jsonl", log, {2: 1})
     with pytest.raises(FeedbackError, match="disagree in 1 of 6 rows"):
-        read_log(log, verified=[ann])
+        read_log([log], verified=[ann])
     with pytest.raises(FeedbackError, match="disagree in 2 of 6 rows"):
-        read_log(log, verified=[bob, ann])
+        read_log([log], verified=[bob, ann])
 
 
 def test_labels_that_are_of_other_logs_are_an_error_and_some_a_warning(run, tmp_path):
@@ -60,7 +60,7 @@ def test_labels_that_are_of_other_logs_are_an_error_and_some_a_warning(run, tmp_
     labels = judge(tmp_path / "labels.jsonl", log, {0: 1, 1: 0})
     later = write(tmp_path / "later.jsonl", ROWS[1:])
     with pytest.warns(DataLossWarning, match="1 of 2"):
-        assert read_log(later, verified=[labels]).counts()["verified"] == 1
+        assert read_log([later], verified=[labels]).counts()["verified"] == 1
     other = write(tmp_path / "other.jsonl", ROWS[2:])
     result = run("fit", other, "--out", tmp_path / "model", "--verified", labels)
     assert result.exit_code == 2
@@ -88,9 +88,9 @@ def test_bad_sources_are_one_sentence(run, tmp_path, arguments, sentence):
 
 def test_a_column_by_which_users_were_asked(tmp_path):
     log = write(tmp_path / "log.jsonl", [{**row, "drawn": i < 2} for i, row in enumerate(ROWS)])
-    assert read_log(log, asked_name="drawn").columns["asked"].tolist() == [True] * 2 + [False] * 4
+    assert read_log([log], asked_name="drawn").columns["asked"].tolist() == [True] * 2 + [False] * 4
     with pytest.raises(FileFormatError):
-        read_log(log, asked_name="nowhere")
+        read_log([log], asked_name="nowhere")
 
 
 @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
@@ -126,5 +126,5 @@ def test_fit_uses_a_label_file_as_it_would_the_column(workspace, run, tmp_path):
 def test_answers_that_another_person_judged_are_not_drawn(tmp_path):
     log = write(tmp_path / "log.jsonl", ROWS)
     ann = judge(tmp_path / "ann.jsonl", log, {1: 1, 2: 0})
-    frame = read_log(log, verified=[ann]).frame
+    frame = read_log([log], verified=[ann]).frame
     assert sorted(draw_answers(frame)) == [0, 3, 4, 5]

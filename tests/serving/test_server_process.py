@@ -186,7 +186,7 @@ def test_a_port_in_use_ends_with_2(path):
             text=True,
         )
     assert done.returncode == 2
-    assert f"port {port} cannot be listened on" in done.stderr
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
 
 
 def test_page_in_a_browser(path, tmp_path):
