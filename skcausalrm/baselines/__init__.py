@@ -1,5 +1,6 @@
 """Published methods under one signature, to compare with; see ``docs/guide/baselines.md``."""
 
+from ._base import BaseBaseline, TrainingRows
 from ._bco import BCOWeighting
 from ._clean_learning import CleanLearning
 from ._co_training import CoDis, CoTeaching
@@ -20,6 +21,7 @@ __all__ = [
     "DR",
     "IPS",
     "BCOWeighting",
+    "BaseBaseline",
     "CausalRMDR",
     "CausalRMIPS",
     "CleanLearning",
@@ -37,16 +39,18 @@ __all__ = [
     "Plain",
     "RobustDivideMix",
     "StableDR",
+    "TrainingRows",
     "all_baselines",
 ]
 
 
 def all_baselines() -> list[type]:
-    """Return the classes of all published methods, by name.
+    """Return the classes of all published methods.
 
     Returns
     -------
     list of type
+        Classes, without the base class.
 
     Examples
     --------
@@ -54,4 +58,5 @@ def all_baselines() -> list[type]:
     >>> "IPS" in [cls.__name__ for cls in all_baselines()]
     True
     """
-    return [globals()[name] for name in __all__ if name != "all_baselines"]
+    apart = {"BaseBaseline", "TrainingRows", "all_baselines"}
+    return [globals()[name] for name in __all__ if name not in apart]

@@ -1,9 +1,9 @@
-"""What the baselines share: checks, the split, and networks with the settings of one head."""
+"""Base class of the published methods, and the rows that a method trains its networks on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +14,38 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils._extras import import_extra
 from .._utils._validation import FLOATS, check_feedback, check_two_classes, check_weights
 from ..exceptions import FeedbackError, GroupsError, UnusedParameterError
-from ..heads._mlp import MLPHead
+from ..heads._mlp import MLPHead, hold_out
 from ..model_selection._cross_fitting import check_groups
 from ..nuisances._propensity import PropensityEstimator
 
-__all__ = ["Baseline", "Rows", "check_rows"]
+if TYPE_CHECKING:
+    from ..heads._networks import TrainedNetwork
+
+__all__ = ["BaseBaseline", "TrainingRows", "check_rows"]
 
 
-@dataclass
-class Rows:
-    """The rows of one fit, split by group, and how networks are trained on them.
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows of one fit, checked and split by group, and the means to train networks on them.
 
-    Attributes
+    Parameters
     ----------
     X : ndarray of shape (n, d)
         Embeddings, float32 or float64.
     s : ndarray of shape (n,)
         Feedback, 0 or 1; 0 where there is none.
     o : ndarray of bool, shape (n,)
-        Where there is feedback.
+        True where there is feedback.
     weight : ndarray of shape (n,)
-        Sample weights.
+        Sample weights, of mean 1 over the rows of positive weight.
     groups : ndarray of shape (n,)
         Group of each row; rows of equal X share one.
     train, validation : ndarray of int
-        Rows that are trained on, and rows that decide when to stop.
+        Rows to train on, and rows that decide when to stop.
     head : MLPHead
         Settings of each network.
     rng : RandomState
-        Of this fit.
+        Random state of this fit.
     """
 
     X: NDArray
@@ -55,29 +58,64 @@ class Rows:
     head: MLPHead
     rng: np.random.RandomState
 
-    def train_networks(self, target, loss, *, weight=None, rows=None, **hooks) -> list[MLPHead]:
-        """Train networks and return one fitted head for each output.
+    def train_heads(self, target, loss, *, weight=None, rows=None, **hooks) -> list[MLPHead]:
+        """Train networks and return a fitted head for each output.
 
         Parameters
         ----------
         target : ndarray of shape (n,) or (n, m)
-            What `loss` wants of each row.
+            Targets, or the columns that `loss` reads.
         loss : callable
-            ``loss(output, target)`` per row, shape (b,).
-        weight : ndarray of shape (n,), optional
-            Multiplies the sample weights.
-        rows : ndarray of bool, shape (n,), optional
-            Rows that take part, in training and validation; all by default.
+            ``loss(output, target)`` per row, shape (b,), on torch tensors. The output is the one
+            before the sigmoid.
+        weight : ndarray of shape (n,), default=None
+            Weights that multiply the sample weights.
+        rows : ndarray of bool, shape (n,), default=None
+            Rows to train and validate on. None is all of them.
         **hooks
-            Of :func:`skcausalrm.heads._side_by_side.train_networks`.
+            `n_networks` and `n_outputs` (default 1): several networks next to each other, or
+            outputs on shared hidden layers, give an output of shape (b, k).
+            `validation_loss`, where it differs from `loss`; ``criterion(module, epoch)`` instead
+            of a risk on the held-out rows; ``before_epoch(module, epoch)``, which may return a
+            new target; ``wrap(module)``, which returns the module to train.
+
+        Returns
+        -------
+        list of MLPHead
+            Fitted heads, by network and output.
         """
-        from ..heads._side_by_side import train_networks
+        networks = self.train_networks(target, loss, weight=weight, rows=rows, **hooks)
+        return [self.head.with_network(network) for network in networks]
+
+    def train_networks(
+        self, target, loss, *, weight=None, rows=None, **hooks
+    ) -> list[TrainedNetwork]:
+        """Train networks as `train_heads` does, and return their plain weights.
+
+        Parameters
+        ----------
+        target : ndarray of shape (n,) or (n, m)
+            Targets, or the columns that `loss` reads.
+        loss : callable
+            ``loss(output, target)`` per row.
+        weight : ndarray of shape (n,), default=None
+            Weights that multiply the sample weights.
+        rows : ndarray of bool, shape (n,), default=None
+            Rows to train and validate on. None is all of them.
+        **hooks
+            As in `train_heads`.
+
+        Returns
+        -------
+        list of TrainedNetwork
+            Weights, by network and output.
+        """
+        from ..heads._networks import train_networks
 
         rows = np.ones(len(self.X), dtype=bool) if rows is None else rows
         total = self.weight if weight is None else self.weight * weight
         rows = rows & (total > 0)
-        trained = train_networks(
-            self.head,
+        return train_networks(
             self.X,
             target,
             np.where(rows, total, 0.0),
@@ -85,12 +123,23 @@ class Rows:
             validation_rows=self.validation[rows[self.validation]],
             rng=self.rng,
             loss=loss,
+            **self.head.network_settings(),
             **hooks,
         )
-        return [clone(self.head)._take(*weights, trained.result) for weights in trained.weights]
 
     def fit_propensity(self, estimator: PropensityEstimator | None) -> NDArray[np.float64]:
-        """Return out-of-fold P(feedback given x) of each row, clipped; 1 where all are rated."""
+        """Fit the propensity of feedback out of fold.
+
+        Parameters
+        ----------
+        estimator : PropensityEstimator or None
+            Estimator to clone; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+
+        Returns
+        -------
+        propensity : ndarray of shape (n,)
+            P(feedback given x), clipped; 1 everywhere if all rows are rated.
+        """
         if self.o.all():
             return np.ones(len(self.o))
         estimator = PropensityEstimator() if estimator is None else clone(estimator)
@@ -115,19 +164,60 @@ def check_rows(estimator, X, y, sample_weight, positive_only: bool = False):
     return X, feedback, np.ones(len(X)) if weight is None else weight
 
 
-class Baseline(RegressorMixin, BaseEstimator):
-    """A published method: ``fit`` on 0/1 feedback with NaN, ``predict`` in [0, 1].
+class BaseBaseline(RegressorMixin, BaseEstimator):
+    """Base class of a method to compare with: 0/1 feedback with NaN in, a probability out.
 
-    A method writes ``_fit(rows)``, which returns the fitted heads whose mean is the reward.
+    A method of one's own overrides :meth:`fit_heads`, which trains networks on checked rows and
+    returns fitted heads; the mean of their predictions is the reward. All networks have the
+    settings of one `MLPHead` and run through one training loop, so that two methods differ in
+    their losses alone. ``docs/baselines.md`` shows how to add a method to the published
+    comparison.
+
+    Parameters
+    ----------
+    head : MLPHead, default=None
+        Settings of each network; None is :meth:`default_head`. Leave its `link` and
+        `random_state`.
+    random_state : int, RandomState instance or None, default=None
+        Determines the held-out part, the initial weights and the order of the rows.
+
+    Attributes
+    ----------
+    heads_ : list of MLPHead
+        The fitted networks whose mean prediction is the reward.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
+
+    Examples
+    --------
+    A method that halves the weight of dislikes:
+
+    >>> import numpy as np
+    >>> from skcausalrm.baselines import BaseBaseline
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.heads import MLPHead
+    >>> class MildDislikes(BaseBaseline):
+    ...     def fit_heads(self, rows):
+    ...         def loss(output, target):
+    ...             return (output.sigmoid() - target) ** 2
+    ...
+    ...         weight = np.where(rows.s == 1, 1.0, 0.5)
+    ...         return rows.train_heads(rows.s, loss, weight=weight, rows=rows.o)
+    >>> data = make_observational_feedback(2000, 8, random_state=0)
+    >>> model = MildDislikes(MLPHead((16,), learning_rate=0.01), random_state=0)
+    >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
+    (2000,)
     """
 
-    __metadata_request__fit: ClassVar = {"sample_weight": True, "groups": True}
+    __metadata_request__fit: ClassVar = {"groups": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "head": [MLPHead, None],
         "random_state": ["random_state"],
     }
-    # Methods for logs of nothing but copies and clicks need no 0.
+    # Methods for logs of copies and clicks alone need no row of feedback 0.
     _positive_only: ClassVar[bool] = False
 
     def __init__(self, head=None, *, random_state=None):
@@ -143,42 +233,93 @@ class Baseline(RegressorMixin, BaseEstimator):
             Embeddings, float32 or float64.
         y : array-like of shape (n,)
             Feedback: 1 positive, 0 negative, NaN where there is none.
-        groups : array-like of shape (n,) or (n, 2), default=None
-            Prompt ids, or prompt and user ids: rows that share one are held out together.
+        groups : array-like of shape (n,), default=None
+            Prompt ids: rows that share one are held out together.
         sample_weight : array-like of shape (n,), default=None
             Row weights; only their ratios matter.
 
         Returns
         -------
-        self
+        self : object
+            The fitted method.
 
         Raises
         ------
         FeedbackError
-            If y holds anything but 0, 1 and NaN.
+            If y holds a value other than 0, 1 and NaN, no row is rated, or all rated rows are of
+            one class.
         GroupsError
             If the groups leave no rated row to train on or to hold out.
         MissingExtraError
             If torch is not installed.
-        FeedbackError, FeedbackError
-            If no row is rated, or all rated rows are of one class.
         UnusedParameterError
-            If `head` has a random_state of its own or another link than the logistic one.
+            If `head` has a `random_state` of its own or a `link` other than "logistic".
+        ValueError
+            If a parameter, X, y or the weights hold a value they cannot have.
 
         Warns
         -----
         ConvergenceWarning
             If the held-out risk still fell at the last epoch, or training diverged.
         """
+        self.heads_ = self.fit_heads(self._check_rows(X, y, groups, sample_weight))
+        return self
+
+    def fit_heads(self, rows: TrainingRows) -> list[MLPHead]:
+        """Train the networks of the method. Override this in a method of your own.
+
+        Parameters
+        ----------
+        rows : TrainingRows
+            Checked rows of the fit, with :meth:`TrainingRows.train_heads`.
+
+        Returns
+        -------
+        list of MLPHead
+            Fitted heads; the mean of their predictions is the reward.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no fit_heads(rows): write one that returns "
+            f"rows.train_heads(target, loss)."
+        )
+
+    def default_head(self) -> MLPHead:
+        """Return the settings of the networks if `head` is None.
+
+        Returns
+        -------
+        MLPHead
+            Unfitted head.
+        """
+        return MLPHead()
+
+    def predict(self, X) -> NDArray[np.float64]:
+        """Predict the reward.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        reward : ndarray of shape (n,)
+            P(r = 1 given x).
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        return np.mean([head.predict(X) for head in self.heads_], axis=0)
+
+    def _check_rows(self, X, y, groups, sample_weight) -> TrainingRows:
         self._validate_params()
         head = self._check_head()
         X, feedback, weight = check_rows(self, X, y, sample_weight, self._positive_only)
-        # Of mean 1, as the nuisances take weights for counts.
+        # Nuisances read weights as counts, so their mean is set to 1.
         weight = weight * (np.count_nonzero(weight) / weight.sum())
         import_extra("torch", extra="text", purpose=type(self).__name__)
         rng = check_random_state(self.random_state)
         groups = check_groups(X, groups)
-        train, validation = head._split(np.flatnonzero(weight), groups, rng)
+        train, validation = hold_out(np.flatnonzero(weight), groups, head.validation_fraction, rng)
         for rows, part in ((train, "trained on"), (validation, "held out")):
             if not feedback.observed[rows].any():
                 raise GroupsError(
@@ -186,30 +327,11 @@ class Baseline(RegressorMixin, BaseEstimator):
                     f"validation_fraction ({head.validation_fraction:g}) or pass finer groups."
                 )
         s = np.where(feedback.observed, feedback.values, 0.0)
-        self.heads_ = self._fit(
-            Rows(X, s, feedback.observed, weight, groups, train, validation, head, rng)
-        )
-        return self
-
-    def predict(self, X) -> NDArray[np.float64]:
-        """Return the reward, P(r = 1 given x), shape (n,), in [0, 1].
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return np.mean([head.predict(X) for head in self.heads_], axis=0)
-
-    def _fit(self, rows: Rows) -> list[MLPHead]:
-        raise NotImplementedError
+        return TrainingRows(X, s, feedback.observed, weight, groups, train, validation, head, rng)
 
     def _check_head(self) -> MLPHead:
-        head = MLPHead() if self.head is None else clone(self.head)
-        head._validate_params()
-        head._layer_sizes()
+        head = self.default_head() if self.head is None else clone(self.head)
+        head.network_settings()  # raises for a setting that cannot be
         if head.random_state is not None:
             raise UnusedParameterError(
                 f"head has random_state={head.random_state!r}, which is not used: give it to "

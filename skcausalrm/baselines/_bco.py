@@ -9,12 +9,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["BCOWeighting"]
 
 
-class BCOWeighting(Baseline):
+class BCOWeighting(BaseBaseline):
     r"""Disliked rows weighted as if their prompts were those of liked rows.
 
     A logistic regression on the prompt tells liked rows from disliked ones; each disliked row is
@@ -68,7 +68,7 @@ class BCOWeighting(Baseline):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "prompt_columns": [slice, None],
         "lowest_weight": [Interval(Real, 0, None, closed="neither")],
         "highest_weight": [Interval(Real, 0, None, closed="neither")],
@@ -88,7 +88,7 @@ class BCOWeighting(Baseline):
         self.lowest_weight = lowest_weight
         self.highest_weight = highest_weight
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import squared_error_of_probability
 
         prompt = rows.X[:, self.prompt_columns or slice(None)]
@@ -103,7 +103,7 @@ class BCOWeighting(Baseline):
         disliked = rows.o & (rows.s == 0)
         clamped = np.clip(odds, self.lowest_weight, self.highest_weight)
         self.n_clamped_ = int(np.count_nonzero(disliked & (clamped != odds)))
-        return rows.train_networks(
+        return rows.train_heads(
             rows.s,
             squared_error_of_probability,
             weight=np.where(disliked, clamped, 1.0),

@@ -7,14 +7,14 @@ from sklearn.base import clone
 
 from .._utils._extras import import_extra
 from ..model_selection._cross_fitting import cross_fit, make_folds
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["CleanLearning"]
 
 _N_FOLDS = 5
 
 
-class CleanLearning(Baseline):
+class CleanLearning(BaseBaseline):
     r"""Confident learning: rows whose label contradicts an out-of-fold prediction are left out.
 
     Predictions :math:`\hat p_i` out of fold and thresholds :math:`t_k`, their mean over the rows
@@ -62,7 +62,7 @@ class CleanLearning(Baseline):
     (2000,)
     """
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import squared_error_of_probability
 
         package = import_extra(
@@ -89,4 +89,4 @@ class CleanLearning(Baseline):
         self.n_issues_ = int(issues["is_label_issue"].sum())
         weight = np.zeros(len(rows.s))
         weight[rows.o] = 1 / np.diag(learner.noise_matrix)[labels]
-        return rows.train_networks(rows.s, squared_error_of_probability, weight=weight, rows=kept)
+        return rows.train_heads(rows.s, squared_error_of_probability, weight=weight, rows=kept)

@@ -6,12 +6,12 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["CoDis", "CoTeaching"]
 
 
-class CoTeaching(Baseline):
+class CoTeaching(BaseBaseline):
     r"""Two networks, each taught the rows of a batch that the other finds easy.
 
     Networks learn clean labels before they learn flipped ones, so rows of small loss are likelier
@@ -62,7 +62,7 @@ class CoTeaching(Baseline):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "forget_rate": [Interval(Real, 0, 1, closed="left")],
         "ramp_epochs": [Interval(Integral, 1, None, closed="left")],
     }
@@ -75,11 +75,11 @@ class CoTeaching(Baseline):
     def _discrepancy_weight(self) -> float:
         return 0.0
 
-    def _fit(self, rows: Rows):
-        from ._co_training_losses import CoTraining
+    def fit_heads(self, rows: TrainingRows):
+        from ._losses import CoTraining
 
         loss = CoTraining(self.forget_rate, self.ramp_epochs, self._discrepancy_weight())
-        return rows.train_networks(
+        return rows.train_heads(
             rows.s,
             loss,
             rows=rows.o,

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["CVIB"]
 
 
-class CVIB(Baseline):
+class CVIB(BaseBaseline):
     r"""Counterfactual variational information bottleneck: no propensity at all.
 
     The network's mean prediction on unrated rows is drawn towards that on rated ones, and
@@ -66,7 +66,7 @@ class CVIB(Baseline):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left")],
         "gamma": [Interval(Real, 0, None, closed="left")],
     }
@@ -76,7 +76,7 @@ class CVIB(Baseline):
         self.alpha = alpha
         self.gamma = gamma
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import contrast, entropy, log_loss
 
         def rated_loss(output, target):
@@ -89,6 +89,4 @@ class CVIB(Baseline):
             pull = self.alpha * contrast(output, o)
             return rated_loss(output, target) + pull - self.gamma * entropy(output)
 
-        return rows.train_networks(
-            np.column_stack([rows.s, rows.o]), loss, validation_loss=rated_loss
-        )
+        return rows.train_heads(np.column_stack([rows.s, rows.o]), loss, validation_loss=rated_loss)

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["RobustDivideMix"]
 
 
-class RobustDivideMix(Baseline):
+class RobustDivideMix(BaseBaseline):
     r"""Two networks that tell each other which labels to forget and what to learn instead.
 
     A mixture of two normals over one network's losses says which rows are likely clean; the other
@@ -73,7 +73,7 @@ class RobustDivideMix(Baseline):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "warmup_epochs": [Interval(Integral, 1, None, closed="left")],
         "temperature": [Interval(Real, 0, 1, closed="right")],
         "unlabelled_weight": [Interval(Real, 0, None, closed="left")],
@@ -93,7 +93,7 @@ class RobustDivideMix(Baseline):
         self.temperature = temperature
         self.unlabelled_weight = unlabelled_weight
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._divide_mix_losses import DivideMixLoss
 
         divided = rows.train[rows.o[rows.train]]
@@ -108,7 +108,7 @@ class RobustDivideMix(Baseline):
             unlabelled_weight=self.unlabelled_weight,
             rng=rows.rng,
         )
-        heads = rows.train_networks(
+        heads = rows.train_heads(
             loss.target,
             loss,
             rows=rows.o,

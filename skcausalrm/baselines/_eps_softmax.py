@@ -6,12 +6,12 @@ from numbers import Real
 from typing import ClassVar
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["EpsSoftmax"]
 
 
-class EpsSoftmax(Baseline):
+class EpsSoftmax(BaseBaseline):
     r"""Cross entropy of nearly one-hot predictions, beside mean absolute error.
 
     The likelier class is given m more and both are divided by 1 + m, which makes the loss nearly
@@ -61,7 +61,7 @@ class EpsSoftmax(Baseline):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "m": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
@@ -73,7 +73,7 @@ class EpsSoftmax(Baseline):
         self.alpha = alpha
         self.beta = beta
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import epsilon_softmax
 
         def loss(output, target):
@@ -82,4 +82,4 @@ class EpsSoftmax(Baseline):
             p = target * output.sigmoid() + (1 - target) * (-output).sigmoid()
             return -self.alpha * raised.clamp(min=1e-12).log() + self.beta * (1 - p)
 
-        return rows.train_networks(rows.s, loss, rows=rows.o)
+        return rows.train_heads(rows.s, loss, rows=rows.o)

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["LabelWave"]
 
 
-class LabelWave(Baseline):
+class LabelWave(BaseBaseline):
     r"""The network of :class:`Naive`, stopped before it learns flipped labels by heart.
 
     Predicted classes of training rows settle while clean labels are learnt and start to change
@@ -65,7 +65,7 @@ class LabelWave(Baseline):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "window": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -73,7 +73,7 @@ class LabelWave(Baseline):
         super().__init__(head, random_state=random_state)
         self.window = window
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ..heads._training_loop import predict_rows
         from ._losses import log_loss
 
@@ -92,6 +92,6 @@ class LabelWave(Baseline):
             full = len(changes) >= self.window
             return float(np.mean(changes[-self.window :])) if full else float(len(watched))
 
-        heads = rows.train_networks(rows.s, log_loss, rows=rows.o, criterion=moving_changes)
+        heads = rows.train_heads(rows.s, log_loss, rows=rows.o, criterion=moving_changes)
         self.n_changes_ = np.array(changes)
         return heads

@@ -8,14 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from .._utils._sklearn_compat import Interval
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["MultiTask", "MultiTaskDR", "MultiTaskIPS"]
 
 
-class MultiTask(Baseline):
+class MultiTask(BaseBaseline):
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "clipping_threshold": [Interval(Real, 0, 1, closed="neither")],
     }
     _n_outputs: ClassVar[int]
@@ -24,10 +24,10 @@ class MultiTask(Baseline):
         super().__init__(head, random_state=random_state)
         self.clipping_threshold = clipping_threshold
 
-    def _fit(self, rows: Rows):
-        from ._multi_task_losses import multi_task_loss, reward_loss
+    def fit_heads(self, rows: TrainingRows):
+        from ._losses import multi_task_loss, reward_loss
 
-        reward, propensity, *_ = rows.train_networks(
+        reward, propensity, *_ = rows.train_heads(
             np.column_stack([rows.s, rows.o]),
             multi_task_loss(self.clipping_threshold),
             validation_loss=reward_loss(self.clipping_threshold, normalised=True),

@@ -1,4 +1,4 @@
-"""What people do without any correction: Plain and Naive."""
+"""Reward models without any correction: Plain and Naive."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS
-from ._base import Baseline, Rows, check_rows
+from ._base import BaseBaseline, TrainingRows, check_rows
 
 __all__ = ["Naive", "Plain"]
 
 
-class Naive(Baseline):
+class Naive(BaseBaseline):
     r"""The network on the rated rows' feedback as it is.
 
     Takes rated rows for a random sample and feedback for the truth. With
@@ -60,10 +60,10 @@ class Naive(Baseline):
     True
     """
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import squared_error_of_probability
 
-        return rows.train_networks(rows.s, squared_error_of_probability, rows=rows.o)
+        return rows.train_heads(rows.s, squared_error_of_probability, rows=rows.o)
 
 
 class Plain(RegressorMixin, BaseEstimator):
@@ -103,7 +103,7 @@ class Plain(RegressorMixin, BaseEstimator):
     (2000,)
     """
 
-    __metadata_request__fit: ClassVar = {"sample_weight": True, "groups": True}
+    __metadata_request__fit: ClassVar = {"groups": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -123,19 +123,23 @@ class Plain(RegressorMixin, BaseEstimator):
             Embeddings.
         y : array-like of shape (n,)
             Feedback: 1 positive, 0 negative, NaN where there is none.
-        groups : array-like, default=None
-            Not used: nothing is held out. Here for one signature.
+        groups : array-like of shape (n,), default=None
+            Not used, because nothing is held out; accepted for a common signature.
         sample_weight : array-like of shape (n,), default=None
             Row weights.
 
         Returns
         -------
-        self
+        self : Plain
+            The fitted regression.
 
         Raises
         ------
-        FeedbackError, FeedbackError, FeedbackError
-            If y holds anything but 0, 1 and NaN, no rating, or one class.
+        FeedbackError
+            If y holds a value other than 0, 1 and NaN, no row is rated, or all rated rows are of
+            one class.
+        ValueError
+            If a parameter, X, y or the weights hold a value they cannot have.
 
         Warns
         -----
@@ -151,12 +155,17 @@ class Plain(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X) -> NDArray:
-        """Return the reward, P(r = 1 given x), shape (n,).
+        """Predict the reward.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
             Embeddings.
+
+        Returns
+        -------
+        reward : ndarray of shape (n,)
+            P(r = 1 given x).
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
@@ -164,5 +173,6 @@ class Plain(RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True  # a probability of continuous targets
+        # a probability cannot follow targets that lie far outside [0, 1]
+        tags.regressor_tags.poor_score = True
         return tags

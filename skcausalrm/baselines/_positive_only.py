@@ -1,4 +1,4 @@
-"""For logs that hold only copies and clicks: nobody says that an answer was bad."""
+"""Methods for logs of copies and clicks alone, where nobody says that an answer was bad."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import logit
 
 from .._utils._sklearn_compat import Interval
 from ..exceptions import FeedbackError
-from ._base import Rows
+from ._base import TrainingRows
 from ._weighting import Weighting
 
 __all__ = ["ImplicitRM", "NonNegativePU"]
@@ -20,17 +20,17 @@ __all__ = ["ImplicitRM", "NonNegativePU"]
 class _PositiveOnly(Weighting):
     _positive_only = True
 
-    def _positive(self, rows: Rows):
+    def _positive(self, rows: TrainingRows):
         positive = rows.s == 1
         if not positive[rows.train].any() or positive.all():
             raise FeedbackError(
-                f"{np.count_nonzero(positive)} of {len(positive)} rows are positive: some must "
-                f"be, and some must be silent."
+                f"{np.count_nonzero(positive)} of {len(positive)} rows are positive: some training "
+                f"rows must be positive, and some rows must be silent."
             )
         return positive
 
-    def _label_frequency(self, rows: Rows, positive) -> float:
-        """P(labelled given good), the mean chance of being labelled of those that were."""
+    def _label_frequency(self, rows: TrainingRows, positive) -> float:
+        """Return P(labelled given good), the mean chance of being labelled of labelled rows."""
         labelled = replace(rows, o=positive).fit_propensity(self.propensity_estimator)
         return float(np.average(labelled[positive], weights=rows.weight[positive]))
 
@@ -101,7 +101,7 @@ class NonNegativePU(_PositiveOnly):
         super().__init__(head, propensity_estimator=propensity_estimator, random_state=random_state)
         self.prior = prior
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import non_negative_risk
 
         positive = self._positive(rows)
@@ -115,9 +115,9 @@ class NonNegativePU(_PositiveOnly):
             good, bad = non_negative_risk(output, target > 0, self.prior_)
             return (good + bad if bad >= 0 else -bad).expand(len(output))
 
-        return rows.train_networks(positive.astype(float), loss, validation_loss=risk)
+        return rows.train_heads(positive.astype(float), loss, validation_loss=risk)
 
-    def _estimate(self, rows: Rows, positive) -> float:
+    def _estimate(self, rows: TrainingRows, positive) -> float:
         share = np.average(positive, weights=rows.weight)
         # of the unlabelled rows, not of all
         prior = (min(share / self._label_frequency(rows, positive), 1.0) - share) / (1 - share)
@@ -194,11 +194,12 @@ class ImplicitRM(_PositiveOnly):
         super().__init__(head, propensity_estimator=propensity_estimator, random_state=random_state)
         self.action_penalty = action_penalty
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import latent_groups
 
         positive = self._positive(rows)
-        start = float(logit(np.clip(self._label_frequency(rows, positive), 0.01, 0.99)))
+        frequency = np.clip(self._label_frequency(rows, positive), 0.01, 0.99)
+        start = float(np.float32(logit(frequency)))  # the networks' precision
 
         def loss(output, target):
             f, g = output.unbind(1)
@@ -209,8 +210,8 @@ class ImplicitRM(_PositiveOnly):
             f, g = output.unbind(1)
             return latent_groups(f, g + start, target)
 
-        reward, self.action_ = rows.train_networks(
+        reward, action = rows.train_networks(
             positive.astype(float), loss, n_networks=2, validation_loss=held_out
         )
-        self.action_.intercepts_[-1] = self.action_.intercepts_[-1] + np.float32(start)
-        return [reward]
+        self.action_ = rows.head.with_network(action.rescaled(1.0, start))
+        return [rows.head.with_network(reward)]

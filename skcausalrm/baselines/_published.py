@@ -12,17 +12,19 @@ from .._utils._validation import check_column
 from ..exceptions import UnusedParameterError
 from ..heads._mlp import MLPHead
 from ..nuisances._recipes import dr, ips
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["CausalRMDR", "CausalRMIPS"]
 
-_N_ANCHOR_ROWS = 1024  # drawn for each step
-_LEAST_SCALE = 0.1  # of 1 - both rates, which divides
+# Number of rows that each training step draws to estimate the flip rates.
+_N_ANCHOR_ROWS = 1024
+# Least value of 1 - both flip rates, by which labels are divided; higher rates are lowered.
+_LEAST_SCALE = 0.1
 
 
-class _CausalRM(Baseline):
+class _CausalRM(BaseBaseline):
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "anchor_quantile": [Interval(Real, 0.5, 1, closed="neither")],
         "clipping_threshold": [Interval(Real, 0, 1, closed="neither")],
         "as_published": ["boolean"],
@@ -47,21 +49,41 @@ class _CausalRM(Baseline):
 
         Parameters
         ----------
-        X, y, groups, sample_weight
-            As in :meth:`skcausalrm.baselines.Naive.fit`.
+        X : array-like of shape (n, d)
+            Embeddings, float32 or float64.
+        y : array-like of shape (n,)
+            Feedback: 1 positive, 0 negative, NaN where there is none.
+        groups : array-like of shape (n,), default=None
+            Prompt ids: rows that share one are held out together.
+        sample_weight : array-like of shape (n,), default=None
+            Row weights; only their ratios matter.
         clean : array-like of shape (n,), default=None
-            True labels of every row, for ``as_published=True`` alone, and needed there.
+            True labels of every row; required with ``as_published=True``, refused without.
 
         Returns
         -------
-        self
+        self : object
+            The fitted method.
 
         Raises
         ------
-        FeedbackError, GroupsError, FeedbackError, FeedbackError
-            As in :meth:`skcausalrm.baselines.Naive.fit`.
+        FeedbackError
+            If y holds a value other than 0, 1 and NaN, no row is rated, all rated rows are of one
+            class, or `clean` has another length than X.
+        GroupsError
+            If the groups leave no rated row to train on or to hold out.
+        MissingExtraError
+            If torch is not installed.
         UnusedParameterError
-            If `clean` is given without ``as_published=True``, or lacks with it.
+            If `clean` is given without ``as_published=True`` or is missing with it, or `head` has a
+            `random_state` of its own or a `link` other than "logistic".
+        ValueError
+            If a parameter, X, y or the weights hold a value they cannot have.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the held-out risk still fell at the last epoch, or training diverged.
         """
         if (clean is not None) is not bool(self.as_published):
             raise UnusedParameterError(
@@ -70,33 +92,41 @@ class _CausalRM(Baseline):
                 else "as_published=True stops training on true labels: pass them as clean=, or "
                 "leave as_published at False."
             )
-        self._clean = None if clean is None else check_column(clean, "clean", len(y))
-        try:
-            return super().fit(X, y, groups=groups, sample_weight=sample_weight)
-        finally:
-            del self._clean
+        rows = self._check_rows(X, y, groups, sample_weight)
+        if clean is not None:
+            clean = check_column(clean, "clean", len(rows.X))
+        self.heads_ = self._fit_heads(rows, clean)
+        return self
 
-    def _check_head(self) -> MLPHead:
-        if self.head is None:
-            return MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)
-        return super()._check_head()
+    def default_head(self) -> MLPHead:
+        """Return the published settings of the networks.
 
-    def _fit(self, rows: Rows):
+        Returns
+        -------
+        MLPHead
+            Unfitted head.
+        """
+        return MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)
+
+    def fit_heads(self, rows: TrainingRows):
+        return self._fit_heads(rows, None)
+
+    def _fit_heads(self, rows: TrainingRows, clean):
         from ..heads._training_loop import predict_rows
         from ._losses import log_loss, squared_error_of_probability
 
         leak = {}
-        if self._clean is not None:
-            X, clean = rows.X[rows.validation], self._clean[rows.validation]
+        if clean is not None:
+            X, truth = rows.X[rows.validation], clean[rows.validation]
 
             def error_on_clean_labels(module, epoch):
                 p = 1 / (1 + np.exp(-predict_rows(module, X).astype(np.float64)))
-                return float(np.mean((p - clean) ** 2))
+                return float(np.mean((p - truth) ** 2))
 
             leak["criterion"] = error_on_clean_labels
-        (propensity,) = rows.train_networks(rows.o.astype(float), squared_error_of_probability)
-        (self.noise_head_,) = rows.train_networks(rows.s, log_loss, rows=rows.o, **leak)
-        (self.imputation_,) = rows.train_networks(rows.s, log_loss, rows=rows.o, **leak)
+        (propensity,) = rows.train_heads(rows.o.astype(float), squared_error_of_probability)
+        (self.noise_head_,) = rows.train_heads(rows.s, log_loss, rows=rows.o, **leak)
+        (self.imputation_,) = rows.train_heads(rows.s, log_loss, rows=rows.o, **leak)
         e = propensity.predict(rows.X)
         self.n_clipped_ = int(np.count_nonzero(e < self.clipping_threshold))
         self.propensity_ = np.maximum(e, self.clipping_threshold)
@@ -120,7 +150,7 @@ class _CausalRM(Baseline):
         def loss(output, target):
             import torch
 
-            # rates are drawn anew at each step, and held while validation is scored
+            # rates are drawn at each step, and kept while the held-out rows are scored
             rates = draw_rates() if torch.is_grad_enabled() else self.rates_
             s, o, e, m = target.T.double().cpu().numpy()
             z, weight = self._recipe(s, o > 0, e, m, rates)
@@ -131,7 +161,7 @@ class _CausalRM(Baseline):
             return weight * squared_error_of_probability(output, z)
 
         draw_rates()
-        return rows.train_networks(np.column_stack([rows.s, rows.o, self.propensity_, m]), loss)
+        return rows.train_heads(np.column_stack([rows.s, rows.o, self.propensity_, m]), loss)
 
 
 class CausalRMIPS(_CausalRM):

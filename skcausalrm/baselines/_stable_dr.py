@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .._utils._sklearn_compat import Interval
-from ._base import Rows
+from ._base import TrainingRows
 from ._multi_task import MultiTask
 
 __all__ = ["StableDR"]
@@ -82,10 +82,10 @@ class StableDR(MultiTask):
         super().__init__(head, clipping_threshold=clipping_threshold, random_state=random_state)
         self.stability = stability
 
-    def _fit(self, rows: Rows):
-        from ._multi_task_losses import stable_loss, stable_reward_loss
+    def fit_heads(self, rows: TrainingRows):
+        from ._losses import stable_loss, stable_reward_loss
 
-        reward, propensity, _ = rows.train_networks(
+        reward, propensity, _ = rows.train_heads(
             np.column_stack([rows.s, rows.o]),
             stable_loss(self.clipping_threshold, self.stability),
             validation_loss=stable_reward_loss(self.clipping_threshold),

@@ -1,4 +1,4 @@
-"""Doubly robust learning with weights made smaller, by a rule that reads the data."""
+"""Doubly robust learning with smaller weights, by a rule that reads the data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._sklearn_compat import Interval
-from ._base import Rows
+from ..heads._mlp import MLPHead
+from ._base import TrainingRows
 from ._weighting import Weighting
 
 __all__ = ["DRClipping", "DRShrinkage"]
@@ -18,20 +19,23 @@ Array = NDArray[np.float64]
 
 
 def shrunk(w: Array, shrinkage: float) -> Array:
-    """``lambda w / (w^2 + lambda)``: near w where it is small, near 0 where it is large."""
+    """Return ``lambda w / (w^2 + lambda)``: near w where it is small, near 0 where it is large."""
     return w if np.isinf(shrinkage) else shrinkage * w / (w**2 + shrinkage)
 
 
 def least_error(outcomes: list[Array], unbiased: Array) -> int:
-    """Which outcomes have a mean of least estimated squared error, `unbiased` being right."""
+    """Return the index of the outcomes whose mean has the least estimated squared error.
+
+    The bias of a mean is its distance from the mean of `unbiased`.
+    """
     errors = [(z - unbiased).mean() ** 2 + z.var() / len(z) for z in outcomes]
     return int(np.argmin(errors))
 
 
 def slope(outcomes: list[Array]) -> int:
-    """Which outcomes SLOPE chooses: the last whose mean agrees with all before it.
+    """Return the index that SLOPE chooses: the last outcomes whose mean agrees with all before.
 
-    They come in order of falling spread and rising bias. With widths
+    Outcomes are in order of falling spread and rising bias. With widths
     ``c_i = 2 sd_i / sqrt(n)`` the i-th agrees if ``|mean_i - mean_j| <= c_i + (sqrt(6) - 1) c_j``
     for all j before it.
     """
@@ -56,7 +60,8 @@ class _TunedDR(Weighting):
     def _choose(self, outcomes: list[Array]) -> int:
         raise NotImplementedError
 
-    def _fit(self, rows: Rows):
+    def _fit_tuned(self, rows: TrainingRows) -> tuple[list[MLPHead], float]:
+        """Return the fitted heads and the setting of the weights."""
         from ._losses import squared_error_of_probability
 
         m = self._fit_nuisances(rows)
@@ -65,30 +70,31 @@ class _TunedDR(Weighting):
         w = 1 / self.propensity_
         outcomes = [m + self._weights(w, setting) * residual for setting in candidates]
         best = self._choose(outcomes) if len(candidates) > 1 else 0
-        self._chosen = candidates[best]
-        return rows.train_networks(outcomes[best], squared_error_of_probability)
+        heads = rows.train_heads(outcomes[best], squared_error_of_probability)
+        return heads, float(candidates[best])
 
 
 class DRShrinkage(_TunedDR):
     r"""Doubly robust learning with optimistically shrunk weights.
 
-    Large inverse propensities are shrunk more than small ones, which trades bias for variance; how
-    much is chosen by the estimated squared error of the mean reward. As :class:`DR`, with
-    the target
+    Large inverse propensities are shrunk more than small ones, which trades bias for variance. The
+    amount is chosen by the estimated squared error of the mean reward. The method is :class:`DR`
+    with the target
 
     .. math:: z_i = m(x_i) + o_i \hat w_i (s_i - m(x_i)), \qquad
               \hat w_i = \frac{\lambda w_i}{w_i^2 + \lambda}, \quad w_i = 1 / e(x_i).
 
-    Assumes what DR does, and that what is right for the mean reward is right for learning. Costs a
-    logistic regression and two networks. The paper bounds the bias; here it is estimated, as the
-    distance from lambda = infinity.
+    It assumes what DR does, and that the best lambda for the mean reward is also best for learning.
+    The cost is a logistic regression and two networks. The paper bounds the bias; here it is
+    estimated, as the distance from lambda = infinity.
 
     Parameters
     ----------
     head : MLPHead, default=None
         Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
     shrinkage : float, default=None
-        lambda; inf is DR, 0 the imputation alone. None chooses among 10^0 to 10^6 and inf.
+        The factor lambda: inf is DR, 0 is the imputation alone. None chooses among 10^0 to 10^6
+        and inf.
     propensity_estimator : PropensityEstimator, default=None
         Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
@@ -99,7 +105,7 @@ class DRShrinkage(_TunedDR):
     heads_ : list of MLPHead
         The fitted network.
     shrinkage_ : float
-        The lambda that was used.
+        The factor lambda that was used.
     propensity_ : ndarray of shape (n,)
         Out-of-fold propensities of the training rows.
     imputation_ : MLPHead
@@ -143,23 +149,22 @@ class DRShrinkage(_TunedDR):
     def _choose(self, outcomes):
         return least_error(outcomes, unbiased=outcomes[0])
 
-    def _fit(self, rows: Rows):
-        heads = super()._fit(rows)
-        self.shrinkage_ = float(self._chosen)
+    def fit_heads(self, rows: TrainingRows):
+        heads, self.shrinkage_ = self._fit_tuned(rows)
         return heads
 
 
 class DRClipping(_TunedDR):
     r"""Doubly robust learning with weights cut at a height that SLOPE chooses.
 
-    Lower cuts have less variance and more bias; the lowest is taken whose mean reward agrees,
-    within confidence widths, with those of all higher cuts, so no bias need be known. As
-    :class:`DR`, with the target
+    Lower cuts have less variance and more bias. The lowest cut is used whose mean reward agrees,
+    within confidence widths, with those of all higher cuts, so the bias need not be known. The
+    method is :class:`DR` with the target
 
     .. math:: z_i = m(x_i) + o_i \min(1 / e(x_i), c) (s_i - m(x_i)).
 
-    Assumes what DR does, and that what is right for the mean reward is right for learning. Costs a
-    logistic regression and two networks.
+    It assumes what DR does, and that the best cut for the mean reward is also best for learning.
+    The cost is a logistic regression and two networks.
 
     Parameters
     ----------
@@ -179,7 +184,7 @@ class DRClipping(_TunedDR):
     highest_weight_ : float
         The cut that was used.
     n_cut_ : int
-        Rated rows whose weight was cut.
+        Number of rated rows whose weight was cut.
     propensity_ : ndarray of shape (n,)
         Out-of-fold propensities of the training rows.
     imputation_ : MLPHead
@@ -227,9 +232,8 @@ class DRClipping(_TunedDR):
     def _choose(self, outcomes):
         return slope(outcomes)
 
-    def _fit(self, rows: Rows):
-        heads = super()._fit(rows)
-        self.highest_weight_ = float(self._chosen)
+    def fit_heads(self, rows: TrainingRows):
+        heads, self.highest_weight_ = self._fit_tuned(rows)
         cut = rows.o & (1 / self.propensity_ > self.highest_weight_)
         self.n_cut_ = int(np.count_nonzero(cut))
         return heads

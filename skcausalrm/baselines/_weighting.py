@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from ..nuisances._propensity import PropensityEstimator
 from ..nuisances._recipes import dr, ips
-from ._base import Baseline, Rows
+from ._base import BaseBaseline, TrainingRows
 
 __all__ = ["DR", "IPS", "Weighting"]
 
 
-class Weighting(Baseline):
+class Weighting(BaseBaseline):
     _parameter_constraints: ClassVar[dict] = {
-        **Baseline._parameter_constraints,
+        **BaseBaseline._parameter_constraints,
         "propensity_estimator": [PropensityEstimator, None],
     }
 
@@ -21,12 +21,12 @@ class Weighting(Baseline):
         super().__init__(head, random_state=random_state)
         self.propensity_estimator = propensity_estimator
 
-    def _fit_nuisances(self, rows: Rows):
+    def _fit_nuisances(self, rows: TrainingRows):
         """Fit propensity and imputation network, and return the imputation of every row."""
         from ._losses import squared_error_of_probability
 
         self.propensity_ = rows.fit_propensity(self.propensity_estimator)
-        (self.imputation_,) = rows.train_networks(rows.s, squared_error_of_probability, rows=rows.o)
+        (self.imputation_,) = rows.train_heads(rows.s, squared_error_of_probability, rows=rows.o)
         return self.imputation_.predict(rows.X)
 
 
@@ -75,12 +75,12 @@ class IPS(Weighting):
     (2000,)
     """
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import squared_error_of_probability
 
         self.propensity_ = rows.fit_propensity(self.propensity_estimator)
         _, weight = ips(rows.s, rows.o, self.propensity_, None, (0.0, 0.0))
-        return rows.train_networks(rows.s, squared_error_of_probability, weight=weight, rows=rows.o)
+        return rows.train_heads(rows.s, squared_error_of_probability, weight=weight, rows=rows.o)
 
 
 class DR(Weighting):
@@ -134,9 +134,9 @@ class DR(Weighting):
     (2000,)
     """
 
-    def _fit(self, rows: Rows):
+    def fit_heads(self, rows: TrainingRows):
         from ._losses import squared_error_of_probability
 
         m = self._fit_nuisances(rows)
         z, _ = dr(rows.s, rows.o, self.propensity_, m, (0.0, 0.0))
-        return rows.train_networks(z, squared_error_of_probability)
+        return rows.train_heads(z, squared_error_of_probability)

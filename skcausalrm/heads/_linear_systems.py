@@ -8,8 +8,8 @@ from scipy.linalg import blas, eigh_tridiagonal
 
 __all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem"]
 
-# Up to this width an eigendecomposition costs next to nothing; beyond it, LAPACK with threads on a
-# busy machine took up to ten times as long as the products that it saves.
+# Maximum number of columns for an eigendecomposition. It costs little up to this width; beyond it,
+# threaded LAPACK on a busy machine took up to ten times as long as the products that it saves.
 EIGEN_WIDTH = 128
 
 
@@ -21,7 +21,9 @@ class EigenSystem:
     gram : ndarray of shape (d, d)
         Lower triangle of a Gram matrix.
     weight_sum : float
+        Total weight of the rows.
     mean : ndarray of shape (d,)
+        Weighted mean of the rows.
     """
 
     def __init__(self, gram: NDArray, weight_sum: float, mean: NDArray):
@@ -30,23 +32,26 @@ class EigenSystem:
         self.values = np.maximum(values, 0)
 
     def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float = 0.0):
-        """Return solutions (d, p) and relative residuals (p,), here all zero."""
+        """Return the solutions (d, p) for p shifts, and residuals (p,), which are zero here."""
         small = (self.vectors.T @ rhs)[:, None] / (self.values[:, None] + shifts)
         return self.vectors @ small, np.zeros(len(shifts))
 
 
 class KrylovSystem:
-    """The same from one Lanczos run per right-hand side, for wide matrices.
+    """Solver for the same A by one Lanczos run per right-hand side, for wide matrices.
 
-    A Krylov space of A is one of A + shift I too, so all penalties of a ridge path share the
-    products with A; a Cholesky factor would be good for one. A product costs d^2, a factor d^3/3.
+    A Krylov space of A is also one of A + shift I, so all penalties of a ridge path share the
+    products with A, whereas a Cholesky factor serves one penalty. A product costs d^2, a factor
+    d^3/3.
 
     Parameters
     ----------
     gram : ndarray of shape (d, d), Fortran order
         Lower triangle of a Gram matrix; kept, not copied, and multiplied in its own dtype.
     weight_sum : float
+        Total weight of the rows.
     mean : ndarray of shape (d,)
+        Weighted mean of the rows.
     max_iter : int, default=400
         Largest dimension of the Krylov space.
 
@@ -74,13 +79,14 @@ class KrylovSystem:
         return image
 
     def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float):
-        """Stop when every residual norm is under ``tol * norm(rhs)``.
+        """Solve for all shifts until every residual norm is under ``tol * norm(rhs)``.
 
         Returns
         -------
         solutions : ndarray of shape (d, p)
+            One column per shift.
         residuals : ndarray of shape (p,)
-            Norms relative to that of `rhs`.
+            Residual norms divided by the norm of `rhs`.
         """
         d, norm = len(rhs), float(np.linalg.norm(rhs))
         if norm == 0:

@@ -1,4 +1,4 @@
-"""Logistic regressions of all folds together, preconditioned by Gram matrices."""
+"""Logistic regressions of all folds at once, preconditioned by Gram matrices."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ __all__ = ["LogisticFolds", "fit_logistic_folds", "fit_sigmoid"]
 
 
 class LogisticFolds(NamedTuple):
-    """Logistic regressions of all folds but each, and the penalty they share."""
+    """Logistic regressions of all folds but each, and the penalty they share.
 
-    coefs: NDArray[np.float64]  # (n_splits, d)
-    intercepts: NDArray[np.float64]  # (n_splits,)
+    Attributes
+    ----------
+    coefs : ndarray of shape (n_splits, d)
+        Coefficients.
+    intercepts : ndarray of shape (n_splits,)
+        Intercepts.
+    alpha : float
+        Relative penalty.
+    """
+
+    coefs: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
     alpha: float
 
 
@@ -27,17 +37,21 @@ def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
 
     Parameters
     ----------
-    scores, labels : ndarray of shape (n,)
-        Labels may be fractions in [0, 1].
-    weight : ndarray of shape (n,) or None
+    scores : ndarray of shape (n,)
+        Unbounded scores.
+    labels : ndarray of shape (n,)
+        0, 1 or fractions between.
+    weight : ndarray of shape (n,), default=None
+        Row weights; None is 1 for each.
 
     Returns
     -------
     slope, intercept : float
+        Parameters of the sigmoid.
 
     Notes
     -----
-    Platt scaling with his smoothed targets, which keep separable data finite.
+    Platt scaling with his smoothed targets, which keep the slope finite on separable data.
     """
     weight = np.ones(len(scores)) if weight is None else weight
     positives = float(weight @ labels)
@@ -76,30 +90,30 @@ def fit_logistic_folds(
     Parameters
     ----------
     moments : FoldMoments
-        Of the rows to fit on.
+        Moments of the rows to fit on.
     labels : ndarray of shape (n,)
-        0 or 1, read where rows take part in `moments`.
-    alpha : float or None, default=None
-        Relative, as one of `ALPHAS`; None chooses.
-    left_out : ndarray of bool, shape (n,), or None, default=None
-        Rows that no fold's model may see; needs alpha, as the choice sees them.
-    tol : float or None, default=None
-        Stop when a step promises less log loss per unit of weight than this; None is 1e-5, well
-        under what sampling noise costs, for float32 and 1e-14 for float64.
+        0 or 1; only rows of positive weight in `moments` are read.
+    alpha : float, default=None
+        Relative penalty, as one of `ALPHAS`; None chooses.
+    left_out : ndarray of bool, shape (n,), default=None
+        Rows that no fold's model may see. Give alpha with it, because its choice sees all rows.
+    tol : float, default=None
+        Stop when a step promises less log loss per unit of weight than this. None is 1e-5 for
+        float32, well under the effect of sampling noise, and 1e-14 for float64.
     max_iter : int, default=100
-        Steps at most; each is two passes over X for all folds together.
+        Maximum number of steps; each is two passes over X for all folds together.
 
     Returns
     -------
     LogisticFolds
+        The fitted models.
 
     Notes
     -----
     The penalty is the one with the least out-of-fold squared error of a linear fit to the labels,
-    a search that never reads X. The linear fit scaled by 1/v is then the start, v = p(1-p) at the
-    mean label. With v the mean of p(1-p) over rows, v Gram + penalty stands for the Hessian of a
-    step (Boehning and Lindsay, 1988, use 1/4 for v), and a search along the step makes up for what
-    it misses.
+    a search that never reads X. The start is the linear fit scaled by 1/v, with v = p(1-p) at the
+    mean label. With v the mean of p(1-p) over rows, v Gram + penalty approximates the Hessian of
+    a step (Boehning and Lindsay, 1988, use 1/4 for v); a search along the step corrects its length.
     """
     if tol is None:
         tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils import check_random_state, gen_batches
@@ -20,7 +20,10 @@ from .._utils._warnings import warn
 from ..exceptions import GroupsError
 from ..model_selection._cross_fitting import check_groups
 
-__all__ = ["MLPHead"]
+if TYPE_CHECKING:
+    from ._networks import TrainedNetwork
+
+__all__ = ["MLPHead", "hold_out"]
 
 _BLOCK_BYTES = 32 * 2**20
 
@@ -29,19 +32,24 @@ class MLPHead(RegressorMixin, BaseEstimator):
     """Leaky-ReLU network that minimises weighted squared error on pseudo-outcomes.
 
     With pseudo-outcomes z as targets the squared error of the prediction equals the
-    corrected risk up to a constant, and it is bounded below whatever z is, also outside
+    corrected risk up to a constant, and it is bounded below for every z, also outside
     [0, 1]. Training stops on that risk over held-out groups, and the weights of the best
     epoch are kept; epoch 0 is the best constant.
 
-    The fitted network lives in numpy arrays: predicting and unpickling need no torch, and a
-    head trained on a GPU predicts anywhere.
+    The default link is for feedback of 0 and 1, whose reward is a probability. For a continuous
+    reward, such as a rating from 1 to 5, pass ``link="identity"``: no probability can follow it,
+    and the reward estimators raise an error.
+
+    The fitted network is held in numpy arrays: predicting and unpickling need no torch, and a
+    head trained on a GPU predicts on any machine.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default=(256, 64)
         Widths of the hidden layers; ``()`` is a linear model.
     link : {"logistic", "identity"}, default="logistic"
-        "logistic" predicts a probability, "identity" a continuous reward.
+        "logistic" predicts a probability in (0, 1), also where targets lie outside; "identity"
+        predicts a continuous reward.
     negative_slope : float, default=0.01
         Slope of the leaky ReLU below zero, in [0, 1).
     learning_rate : float, default=3e-4
@@ -51,15 +59,15 @@ class MLPHead(RegressorMixin, BaseEstimator):
     batch_size : int, default=512
         Largest minibatch.
     max_epochs : int, default=200
-        Most passes over the training rows.
+        Maximum number of passes over the training rows.
     patience : int, default=10
-        Stop after so many epochs without a lower held-out risk.
+        Number of epochs without a lower held-out risk after which training stops.
     validation_fraction : float, default=0.2
         Share of the rows (of the groups, where given) held out to decide when to stop.
     device : str or torch.device, default=None
-        Where to train, such as "cpu" or "cuda:1". None is a GPU when there is one.
+        Device to train on, such as "cpu" or "cuda:1". None is a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
-        Draws the held-out part, the initial weights and the order of the rows. Torch's
+        Determines the held-out part, the initial weights and the order of the rows. Torch's
         global generator is neither read nor changed.
     verbose : int, default=0
         1 shows a progress bar on stderr.
@@ -76,15 +84,11 @@ class MLPHead(RegressorMixin, BaseEstimator):
     best_epoch_ : int
         Epoch whose weights were kept; 0 if nothing beat the constant.
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X had them.
-
-    See Also
-    --------
-    skcausalrm.heads._training_loop.train : The training loop.
 
     Notes
     -----
@@ -95,7 +99,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from skcausalrm.heads._mlp import MLPHead
+    >>> from skcausalrm.heads import MLPHead
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(2000, 8)).astype(np.float32)
     >>> z = (X[:, 0] > 0) + rng.normal(size=2000)     # pseudo-outcomes, far outside [0, 1]
@@ -105,7 +109,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
     (True, True)
     """
 
-    __metadata_request__fit: ClassVar = {"sample_weight": True, "groups": True}
+    __metadata_request__fit: ClassVar = {"groups": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Integral],
@@ -117,7 +121,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "device": "no_validation",  # torch knows what it can be
+        "device": "no_validation",  # torch raises for a device that is absent
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -161,41 +165,41 @@ class MLPHead(RegressorMixin, BaseEstimator):
         y : array-like of shape (n,)
             Targets: feedback, or pseudo-outcomes of any size.
         sample_weight : array-like of shape (n,), default=None
-            Weights; only their ratios matter, and rows of weight 0 are left out.
-        groups : array-like of shape (n,) or (n, 2), default=None
-            Rows of one group are held out together, and rows of equal X always are.
+            Row weights; only their ratios matter, and rows of weight 0 are left out.
+        groups : array-like of shape (n,), default=None
+            Prompt ids: rows of one group are held out together, and rows of equal X always are.
 
         Returns
         -------
         self : MLPHead
+            The fitted head.
 
         Raises
         ------
         MissingExtraError
             If torch is not installed.
         GroupsError
-            If the rows with weight are of one group, so that nothing can be held out.
+            If the rows of positive weight are of one group, so that none can be held out.
         ValueError
-            If a parameter, X, y or the weights hold what they cannot hold.
+            If a parameter, X, y or the weights hold a value they cannot have.
 
         Warns
         -----
         ConvergenceWarning
             If the risk still fell at `max_epochs`, or training diverged.
         """
-        self._validate_params()
-        self._layer_sizes()
+        settings = self.network_settings()
         X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
         y = y.astype(np.float64)
         weight = check_weights(sample_weight, X)
         weight = np.ones(len(X)) if weight is None else weight
         rng = check_random_state(self.random_state)
-        train_rows, validation_rows = self._split(
-            np.flatnonzero(weight), check_groups(X, groups), rng
+        train_rows, validation_rows = hold_out(
+            np.flatnonzero(weight), check_groups(X, groups), self.validation_fraction, rng
         )
 
         torch = import_extra("torch", extra="text", purpose="MLPHead")
-        from ._side_by_side import train_networks
+        from ._networks import train_networks
         from ._training_loop import squared_error
 
         mean = np.average(y[train_rows], weights=weight[train_rows])
@@ -208,8 +212,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
             deviation = np.average((y[train_rows] - mean) ** 2, weights=weight[train_rows]) ** 0.5
             start, shift, spread, loss = 0.0, mean, deviation or 1.0, squared_error
 
-        trained = train_networks(
-            self,
+        (network,) = train_networks(
             X,
             (y - shift) / spread,
             weight,
@@ -218,20 +221,74 @@ class MLPHead(RegressorMixin, BaseEstimator):
             rng=rng,
             output_bias=start,
             loss=loss,
+            **settings,
         )
-        ((coefs, intercepts),) = trained.weights
-        coefs[-1], intercepts[-1] = coefs[-1] * spread, intercepts[-1] * spread + shift
-        return self._take(coefs, intercepts, trained.result, risk_unit=spread**2)
+        return self._set_network(network.rescaled(spread, shift), risk_unit=spread**2)
 
-    def _take(self, coefs, intercepts, result, *, risk_unit: float = 1.0):
-        """Become the network of these weights; losses times `risk_unit` are the targets' own."""
-        self.n_features_in_ = coefs[0].shape[0]
-        self.coefs_ = [coef.astype(np.float32) for coef in coefs]
-        self.intercepts_ = [intercept.astype(np.float32) for intercept in intercepts]
-        self.validation_risk_ = result.validation_risk * risk_unit
-        self.best_epoch_ = result.best_epoch
-        self.n_iter_ = result.n_epochs
-        self._warn(result.ended_by)
+    def network_settings(self) -> dict[str, Any]:
+        """Return the checked settings of a network and its training.
+
+        Returns
+        -------
+        settings : dict
+            Layer sizes, step size, number of epochs and so on, by name.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has a value it cannot have.
+        """
+        self._validate_params()
+        sizes = self.hidden_layer_sizes
+        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; each width must be an "
+                "integer of at least 1."
+            )
+        names = (
+            "negative_slope",
+            "learning_rate",
+            "weight_decay",
+            "batch_size",
+            "max_epochs",
+            "patience",
+            "device",
+            "verbose",
+        )
+        return {
+            "hidden_layer_sizes": tuple(int(size) for size in sizes),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def with_network(self, network: TrainedNetwork) -> MLPHead:
+        """Return a fitted copy of this head that holds a trained network.
+
+        Parameters
+        ----------
+        network : TrainedNetwork
+            Weights, and the course of their training.
+
+        Returns
+        -------
+        head : MLPHead
+            The fitted copy; this head stays as it is.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the held-out risk still fell at the last epoch, or training diverged.
+        """
+        return clone(self)._set_network(network)
+
+    def _set_network(self, network: TrainedNetwork, *, risk_unit: float = 1.0) -> MLPHead:
+        self.n_features_in_ = network.coefs[0].shape[0]
+        self.coefs_ = [coef.astype(np.float32) for coef in network.coefs]
+        self.intercepts_ = [intercept.astype(np.float32) for intercept in network.intercepts]
+        self.validation_risk_ = network.training.validation_risk * risk_unit
+        self.best_epoch_ = network.training.best_epoch
+        self.n_iter_ = network.training.n_epochs
+        self._warn(network.training.ended_by)
         return self
 
     def predict(self, X):
@@ -245,16 +302,16 @@ class MLPHead(RegressorMixin, BaseEstimator):
         Returns
         -------
         reward : ndarray of shape (n,)
-            In (0, 1) with the logistic link.
+            Predictions, in (0, 1) with the logistic link.
         """
         score = self.decision_function(X)
         return expit(score) if self.link == "logistic" else score
 
     def decision_function(self, X):
-        """Output of the network before the link.
+        """Return the output of the network before the link.
 
-        Weights are float32, sums are float64: rewards do not hang on the order of summation,
-        and the exported file reproduces them on any input.
+        Weights are float32 and sums are float64, so that rewards do not depend on the order of
+        summation and the exported file reproduces them on any input.
 
         Parameters
         ----------
@@ -264,7 +321,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         Returns
         -------
         score : ndarray of shape (n,)
-            Unbounded.
+            Unbounded scores.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
@@ -285,30 +342,6 @@ class MLPHead(RegressorMixin, BaseEstimator):
         tags.regressor_tags.poor_score = self.link == "logistic"
         return tags
 
-    def _layer_sizes(self) -> tuple[int, ...]:
-        """Return the widths of the hidden layers, checked."""
-        sizes = self.hidden_layer_sizes
-        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; each width must be an "
-                "integer of at least 1."
-            )
-        return tuple(int(size) for size in sizes)
-
-    def _split(self, rows, groups, rng):
-        """Split rows into training and validation rows, by the group of each row of X."""
-        # a group is named by its first row: the draw must not hang on how codes are made
-        _, first, code = np.unique(groups[rows], return_index=True, return_inverse=True)
-        if len(first) < 2:
-            raise GroupsError(
-                f"The {len(rows)} rows with weight are all of one group (or all equal), so none "
-                "can be held out to stop training; pass finer groups or none."
-            )
-        splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=rng)
-        train, validation = next(splitter.split(rows, groups=first[code]))
-        return rows[train], rows[validation]
-
     def _warn(self, ended_by: str) -> None:
         if ended_by == "divergence":
             warn(
@@ -322,3 +355,39 @@ class MLPHead(RegressorMixin, BaseEstimator):
                 "training may have ended early; raise max_epochs or learning_rate.",
                 ConvergenceWarning,
             )
+
+
+def hold_out(rows, groups, fraction, rng):
+    """Split rows into training and validation rows by group.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Rows to split.
+    groups : ndarray of shape (n,)
+        Group of each row of X.
+    fraction : float
+        Share of the groups to hold out.
+    rng : RandomState
+        Draws the groups.
+
+    Returns
+    -------
+    train, validation : ndarray of int
+        The two parts of `rows`.
+
+    Raises
+    ------
+    GroupsError
+        If the rows are of one group.
+    """
+    # Groups are numbered by their first row, so that the draw does not depend on their codes.
+    _, first, code = np.unique(groups[rows], return_index=True, return_inverse=True)
+    if len(first) < 2:
+        raise GroupsError(
+            f"The {len(rows)} rows with weight are all of one group (or all equal), so none "
+            "can be held out to stop training; pass finer groups or none."
+        )
+    splitter = GroupShuffleSplit(1, test_size=fraction, random_state=rng)
+    train, validation = next(splitter.split(rows, groups=first[code]))
+    return rows[train], rows[validation]

@@ -1,4 +1,4 @@
-"""Second moments of X fold by fold: all that least squares needs to be fitted and tuned.
+"""Second moments of X by fold: the sufficient statistics of least squares and its tuning.
 
 One pass over X gives a Gram matrix per fold. The training part of a fold is the total minus that
 fold, so cross-validation over any number of penalties never reads X again.
@@ -15,7 +15,7 @@ from scipy.linalg import blas
 
 from ._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
 
-__all__ = ["FoldMoments", "Moments", "TargetMoments", "cross_products", "linear_scores"]
+__all__ = ["FoldMoments", "TargetMoments", "cross_products", "linear_scores"]
 
 _BLOCK_ROWS = 4096
 
@@ -54,55 +54,105 @@ def cross_products(X: NDArray, values: NDArray, rows: NDArray[np.intp] | None = 
     return total
 
 
-def choose_center(probe: NDArray) -> NDArray:
-    """Return about the mean if columns lie far from 0 in units of their spread, else zeros.
+def _choose_center(probe: NDArray) -> NDArray:
+    """Return the mean of `probe` if columns lie far from 0 in units of their spread, else zeros.
 
-    Any shift near the mean keeps float32 sums exact enough; what is left of the mean is
-    corrected exactly.
+    Any shift near the mean keeps float32 sums exact enough; the rest of the mean is corrected
+    exactly.
     """
     mean, spread = probe.mean(axis=0), probe.std(axis=0)
     return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
 
 
 class TargetMoments(NamedTuple):
-    """What least squares needs to know of a target beside the moments of X, per fold."""
-
-    cross: NDArray  # (n_splits, d), weighted sums of (x - center) t
-    sums: NDArray  # (n_splits,), of t
-    squares: NDArray  # (n_splits,), of t squared
-
-
-class Moments:
-    """Weighted Gram matrices per fold about a common centre, however they came to be.
+    """Sufficient statistics of a target for least squares, by fold.
 
     Attributes
     ----------
-    n_splits : int
-    center : ndarray of shape (d,)
-        Moments are of ``X - center``.
-    weight_sums : ndarray of shape (n_splits,)
-    sums : ndarray of shape (n_splits, d)
-        Weighted sums of the centred rows.
-    grams : sequence of ndarray of shape (d, d)
-        Weighted Gram matrices; only the lower triangle is filled.
-    total : ndarray of shape (d, d)
-        Their sum.
+    cross : ndarray of shape (n_splits, d)
+        Weighted sums of ``(x - center) t``.
+    sums : ndarray of shape (n_splits,)
+        Weighted sums of t.
+    squares : ndarray of shape (n_splits,)
+        Weighted sums of t squared.
     """
 
-    n_splits: int
-    center: NDArray
-    weight_sums: NDArray
+    cross: NDArray
     sums: NDArray
-    grams: list[NDArray]
-    total: NDArray
+    squares: NDArray
 
-    def _add_up(self) -> None:
-        """Sum the folds' matrices, and forget what was derived from earlier ones."""
-        self._work: NDArray | None = None
-        self._systems: dict[int | None, EigenSystem] = {}
+
+class FoldMoments:
+    """Weighted Gram matrices of the rows of X by fold, about a common centre.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+        Embeddings; not copied, but gathered block by block.
+    fold : ndarray of shape (n,)
+        Fold of each row, 0 .. n_splits - 1.
+    n_splits : int
+        Number of folds.
+    weight : ndarray of shape (n,), default=None
+        Row weights. Rows of weight 0 do not count; None counts each row once.
+
+    Attributes
+    ----------
+    rows : ndarray of int or None
+        Rows of positive weight; None if these are all rows.
+    fold, weight : ndarray of shape (len(rows),)
+        Fold and weight of these rows.
+    center : ndarray of shape (d,)
+        Moments are those of ``X - center``: zeros, or near the mean where that is far from 0.
+    weight_sums : ndarray of shape (n_splits,)
+        Total weight of each fold.
+    sums : ndarray of shape (n_splits, d)
+        Weighted sums of the centred rows.
+    grams : list of ndarray of shape (d, d)
+        Weighted Gram matrices in the dtype of X; only the lower triangle is filled.
+    total : ndarray of shape (d, d)
+        Sum of the Gram matrices.
+    """
+
+    def __init__(self, X, fold, n_splits, weight=None):
+        self.X, self.n_splits = X, n_splits
+        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
+        n_rows = len(X) if self.rows is None else len(self.rows)
+        if weight is None:
+            self.weight = np.ones(n_rows)
+        else:
+            self.weight = weight if self.rows is None else weight[self.rows]
+        self.fold = fold if self.rows is None else fold[self.rows]
+        d = X.shape[1]
+        probe = X[:_BLOCK_ROWS] if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
+        self.center = _choose_center(probe)
+        shifted = bool(self.center.any())
+        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
+        self.sums = np.zeros((n_splits, d))
+        self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
+        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
+        uniform = weight is None or bool(np.all(self.weight == 1))
+        by_fold = np.argsort(self.fold, kind="stable")
+        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
+        for k in range(n_splits):
+            members = by_fold[bounds[k] : bounds[k + 1]]
+            places = members if self.rows is None else self.rows[members]
+            for block, place in row_blocks(X, places):
+                if shifted:
+                    block -= self.center
+                if uniform:
+                    self.sums[k] += np.ones(len(block), X.dtype) @ block
+                else:
+                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
+                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
+                self.grams[k] = syrk(
+                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
+                )
         self.total = self.grams[0].copy(order="F")
         for gram in self.grams[1:]:
             self.total += gram
+        self._work: NDArray | None = None
+        self._systems: dict[int | None, EigenSystem] = {}
 
     @property
     def typical_variance(self) -> float:
@@ -142,75 +192,18 @@ class Moments:
             weight_sum, total = weight_sum - self.weight_sums[k], total - self.sums[k]
         return float(weight_sum), total / max(weight_sum, np.finfo(float).tiny)
 
-
-class FoldMoments(Moments):
-    """Moments of the rows of X, all at once.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), float32 or float64
-        Not copied; gathered block by block.
-    fold : ndarray of shape (n,)
-        Fold of each row, 0 .. n_splits - 1.
-    n_splits : int
-    weight : ndarray of shape (n,) or None
-        Rows of weight 0 take no part; None counts each row once.
-
-    Attributes
-    ----------
-    rows : ndarray of int or None
-        Rows that take part, None for all.
-    weight : ndarray of shape (len(rows),)
-        Their weights.
-    center : ndarray of shape (d,)
-        Zeros, or about the mean of the rows where that is far from 0.
-    grams : list of ndarray of shape (d, d)
-        In the dtype of X. The other attributes: see `Moments`.
-    """
-
-    def __init__(self, X, fold, n_splits, weight=None):
-        self.X, self.n_splits = X, n_splits
-        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
-        n_rows = len(X) if self.rows is None else len(self.rows)
-        if weight is None:
-            self.weight = np.ones(n_rows)
-        else:
-            self.weight = weight if self.rows is None else weight[self.rows]
-        self.fold = fold if self.rows is None else fold[self.rows]
-        d = X.shape[1]
-        probe = X[:_BLOCK_ROWS] if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
-        self.center = choose_center(probe)
-        shifted = bool(self.center.any())
-        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
-        self.sums = np.zeros((n_splits, d))
-        self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
-        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
-        uniform = weight is None or bool(np.all(self.weight == 1))
-        by_fold = np.argsort(self.fold, kind="stable")
-        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
-        for k in range(n_splits):
-            members = by_fold[bounds[k] : bounds[k + 1]]
-            places = members if self.rows is None else self.rows[members]
-            for block, place in row_blocks(X, places):
-                if shifted:
-                    block -= self.center
-                if uniform:
-                    self.sums[k] += np.ones(len(block), X.dtype) @ block
-                else:
-                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
-                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
-                self.grams[k] = syrk(
-                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
-                )
-        self._add_up()
-
     def target_moments(self, target: NDArray) -> TargetMoments:
-        """Return the moments of a target on these rows.
+        """Return the sufficient statistics of a target on these rows.
 
         Parameters
         ----------
         target : ndarray of shape (n,)
-            Read where rows take part.
+            Targets; only rows of positive weight are read.
+
+        Returns
+        -------
+        TargetMoments
+            Sums by fold.
         """
         target = target if self.rows is None else target[self.rows]
         weighted = self.weight * target

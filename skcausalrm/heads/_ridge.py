@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from numbers import Real
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,26 +11,45 @@ from scipy.linalg import blas
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS, check_weights
 from ..model_selection._cross_fitting import make_folds
-from ._moments import FoldMoments, Moments, TargetMoments, linear_scores
+from ._moments import FoldMoments, linear_scores
 
-__all__ = ["ALPHAS", "RidgeFit", "RidgeHead", "fit_ridge", "solve_ridge"]
+__all__ = ["ALPHAS", "RidgeFit", "RidgeHead", "fit_ridge", "held_out_scores"]
 
-# In units of the total weight times the typical variance of a column, so that neither the scale of
-# X nor the number of rows moves the best value far.
+# Penalties to choose from, in units of the total weight times the typical variance of a column, so
+# that neither the scale of X nor the number of rows moves the best value far.
 ALPHAS = np.logspace(-4, 3, 15)
+# Folds for the choice of the penalty, if cv is None.
+DEFAULT_FOLDS = 5
 
 
 class RidgeFit(NamedTuple):
-    """Linear models of all rows and of all folds but each."""
+    """Linear models of all rows and of all folds but each, with their penalty.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (d,)
+        Coefficients on all rows.
+    intercept : float
+        Intercept on all rows.
+    fold_coefs : ndarray of shape (n_splits, d)
+        Coefficients on all folds but each.
+    fold_intercepts : ndarray of shape (n_splits,)
+        Intercepts on all folds but each.
+    alpha : float
+        The penalty with the least risk.
+    risks : ndarray of shape (n_alphas,)
+        Out-of-fold mean squared error of each penalty.
+    """
 
     coef: NDArray[np.float64]
     intercept: float
-    fold_coefs: NDArray[np.float64]  # (n_splits, d)
-    fold_intercepts: NDArray[np.float64]  # (n_splits,)
+    fold_coefs: NDArray[np.float64]
+    fold_intercepts: NDArray[np.float64]
     alpha: float
-    risks: NDArray[np.float64]  # (n_alphas,)
+    risks: NDArray[np.float64]
 
 
 def fit_ridge(
@@ -44,32 +64,21 @@ def fit_ridge(
     Parameters
     ----------
     moments : FoldMoments
-        Shared by any number of targets.
+        Moments of X, which any number of targets can share.
     target : ndarray of shape (n,)
-        Read where rows take part in `moments`.
+        Targets; only rows of positive weight in `moments` are read.
     alphas : ndarray, default=ALPHAS
-        Relative to total weight times typical variance of a column.
+        Penalties, relative to total weight times typical variance of a column.
     folds_only : bool, default=False
-        Leave out the model of all rows (its `coef` is then the mean of the folds').
+        Leave out the model of all rows; `coef` is then the mean over the folds.
 
     Returns
     -------
     RidgeFit
-        The intercept is not penalised.
+        The fitted models. The intercept is not penalised.
     """
-    return solve_ridge(moments, moments.target_moments(target), alphas, folds_only=folds_only)
-
-
-def solve_ridge(
-    moments: Moments,
-    target: TargetMoments,
-    alphas: NDArray = ALPHAS,
-    *,
-    folds_only: bool = False,
-) -> RidgeFit:
-    """Do what `fit_ridge` does, from the moments of a target: no row is read."""
     K, d = moments.n_splits, len(moments.center)
-    cross, target_sums, target_squares = target
+    cross, target_sums, target_squares = moments.target_moments(target)
     unit = moments.typical_variance
     dtype = moments.total.dtype
     symm = blas.get_blas_funcs("symm", dtype=dtype)
@@ -124,29 +133,35 @@ class RidgeHead(RegressorMixin, BaseEstimator):
     """Ridge regression whose penalty is chosen by cross-validation at the price of one fit.
 
     The objective is ``sum_i w_i (t_i - a - b'x_i)^2 + alpha * V * |b|^2`` with V the total
-    weight times the median variance of a column; a pass over X gives the Gram matrix of each fold,
-    and all alphas of a fold come from one Krylov space of it.
+    weight times the median variance of a column. One pass over X gives the Gram matrix of each
+    fold, and all penalties of a fold share one Krylov space of that matrix.
 
     Parameters
     ----------
-    alpha : float or None, default=None
-        Relative penalty; None chooses among 15 values from 1e-4 to 1e3 by out-of-fold squared
-        error.
-    cv : int or splitter, default=5
-        Folds for that choice; equal rows of X share one.
-    random_state : int, RandomState or None, default=None
-        Which rows go into which fold.
+    alpha : float, default=None
+        Relative penalty, above 0. None chooses among 15 values from 1e-4 to 1e3 by out-of-fold
+        squared error.
+    cv : int, cross-validation splitter, iterable or None, default=5
+        Folds for that choice; equal rows of X share one. None is 5 folds.
+    random_state : int, RandomState instance or None, default=None
+        Determines the assignment of rows to folds.
 
     Attributes
     ----------
     coef_ : ndarray of shape (d,)
+        Coefficients of all rows.
     intercept_ : float
+        Intercept of all rows.
     alpha_ : float
         The penalty used.
     cv_risk_ : ndarray of shape (n_alphas,)
         Out-of-fold weighted mean squared error; inf where the solver did not converge.
     fold_coefs_, fold_intercepts_ : ndarray of shape (n_splits, d) and (n_splits,)
         The models of all folds but each, at that penalty.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X had them.
 
     Examples
     --------
@@ -157,6 +172,14 @@ class RidgeHead(RegressorMixin, BaseEstimator):
     >>> head.coef_.round(2).tolist(), round(head.intercept_, 2)
     ([1.0, 0.0, -1.0], 2.0)
     """
+
+    __metadata_request__fit: ClassVar = {"groups": True}
+
+    _parameter_constraints: ClassVar[dict] = {
+        "alpha": [Interval(Real, 0, None, closed="neither"), None],
+        "cv": ["cv_object"],
+        "random_state": ["random_state"],
+    }
 
     def __init__(self, alpha=None, *, cv=5, random_state=None):
         self.alpha = alpha
@@ -169,29 +192,55 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, d)
+            Embeddings, float32 or float64.
         y : array-like of shape (n,)
+            Targets.
         sample_weight : array-like of shape (n,), default=None
+            Row weights; rows of weight 0 do not count.
         groups : array-like of shape (n,), default=None
-            Rows of one group share a fold.
+            Prompt ids: rows of one group share a fold.
 
         Returns
         -------
-        self
+        self : RidgeHead
+            The fitted head.
+
+        Raises
+        ------
+        GroupsError
+            If the rows are of fewer than two groups, or `cv` splits a group or does not cover
+            each row once.
+        ValueError
+            If a parameter, X, y or the weights hold a value they cannot have.
         """
+        self._validate_params()
         X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
         weight = check_weights(sample_weight, X)
-        folds = make_folds(X, y, groups, self.cv, self.random_state)
+        cv = DEFAULT_FOLDS if self.cv is None else self.cv
+        folds = make_folds(X, y, groups, cv, self.random_state)
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         return self.fit_moments(moments, y)
 
     def fit_moments(self, moments: FoldMoments, target: NDArray, *, folds_only: bool = False):
-        """Fit on moments that are there already (see `FoldMoments` and `fit_ridge`)."""
-        return self.solve_moments(moments, moments.target_moments(target), folds_only=folds_only)
+        """Fit on moments of X that the caller has already computed.
 
-    def solve_moments(self, moments: Moments, target: TargetMoments, *, folds_only: bool = False):
-        """Fit on moments of X and of a target (see `solve_ridge`)."""
+        Parameters
+        ----------
+        moments : FoldMoments
+            Moments of X, which any number of targets can share.
+        target : ndarray of shape (n,)
+            Targets; only rows of positive weight in `moments` are read.
+        folds_only : bool, default=False
+            Leave out the model of all rows; `coef_` is then the mean over the folds.
+
+        Returns
+        -------
+        self : RidgeHead
+            The fitted head.
+        """
+        self._validate_params()
         alphas = ALPHAS if self.alpha is None else np.array([float(self.alpha)])
-        fit = solve_ridge(moments, target, alphas, folds_only=folds_only)
+        fit = fit_ridge(moments, target, alphas, folds_only=folds_only)
         self.coef_, self.intercept_ = fit.coef, fit.intercept
         self.fold_coefs_, self.fold_intercepts_ = fit.fold_coefs, fit.fold_intercepts
         self.alpha_, self.cv_risk_ = fit.alpha, fit.risks
@@ -199,23 +248,36 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        """Return ``X @ coef_ + intercept_``, shape (n,), float64."""
+        """Predict the target, ``X @ coef_ + intercept_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n,)
+            Float64.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         return linear_scores(X, self.coef_) + self.intercept_
 
     def predict_std(self, X, *, binary: bool = True) -> NDArray[np.float64]:
-        """Return the standard deviation over the folds' models of what they predict.
+        """Return the standard deviation of the prediction over the models of the folds.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
+            Embeddings.
         binary : bool, default=True
-            Cut each prediction to [0, 1] first, as a reward that is a probability is.
+            Clip each prediction to [0, 1] first, because a reward that is a probability is.
 
         Returns
         -------
         std : ndarray of shape (n,)
+            Standard deviations.
 
         Notes
         -----

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 
 from skcausalrm.baselines import _divide_mix_losses as divide  # noqa: E402
 from skcausalrm.baselines import _losses  # noqa: E402
-from skcausalrm.baselines._co_training_losses import CoTraining  # noqa: E402
-from skcausalrm.baselines._multi_task_losses import (  # noqa: E402
+from skcausalrm.baselines._losses import (  # noqa: E402
+    CoTraining,
     multi_task_loss,
     reward_loss,
     stable_loss,

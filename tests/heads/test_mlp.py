@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skcausalrm.exceptions import GroupsError
-from skcausalrm.heads._mlp import MLPHead
+from skcausalrm.heads import MLPHead
 
 torch = pytest.importorskip("torch")
 
@@ -154,16 +154,16 @@ def test_rows_of_weight_zero_are_as_if_absent(pseudo_outcomes):
 
 
 def test_groups_and_equal_rows_are_held_out_together(pseudo_outcomes, monkeypatch):
-    from skcausalrm.heads import _side_by_side as side_by_side
+    from skcausalrm.heads import _networks as networks
 
     seen = {}
-    original = side_by_side.train
+    original = networks.train
 
     def spy(*args, train_rows, validation_rows, **kwargs):
         seen.update(train=train_rows, validation=validation_rows)
         return original(*args, train_rows=train_rows, validation_rows=validation_rows, **kwargs)
 
-    monkeypatch.setattr(side_by_side, "train", spy)
+    monkeypatch.setattr(networks, "train", spy)
     X, z, _ = pseudo_outcomes
     groups = np.arange(len(X)) % 40
     quiet(settings(max_epochs=1), X, z, groups=groups)

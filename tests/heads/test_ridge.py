@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from skcausalrm.exceptions import GroupsError
 from skcausalrm.heads import RidgeHead
 from skcausalrm.heads._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
 from skcausalrm.heads._logistic import fit_logistic_folds, fit_sigmoid
@@ -158,3 +159,26 @@ def test_x_is_not_changed():
     before = X.copy()
     RidgeHead(random_state=0).fit(X, t)
     np.testing.assert_array_equal(X, before)
+
+
+def test_without_cv_there_are_five_folds():
+    X, t, _, _ = problem(200, 5)
+    head = RidgeHead(cv=None, random_state=0).fit(X, t)
+    assert head.fold_coefs_.shape == (5, 5)
+    np.testing.assert_array_equal(head.coef_, RidgeHead(cv=5, random_state=0).fit(X, t).coef_)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("alpha", 0.0), ("alpha", "best"), ("cv", 1), ("cv", "five")]
+)
+def test_a_bad_setting_is_named_at_fit(name, value):
+    X, t, _, _ = problem(100, 3)
+    head = RidgeHead(**{name: value})
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of RidgeHead"):
+        head.fit(X, t)
+
+
+def test_too_few_groups_for_a_fold():
+    X, t, _, _ = problem(100, 3)
+    with pytest.raises(GroupsError):
+        RidgeHead().fit(X, t, groups=np.zeros(100))
