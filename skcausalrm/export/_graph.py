@@ -1,4 +1,4 @@
-"""A reward as an ONNX graph."""
+"""The ONNX graph of a reward."""
 
 from __future__ import annotations
 
@@ -15,22 +15,33 @@ from ._network import RewardNetwork
 
 __all__ = ["build_model"]
 
-_DEFAULT_OPSET = 17
-_OLDEST_OPSET = 13
+# Operator set that every onnxruntime since 1.12 runs, and the first in which the operators of the
+# graph have their present inputs.
+_DEFAULT_OPSET, _OLDEST_OPSET = 17, 13
 
 
 def build_model(
     network: RewardNetwork, metadata: dict[str, str], opset: int | None, *, double: bool = True
 ):
-    """The checked ONNX model of a network (see `to_onnx` for its inputs and outputs).
+    """Return the checked ONNX model of a network (see `to_onnx` for its inputs and outputs).
 
     Parameters
     ----------
     network : RewardNetwork
+        The reward.
     metadata : dict of str
+        Metadata of the model.
     opset : int or None
+        ONNX operator set; None is 17.
     double : bool, default=True
-        Whether scikit-learn's parts compute in float64; our own always do.
+        Whether parts of scikit-learn compute in float64; the package's own parts always do.
+
+    Raises
+    ------
+    UnsupportedExportError
+        If skl2onnx writes a graph that is not valid.
+    ValueError
+        If `opset` is not available.
     """
     onnx = import_extra("onnx", extra="export", purpose="to_onnx")
     newest = onnx.defs.onnx_opset_version()
@@ -56,7 +67,7 @@ def build_model(
             graph.constants,
         ),
         opset_imports=opsets,
-        # the newest IR version, make_model's default, is refused by older runtimes
+        # older runtimes refuse the newest IR version, which is the default of make_model
         ir_version=onnx.helper.find_min_ir_version_for(opsets),
         producer_name="skcausalrm",
         producer_version=__version__,
@@ -64,20 +75,20 @@ def build_model(
     onnx.helper.set_model_props(model, metadata)
     try:
         onnx.checker.check_model(model, full_check=True)
-    except onnx.shape_inference.InferenceError as error:  # of what skl2onnx wrote
+    except onnx.shape_inference.InferenceError as error:  # in parts written by skl2onnx
         raise UnsupportedExportError(
-            f"skl2onnx makes no valid graph of {network.head} and the steps before it: use "
-            f"estimators that it knows, or score with the fitted object."
+            f"skl2onnx writes no valid graph of {network.head} and the steps before it: use "
+            f"estimators that it supports, or score with the fitted object."
         ) from error
     return model
 
 
 class _Graph:
-    """Nodes and constants of one graph; every value in between is float64."""
+    """Builder of a graph's nodes and constants; values inside the graph are float64."""
 
     def __init__(self, onnx, opset: int, double: bool):
         self.onnx, self.opset, self.in_double = onnx, opset, double
-        self.opsets: dict[str, Any] = {}  # of operators that are not ONNX's own
+        self.opsets: dict[str, Any] = {}  # for operators outside of ONNX's own domain
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -101,7 +112,7 @@ class _Graph:
         return self.node("Gemm", value, self.constant(weight), self.constant(bias))
 
     def sklearn(self, value: str, estimator: Any, n_features: int) -> str:
-        """What a fitted estimator makes of `value`."""
+        """Add the graph of a fitted estimator and return its output for `value`."""
         part = sklearn_graph(estimator, n_features, self.opset, double=self.in_double)
         if not self.in_double:
             value = self.node("Cast", value, to=self.onnx.TensorProto.FLOAT)
@@ -124,16 +135,16 @@ class _Graph:
         return self.double(names[part.graph.output[0].name])
 
     def squeeze(self, column: str) -> str:
-        """Shape (N,) from (N, 1)."""
-        # to multiply by a vector at once takes onnxruntime several times as long as by a column
+        """Drop the second axis of a column, (N, 1) to (N,)."""
+        # onnxruntime multiplies by a column several times as fast as by a vector
         return self.node("Squeeze", column, self.constant(np.array([1])))
 
     def mean(self, members: str, weights: np.ndarray) -> str:
-        """Weighted mean over columns, shape (N, 1)."""
+        """Average columns with these weights, shape (N, 1)."""
         return self.node("MatMul", members, self.constant(weights[:, None]))
 
     def outputs(self, network: RewardNetwork) -> dict[str, str]:
-        """The value of each output, by name."""
+        """Build the whole graph and return the name of each output's value."""
         X = self.double("X")
         if network.before is not None:
             X = self.sklearn(X, network.before, network.n_features)
@@ -157,7 +168,7 @@ class _Graph:
         return outputs
 
     def layers(self, network: RewardNetwork, hidden: str) -> str:
-        """What the last layer gives: (N, m) for a mixture, else (N,)."""
+        """Apply the layers: (N, m) for a mixture, otherwise (N,)."""
         if network.estimator is not None:
             found = self.sklearn(hidden, network.estimator, network.n_inputs)
             return self.node("Reshape", found, self.constant(np.array([-1])))
@@ -171,8 +182,8 @@ class _Graph:
         return self.squeeze(last) if network.component_weights is None else last
 
     def log_odds(self, u: str, weights: np.ndarray) -> str:
-        """Log odds of ``sigmoid(u) @ weights``, which do not saturate."""
-        # log sigmoid(u) = min(u, 0) - log(1 + exp(-|u|)), and log sigmoid(-u) is u less
+        """Compute the log odds of ``sigmoid(u) @ weights``, which do not saturate."""
+        # log sigmoid(u) = min(u, 0) - log(1 + exp(-|u|)), log sigmoid(-u) = log sigmoid(u) - u
         decay = self.node("Exp", self.node("Neg", self.node("Abs", u)))
         rest = self.node("Log", self.node("Add", decay, self.constant(1.0)))
         good = self.node("Sub", self.node("Min", u, self.constant(0.0)), rest)
@@ -195,6 +206,7 @@ class _Graph:
         return self.node("Clip", value, self.constant(0.0), self.constant(1.0))
 
     def recalibrated(self, network: RewardNetwork, prediction: str) -> str:
+        """Apply `Recalibration.__call__`: sigmoid(scale l + offset), l the clipped log odds."""
         if (recalibration := network.recalibration) is None:
             return prediction
         p = self.inner(prediction)
@@ -205,7 +217,7 @@ class _Graph:
         )
 
     def spread(self, members: str, weights: np.ndarray) -> str:
-        """Weighted standard deviation over columns, shape (N,)."""
+        """Compute the weighted standard deviation over columns, shape (N,)."""
         deviation = self.node("Sub", members, self.mean(members, weights))
         square = self.node("Mul", deviation, deviation)
         return self.node("Sqrt", self.squeeze(self.mean(square, weights)))
@@ -213,7 +225,7 @@ class _Graph:
     def recalibrated_std(
         self, network: RewardNetwork, std: str, prediction: str, reward: str
     ) -> str:
-        """`Recalibration.derivative` times `std`."""
+        """Multiply `std` by `Recalibration.derivative`."""
         if (recalibration := network.recalibration) is None:
             return std
         p = self.inner(prediction)
@@ -223,7 +235,7 @@ class _Graph:
         return self.node("Mul", self.node("Mul", std, unclipped), slope)
 
     def inner(self, prediction: str) -> str:
-        """The prediction as the recalibration clips it."""
+        """Clip a prediction as the recalibration does."""
         return self.node("Clip", prediction, self.constant(CLIP), self.constant(1 - CLIP))
 
     def complement(self, p: str) -> str:

@@ -1,4 +1,4 @@
-"""What a model directory is made of on disk, and how one takes another's place."""
+"""Files of a model directory, and how a new directory replaces an old one."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ def read_file(path: Path, name: str) -> bytes:
         return (path / name).read_bytes()
     except FileNotFoundError as error:
         raise ModelDirectoryError(
-            f"{path} has no {name}, so it is not a whole model directory; save the model again."
+            f"{path} has no {name}, so it is not a complete model directory; save the model again."
         ) from error
     except OSError as error:
         raise ModelDirectoryError(
-            f"{name} in {path} cannot be read ({error.strerror}); mend that or save the model "
-            "again."
+            f"{name} in {path} cannot be read ({error.strerror}); make it readable or save the "
+            "model again."
         ) from error
 
 
 def check_place(path: Path, overwrite: bool) -> None:
-    """Raise if :func:`save_model_directory` may not replace what stands at `path`.
+    """Raise if :func:`save_model_directory` may not replace `path`.
 
     Raises
     ------
     ModelDirectoryError
+        If `path` is something else than a model directory, one that holds other files too, or one
+        that may not be overwritten.
     """
     if _is_free(path):
         return
@@ -53,7 +55,8 @@ def check_place(path: Path, overwrite: bool) -> None:
         ours = False
     if not ours:
         raise ModelDirectoryError(
-            f"{path} exists and is no model directory, so it is not replaced; choose another path."
+            f"{path} exists and is not a model directory, so it is not replaced; choose another "
+            f"path."
         )
     if not overwrite:
         raise ModelDirectoryError(
@@ -72,7 +75,7 @@ def _is_free(path: Path) -> bool:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Rename; an old directory steps aside first and comes back if the rename fails."""
+    """Rename `temporary` to `path`, and restore an old directory there if the rename fails."""
     if not path.exists():
         os.rename(temporary, path)
         return

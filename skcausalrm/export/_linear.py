@@ -1,6 +1,6 @@
-"""A linear head in numpy, which is faster than onnxruntime at every batch size.
+"""A linear reward in numpy, which is faster than onnxruntime at every batch size.
 
-One row costs a product of vectors; many rows are read block by block, twice while in the cache.
+One row costs one product of vectors. Many rows are read in blocks that stay in the CPU's cache.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from ._network import RewardNetwork
 
 __all__ = ["LinearReward", "describe_linear"]
 
-_FEW_ROWS = 64  # these go in float64 at once
-_BLOCK_BYTES = 2**20  # stays in a core's cache while it is read twice
-# Rounding of a float32 product of n terms is about half of this times the norms of its factors.
+# Maximum rows multiplied in float64 without a float32 product first.
+_FEW_ROWS = 64
+# Bytes of a block of rows, which stays in a core's cache while it is read twice.
+_BLOCK_BYTES = 2**20
+# Bound of the rounding of a float32 product of two vectors, relative to the product of their norms:
+# about twice the rounding that occurs.
 _ROUNDING = 2 * float(np.finfo(np.float32).eps)
+# Maximum rounding of a product that stays in float32.
 _TOLERANCE = 5e-6
 
 
 def describe_linear(network: RewardNetwork) -> str:
-    """JSON of a network that is one linear layer, else of null: what `LinearReward` reads."""
+    """Return JSON for `LinearReward`: a network of one linear layer, null for other networks."""
     plain = network.estimator is None and network.before is None
     if not plain or len(network.weights) != 1 or network.component_weights is not None:
         return "null"
@@ -46,15 +50,15 @@ def describe_linear(network: RewardNetwork) -> str:
 
 
 class LinearReward:
-    """Rewards and scores of a linear head, in float64 as far as that can be seen.
+    """Rewards and scores of a linear head, within 5e-6 of float64.
 
-    Rows of a large batch are multiplied in float32; those whose rounding might reach 5e-6, by the
-    norms of row and weights, are multiplied again in float64.
+    Rows of a large batch are multiplied in float32. Rows whose rounding might reach 5e-6, judged by
+    the norms of row and weights, are multiplied again in float64.
 
     Parameters
     ----------
     facts : dict
-        What :func:`describe_linear` wrote.
+        Content of the JSON of :func:`describe_linear`.
     """
 
     def __init__(self, facts: dict[str, Any]):
@@ -65,12 +69,12 @@ class LinearReward:
         self.recalibration = None if found is None else Recalibration(*found)
         self._single = self.weight.astype(np.float32)
         norm = float(np.linalg.norm(self.weight))
-        # the square of a row's norm up to which float32 is good enough
+        # squared norm of a row up to which float32 is precise enough
         safe = _TOLERANCE / (_ROUNDING * norm) if norm else math.inf
-        self._safe = safe * safe  # ** would raise where this is infinite
+        self._safe = safe * safe  # ** would raise if this is infinite
 
     def products(self, X: NDArray) -> NDArray[np.float64]:
-        """``X @ weight + bias`` of X as float32, shape (n,), read block by block."""
+        """Return ``X @ weight + bias``, shape (n,), X read as float32 in blocks."""
         if len(X) <= _FEW_ROWS:
             return np.asarray(X, dtype=np.float32).astype(np.float64) @ self.weight + self.bias
         result = np.empty(len(X))
@@ -80,9 +84,9 @@ class LinearReward:
                 part = np.asarray(X[start : start + rows], dtype=np.float32)
                 out = result[start : start + rows]
                 np.add(np.dot(part, self._single), self.bias, out=out)
-                # a product of each row with itself: BLAS, where einsum takes a third longer
+                # squared norms by BLAS, because einsum takes a third longer
                 norms = np.matmul(part[:, None, :], part[:, :, None])[:, 0, 0]
-                risky = ~(norms <= self._safe)  # also where it is NaN
+                risky = ~(norms <= self._safe)  # NaN is risky too
                 if 2 * np.count_nonzero(risky) > len(part):
                     np.add(np.dot(part.astype(np.float64), self.weight), self.bias, out=out)
                 elif risky.any():
@@ -90,11 +94,11 @@ class LinearReward:
         return result
 
     def score(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What ``decision_function`` gives."""
+        """Return ``decision_function`` of rows with these products."""
         return products - self.threshold
 
     def reward(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What ``predict`` gives."""
+        """Return ``predict`` of rows with these products."""
         values = sigmoid(products) if self.logistic else products
         if self.binary:
             values = np.minimum(np.maximum(values, 0.0), 1.0)

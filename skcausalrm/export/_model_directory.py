@@ -1,9 +1,9 @@
-"""The model directory: one fitted reward as JSON, ONNX and safetensors, and no pickle.
+"""The model directory: one fitted reward as JSON, ONNX and safetensors, without pickle.
 
 ::
 
     config.json         what the model is, with the SHA-256 of itself and of every other file
-    head.onnx           what RewardScorer runs
+    head.onnx           the graph that RewardScorer runs
     head.safetensors    the head's weights
 """
 
@@ -22,13 +22,22 @@ import numpy as np
 from .._utils._atomic_files import sibling, sync_folder, write_synced
 from .._utils._hashing import hash_bytes
 from ..exceptions import ModelDirectoryError
-from ._layout import CONFIG, FORMAT, ONNX, WEIGHTS, check_place, move_into_place, read_file
+from ._layout import (
+    CONFIG,
+    FORMAT,
+    ONNX,
+    WEIGHTS,
+    check_place,
+    move_into_place,
+    read_file,
+)
 from ._network import RewardNetwork, describe, feature_names
 from ._onnx_file import created_with, onnx_bytes
 from ._scorer import RewardScorer
 
 __all__ = ["ModelDirectory", "check_place", "load_model_directory", "save_model_directory"]
 
+# Raised when older versions could no longer read a new directory.
 FORMAT_VERSION = 1
 _UNSIGNED = "0" * 64
 _KEYS = {
@@ -39,18 +48,19 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """A model directory whose files have been checked; the scorer is started on first use.
+    """A model directory whose files have been checked. The scorer starts on first use.
 
     Attributes
     ----------
     path : pathlib.Path
+        The directory.
     config : dict
-        Content of ``config.json``: method, head, settings, feature_names, versions, and so on.
+        Content of ``config.json``: method, head, settings, feature_names, versions and more.
     scorer : RewardScorer
-        On the CPU; :meth:`load_scorer` makes others.
+        Scorer on the CPU; :meth:`load_scorer` starts others.
     weights : dict of ndarray
-        ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on; of a mixture
-        ``component_weights`` (m,), of a ridge head ``folds.weight`` (d, n_folds) and
+        ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on; for a mixture
+        ``component_weights`` (m,), for a ridge head ``folds.weight`` (d, n_folds) and
         ``folds.bias`` (n_folds,). With ``config["head"]`` they determine every reward and its
         standard deviation.
     """
@@ -60,37 +70,37 @@ class ModelDirectory:
 
     @property
     def encoder_settings(self) -> dict[str, Any] | None:
-        """Settings of the encoder whose embeddings the model scores, as they were saved."""
+        """Settings of the encoder whose embeddings the model scores, as saved."""
         return self.config["encoder_settings"]
 
     @property
     def report(self) -> dict[str, Any] | None:
-        """What was reported when the model was trained, as it was saved."""
+        """Report of the training, as saved."""
         return self.config["report"]
 
     @property
     def onnx(self) -> bytes:
-        """Content of ``head.onnx``, checked now."""
-        return self._read(ONNX)
+        """Content of ``head.onnx``, read and checked at each access."""
+        return self.read(ONNX)
 
     @cached_property
     def scorer(self) -> RewardScorer:
-        """The reward on the CPU."""
+        """Scorer on the CPU."""
         return self.load_scorer()
 
     @cached_property
     def weights(self) -> dict[str, np.ndarray]:
-        """The head's weights."""
+        """Weights of the head."""
         from safetensors.numpy import load
 
-        return load(self._read(WEIGHTS))
+        return load(self.read(WEIGHTS))
 
     def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
-        """Start a :class:`RewardScorer`; the parameters are its own."""
+        """Start a :class:`RewardScorer`, with its parameters `device` and `providers`."""
         return RewardScorer(self.onnx, device=device, providers=providers)
 
-    def _read(self, name: str) -> bytes:
-        """Content of a file, checked now: it may have changed since the directory was loaded."""
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, checked again: it may have changed after loading."""
         content = read_file(self.path, name)
         if hash_bytes(content) != self.config["files"][name]:
             raise ModelDirectoryError(
@@ -110,36 +120,37 @@ def save_model_directory(
 ) -> Path:
     """Save a fitted reward as a directory without pickle.
 
-    The directory is written beside its place and renamed into it, so that a crash leaves the
-    old one or the new one, never a mixture.
+    The directory is written under a temporary name next to `path` and then renamed, so a crash
+    leaves the old one or the new one, never a mixture.
 
     Parameters
     ----------
     fitted : CausalRewardRegressor or CausalRewardClassifier
-        Fitted, with the joint model's own head, the ridge or the MLP head.
+        Fitted reward with the selection model's own head, a ridge head or an MLP head.
     path : path-like
-        Where the directory shall stand: nothing, or an empty folder.
+        Directory to create. It must not exist, or be an empty folder.
     encoder_settings : dict, default=None
-        What makes embeddings from text, as JSON can hold it.
+        Settings of the encoder, as JSON can hold them.
     report : dict, default=None
-        Numbers to keep with the model, as JSON can hold them; no NaN.
+        Numbers to keep with the model, as JSON can hold them, without NaN.
     overwrite : bool, default=False
-        Replace a model directory that stands there. Anything else is never replaced.
+        Whether to replace a model directory at `path`. Nothing else is ever replaced.
 
     Returns
     -------
     path : pathlib.Path
+        The written directory.
 
     Raises
     ------
     ModelDirectoryError
-        If something stands at `path` that may not be replaced.
+        If `path` exists and may not be replaced.
     ExportParityError
         If the ONNX file does not reproduce `fitted`.
     ValueError
-        If `encoder_settings` or `report` holds what JSON cannot.
+        If JSON cannot hold `encoder_settings` or `report`.
     TypeError
-        If `fitted` or its head is of another kind.
+        If `fitted` is not one of these estimators, or its head not one of these heads.
 
     Examples
     --------
@@ -158,7 +169,7 @@ def save_model_directory(
     ('selection', (2000,))
     """
     path = Path(path)
-    place = path.resolve()  # behind a link, what it points to is replaced
+    place = path.resolve()  # if path is a link, replace the directory that it points to
     check_place(place, overwrite)
     network = describe(fitted)
     files = {ONNX: onnx_bytes(fitted, network), WEIGHTS: _weights_bytes(network)}
@@ -195,7 +206,7 @@ def save_model_directory(
 def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
     """Open a model directory after checking every byte of it.
 
-    Needs neither torch nor scikit-learn. Files that the model does not name are ignored.
+    This needs neither torch nor scikit-learn. Files that the model does not name are ignored.
 
     Parameters
     ----------
@@ -205,6 +216,7 @@ def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
     Returns
     -------
     ModelDirectory
+        The checked directory.
 
     Raises
     ------
@@ -216,7 +228,7 @@ def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
         raise ModelDirectoryError(f"{path} is not a directory; pass a model directory.")
     model = ModelDirectory(path, _read_config(path))
     for name in model.config["files"]:
-        model._read(name)
+        model.read(name)
     return model
 
 
@@ -226,11 +238,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(content)
         recognised = config["format"] == FORMAT
         version = config["format_version"]
-        checksum = str(config["checksum"]).encode()
+        expected = str(config["checksum"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelDirectoryError(
-            f"{CONFIG} in {path} is not that of a model directory, or is damaged; save the model "
-            "again."
+            f"{CONFIG} in {path} is damaged or not that of a model directory; save the model again."
         ) from error
     is_version = type(version) is int and version >= 1
     if recognised and is_version and version > FORMAT_VERSION:
@@ -238,8 +249,8 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path} has format version {version} and this skcausalrm reads up to "
             f"{FORMAT_VERSION}; upgrade skcausalrm."
         )
-    unsigned = content.replace(checksum, _UNSIGNED.encode(), 1)
-    if not recognised or hash_bytes(unsigned).encode() != checksum:
+    unsigned = content.replace(expected.encode(), _UNSIGNED.encode(), 1)
+    if not recognised or hash_bytes(unsigned) != expected:
         raise ModelDirectoryError(
             f"{CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
             "again."
@@ -262,7 +273,7 @@ def _is_complete(config: dict[str, Any]) -> bool:
 
 
 def _signed(config: dict[str, Any]) -> bytes:
-    """JSON of `config`, led by the SHA-256 of these very bytes with zeros in its place."""
+    """Return JSON of `config` that begins with its SHA-256, computed with zeros in its place."""
     for name in ("encoder_settings", "report"):
         try:
             json.dumps(config[name], allow_nan=False, default=_plain)
@@ -274,19 +285,18 @@ def _signed(config: dict[str, Any]) -> bytes:
     unsigned = json.dumps(
         {"checksum": _UNSIGNED, **config}, indent=2, allow_nan=False, default=_plain
     ).encode()
-    checksum = hash_bytes(unsigned)
-    return unsigned.replace(_UNSIGNED.encode(), checksum.encode(), 1)
+    return unsigned.replace(_UNSIGNED.encode(), hash_bytes(unsigned).encode(), 1)
 
 
 def _plain(value):
-    """Numpy numbers and arrays as Python's own."""
+    """Return numpy numbers and arrays as Python objects, for JSON."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON type")
+    raise TypeError(f"{type(value).__name__} is not a JSON type")
 
 
 def _settings(fitted: Any) -> dict[str, Any]:
-    """Parameters for the record: those that JSON cannot hold as their repr."""
+    """Return the parameters for the record, those that JSON cannot hold as their repr."""
     settings = fitted.get_params(deep=False)
     for name, value in settings.items():
         try:

@@ -1,8 +1,7 @@
-"""What a fitted reward is once its training is forgotten: layers, a link, a recalibration."""
+"""The function that a fitted reward computes: layers, a link, a recalibration."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,38 +21,42 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RewardNetwork:
-    """The function behind `predict`, of any head of ours.
+    """Layers, link and recalibration of a fitted reward.
 
     Attributes
     ----------
     head : str
-        "ridge", "mlp", "mixture", "sigmoid" (the one nearest to a mixture), or of another head the
-        name of its class.
+        "ridge", "mlp", "mixture", "sigmoid" (the one nearest to a mixture), or the class name of
+        any other head.
     weights : list of ndarray of shape (n_in, n_out)
         One matrix per layer. Ridge and sigmoid have one layer, (d, 1); a mixture has two, the
         directions (d, 2) and the slopes of its components (2, m).
     biases : list of ndarray of shape (n_out,)
+        One vector per layer.
     negative_slope : float
-        Of the leaky ReLU between layers; 1 in a mixture, whose layers are linear.
+        Slope of the leaky ReLU between layers; 1 in a mixture, whose layers are linear.
     link : {"identity", "logistic"}
-        From score to prediction.
+        Function from score to prediction.
     binary : bool
         Whether predictions are clipped to [0, 1].
     recalibration : Recalibration or None
+        Map of the prediction to the reward; None leaves it.
     threshold : float
-        What `decision_function` subtracts from the head's score: a classifier's is zero where
-        both classes are equally likely.
+        Constant that `decision_function` subtracts from the head's score. The score of a classifier
+        is 0 where both classes are equally likely.
     component_weights : ndarray of shape (m,) or None
-        Of a mixture: the prediction is the weighted mean of the link of the last layer's outputs,
-        and the score its log odds.
-    fold_weights, fold_biases : ndarray of shape (d, n_folds) and (n_folds,), or None
-        Of a ridge head: the models whose predictions have the standard deviation.
+        Weights of a mixture's components. Its prediction is the weighted mean of the link of the
+        last layer's outputs, its score the log odds of that mean.
+    fold_weights : ndarray of shape (d, n_folds) or None
+        Weights of a ridge head's models of the folds. The standard deviation is theirs.
+    fold_biases : ndarray of shape (n_folds,) or None
+        Intercepts of these models.
     single_fit : dict or None
-        Of a mixture and its sigmoid: how far the two differ (see :func:`to_onnx`).
+        Distance between a mixture and its nearest sigmoid (see :func:`to_onnx`).
     estimator : object
-        A head that is none of ours, in place of layers.
+        Head of another library, in place of layers.
     before : Pipeline or None
-        Fitted steps that X goes through first.
+        Fitted steps that transform X first.
     """
 
     head: str
@@ -78,30 +81,31 @@ class RewardNetwork:
 
     @property
     def n_inputs(self) -> int:
-        """Columns that the head sees."""
+        """Columns that the head reads."""
         if self.estimator is not None:
             return int(self.estimator.n_features_in_)
         return self.weights[0].shape[0]
 
     @property
     def has_std(self) -> bool:
-        """Whether predictions have a standard deviation."""
+        """True if predictions have a standard deviation."""
         return self.component_weights is not None or self.fold_weights is not None
 
 
 def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
-    """The network of a fitted CausalRewardRegressor or CausalRewardClassifier.
+    """Return the network of a fitted CausalRewardRegressor or CausalRewardClassifier.
 
     Parameters
     ----------
-    fitted : CausalRewardRegressor, CausalRewardClassifier, or with `any_head` a Pipeline with one
+    fitted : CausalRewardRegressor, CausalRewardClassifier, or Pipeline that ends with one
+        Fitted reward. A Pipeline needs `any_head`.
     any_head : bool, default=False
-        Whether heads and steps of scikit-learn will do.
+        Whether to accept heads and steps of scikit-learn.
 
     Raises
     ------
     TypeError
-        If `fitted` is another kind of object, or its head is none of ours.
+        If `fitted` is another kind of object, or its head is from another library.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     """
@@ -115,7 +119,7 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
     if not (hasattr(fitted, "decision_function") and hasattr(fitted, "method")):
         raise TypeError(
             f"A {type(fitted).__name__} cannot be exported; pass a fitted CausalRewardRegressor "
-            "or CausalRewardClassifier (of a Pipeline, its last step)."
+            "or CausalRewardClassifier (for a Pipeline, its last step)."
         )
     check_is_fitted(fitted)
     head = fitted.estimator_
@@ -132,37 +136,36 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
 
 
 def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
-    """A copy of `fitted` whose head is the one sigmoid nearest to its mixture, and its network.
+    """Return the one sigmoid nearest to the mixture of `fitted`, and its network.
 
     Raises
     ------
     UnusedParameterError
-        If its head is no mixture.
+        If the head of `fitted` is not a mixture.
     TypeError, sklearn.exceptions.NotFittedError
-        As of :func:`describe`.
+        As in :func:`describe`.
     """
     mixture = describe(fitted)
     if mixture.head != "mixture":
         raise UnusedParameterError(
-            f"single=True is for the joint model's own head, and this model has a "
+            f"single=True is for the selection model's own head, and this model has a "
             f"{type(fitted.estimator_).__name__}: leave single out."
         )
-    single = copy.copy(fitted)
-    single.estimator_ = fitted.estimator_.single()
-    slopes = single.estimator_.slopes.T
+    single = fitted.estimator_.single()
+    slopes = single.slopes.T
     directions, offsets = mixture.weights[0], mixture.biases[0]
     network = replace(
         mixture,
         head="sigmoid",
         weights=[directions @ slopes],
-        biases=[offsets @ slopes + single.estimator_.intercepts],
+        biases=[offsets @ slopes + single.intercepts],
         component_weights=None,
     )
     return single, network
 
 
 def _layers(head: Any, any_head: bool) -> dict[str, Any]:
-    """Everything in a network that comes from its head."""
+    """Return the fields of a network that come from its head."""
     from ..heads import MLPHead, RidgeHead
     from ..selection._mixture_head import MixtureHead
 
@@ -185,7 +188,7 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
             "link": head.link,
         }
     if isinstance(head, MixtureHead):
-        used = head.weights > 0  # the graph takes their logarithm
+        used = head.weights > 0  # the graph takes logarithms of the weights
         return {
             "head": "mixture",
             "weights": [
@@ -211,16 +214,16 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
             "estimator": head,
         }
     raise TypeError(
-        f"A {type(head).__name__} head cannot be saved as a directory; the joint model's own, "
-        "RidgeHead (estimator=None) and MLPHead (estimator='mlp') can, and to_onnx takes more."
+        f"A {type(head).__name__} head cannot be saved as a directory; use the selection model's "
+        "own, RidgeHead or MLPHead, or export the model with to_onnx, which takes more heads."
     )
 
 
 def _single_fit(head: Any) -> dict[str, float]:
-    """How far a mixture's nearest sigmoid is from it, in probability.
+    """Return differences in probability between a mixture and its nearest sigmoid.
 
-    Over the training rows, and over standard normal indices: they have about the training rows'
-    mean and spread, and a file can be judged by them where no row is at hand.
+    They are over the training rows, and over standard normal linear predictors, which have about
+    the mean and spread of the training rows and need no row.
     """
     from scipy.special import expit
 
@@ -238,13 +241,13 @@ def _single_fit(head: Any) -> dict[str, float]:
 
 
 def feature_names(fitted: Any) -> list[str] | None:
-    """Column names that `fitted` was trained with, if any."""
+    """Return the column names that `fitted` was trained with, or None."""
     names = getattr(fitted, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 
 def frame(X: np.ndarray, names: list[str] | None):
-    """`X`, as a DataFrame if it has names: a model trained with names warns without them."""
+    """Return X, with names as a DataFrame: a model trained with names warns without them."""
     if names is None:
         return X
     from pandas import DataFrame

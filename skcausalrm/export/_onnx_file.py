@@ -1,8 +1,7 @@
-"""`to_onnx`: build the graph, prove that it equals `predict`, then write the file."""
+"""`to_onnx`: build the graph, check that it equals `predict`, then write the file."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -17,14 +16,16 @@ from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import ExportParityError, ModelDirectoryError, UnsupportedExportError
 from ._graph import build_model
-from ._linear import describe_linear
+from ._metadata import write_metadata
 from ._network import RewardNetwork, describe, describe_single, feature_names, frame
-from ._scorer import FORMAT_VERSION, RewardScorer
+from ._scorer import RewardScorer
 
 __all__ = ["created_with", "onnx_bytes", "to_onnx"]
 
-TOLERANCE = 1e-5
-ORDER_TOLERANCE = 1e-4
+# Maximum difference of an output, relative to the largest of its batch where that exceeds 1, and
+# difference of rewards above which their order must be the same.
+TOLERANCE, ORDER_TOLERANCE = 1e-5, 1e-4
+# Standard deviations of the random rows on which files are checked.
 _INPUT_SCALES = (0.0, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3, 1e6)
 
 
@@ -33,50 +34,51 @@ def to_onnx(
 ) -> Path:
     """Write a fitted reward to one ONNX file that :class:`RewardScorer` scores.
 
-    The graph takes "X" (N, d) float32 and returns "reward" (N,), what ``predict`` gives
-    (``predict_proba(X)[:, 1]`` of a classifier), and "score" (N,), what
-    ``decision_function`` gives; of the joint model's own head and of a ridge head also
-    "reward_std" (N,), the standard deviation that ``predict(X, return_std=True)`` gives. It
-    holds its weights, and as metadata what it is, which method made it, its column names and
-    the versions it was made with.
+    The graph takes "X" (N, d) float32. It returns "reward" (N,), equal to ``predict`` (to
+    ``predict_proba(X)[:, 1]`` for a classifier), and "score" (N,), equal to
+    ``decision_function``; for the selection model's own head and for a ridge head also
+    "reward_std" (N,), the standard deviation of ``predict(X, return_std=True)``. The file holds
+    the weights; its metadata holds head, method, column names and the versions of the packages.
 
-    Sums run in float64 inside the graph, so that neither width nor input scale costs
-    precision. Before the file is kept, all outputs are compared with what the fitted model
-    gives in float64, on random rows of scales 1e-3 to 1e6, on zeros and on unit vectors.
+    Sums in the graph run in float64, so neither width nor scale of the input costs precision.
+    Before the file is kept, all outputs are compared with those of the fitted model in float64,
+    on random rows of scales 1e-3 to 1e6, on zeros and on unit vectors.
 
     Parameters
     ----------
     fitted : CausalRewardRegressor, CausalRewardClassifier, or a Pipeline that ends with one
-        Fitted. The joint model's own head, the ridge and the MLP head are written by this package,
-        other heads and the steps of a Pipeline by skl2onnx, in float64 where it can.
+        Fitted reward. This package writes the selection model's own head, the ridge and the MLP
+        head; skl2onnx writes other heads and the steps of a Pipeline, in float64 where it can.
     path : path-like
-        The file to write. It appears complete or not at all; an older one is replaced.
+        File to write. The write is atomic; an older file is replaced.
     opset : int, default=None
-        ONNX operator set, from 13 on. None is 17, which every onnxruntime since 1.12 runs.
+        ONNX operator set, at least 13. None is 17, which every onnxruntime since 1.12 runs.
     single : bool, default=False
-        Of the joint model's own head, a mean of sigmoids, write the one sigmoid nearest to it
-        instead (recalibrated as the mixture is): d numbers and an intercept, for systems that
-        take a linear score only. It has no standard deviation. ``RewardScorer.metadata_``
-        says under "single_fit" how far its probabilities are from the mixture's.
+        Whether to write, in place of the selection model's own head (a mean of sigmoids), the one
+        sigmoid nearest to it, recalibrated in the same way: d weights and an intercept, for
+        systems that take only a linear score. It has no standard deviation.
+        ``RewardScorer.metadata_["single_fit"]`` holds how far its probabilities are from the
+        mixture's.
 
     Returns
     -------
     path : pathlib.Path
+        The written file.
 
     Raises
     ------
     ExportParityError
-        If a reward differs by more than 1e-5 (relative to the largest reward of its batch
-        where that exceeds 1, as for a continuous reward), or if rewards that differ by more than
-        1e-4 change their order. Nothing is written then.
+        If a reward differs by more than 1e-5 (relative to the largest reward of its batch if that
+        exceeds 1, as a continuous reward can), or if rewards that differ by more than 1e-4 change
+        their order. No file is written then.
     MissingExtraError
-        If onnx, onnxruntime or, for what it is to write, skl2onnx is not installed.
+        If onnx, onnxruntime or (for the parts it writes) skl2onnx is not installed.
     TypeError
-        If `fitted` is of another kind.
+        If `fitted` is not one of these estimators.
     UnsupportedExportError
         If skl2onnx cannot convert the head or a step.
     UnusedParameterError
-        If `single` is asked of another head.
+        If `single` is True for another head.
     ValueError
         If `opset` is not available.
 
@@ -84,8 +86,8 @@ def to_onnx(
     -----
     "single_fit" holds differences of probabilities before any recalibration:
     "largest_training_difference" over the training rows, "largest_normal_difference" and
-    "mean_normal_difference" over indices (see `MixtureHead.indices`) of a standard normal
-    distribution, the largest within 4 standard deviations. Files of the mixture hold it too.
+    "mean_normal_difference" over linear predictors of a standard normal distribution, the largest
+    within 4 standard deviations. Files of the mixture hold it too.
 
     Examples
     --------
@@ -103,37 +105,59 @@ def to_onnx(
     """
     path = Path(path)
     if single:
-        fitted, network = describe_single(fitted)
+        head, network = describe_single(fitted)
     else:
-        network = describe(fitted, any_head=True)
-    write_atomically(path, onnx_bytes(fitted, network, opset=opset))
+        head, network = None, describe(fitted, any_head=True)
+    write_atomically(path, onnx_bytes(fitted, network, head=head, opset=opset))
     return path
 
 
-def onnx_bytes(fitted: Any, network: RewardNetwork, *, opset: int | None = None) -> bytes:
-    """The checked ONNX model of `fitted`; `network` is what :func:`describe` says of it."""
-    metadata = _metadata(fitted, network)
+def onnx_bytes(
+    fitted: Any, network: RewardNetwork, *, head: Any = None, opset: int | None = None
+) -> bytes:
+    """Return the checked ONNX model of a fitted reward.
+
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor, CausalRewardClassifier, or Pipeline that ends with one
+        Fitted reward.
+    network : RewardNetwork
+        Its network, from :func:`describe` or :func:`describe_single`.
+    head : MixtureHead or None, default=None
+        Head of :func:`describe_single`, which the file holds in place of the fitted one.
+    opset : int or None, default=None
+        ONNX operator set; None is 17.
+    """
+    parity = _Parity(fitted, network, head)
+    metadata = write_metadata(
+        network,
+        method=str(parity.reward.method_),
+        feature_names=feature_names(fitted),
+        created_with=created_with(),
+    )
     if network.estimator is None and network.before is None:
-        return _checked(fitted, network, metadata, opset, double=True)
+        return _checked(parity, metadata, opset, double=True)
     try:
-        return _checked(fitted, network, metadata, opset, double=True)
+        return _checked(parity, metadata, opset, double=True)
     except (UnsupportedExportError, ModelDirectoryError, ExportParityError):
-        # an operator that skl2onnx or onnxruntime has, or has right, in float32 alone
-        return _checked(fitted, network, metadata, opset, double=False)
+        # skl2onnx or onnxruntime supports some operators, or computes them right, in float32 only
+        return _checked(parity, metadata, opset, double=False)
 
 
-def _checked(fitted, network: RewardNetwork, metadata, opset, *, double: bool) -> bytes:
-    content = build_model(network, metadata, opset, double=double).SerializeToString()
-    scorer = RewardScorer(content)
-    _check_parity(fitted, network, scorer)
-    if scorer._linear is not None:  # numpy scored; other runtimes run the graph
-        scorer._linear = None
-        _check_parity(fitted, network, scorer)
-    return content
+def _checked(parity: _Parity, metadata: dict[str, str], opset, *, double: bool) -> bytes:
+    def content(metadata: dict[str, str]) -> bytes:
+        return build_model(parity.network, metadata, opset, double=double).SerializeToString()
+
+    result = content(metadata)
+    parity.check(RewardScorer(result))
+    if metadata["linear"] != "null":
+        # RewardScorer computed this reward in numpy; other runtimes run the graph
+        parity.check(RewardScorer(content({**metadata, "linear": "null"})))
+    return result
 
 
 def created_with() -> dict[str, str]:
-    """Versions that an exported file records."""
+    """Return the versions that an exported file records."""
     return {
         "python": platform.python_version(),
         "skcausalrm": __version__,
@@ -144,60 +168,73 @@ def created_with() -> dict[str, str]:
     }
 
 
-def _metadata(fitted: Any, network: RewardNetwork) -> dict[str, str]:
-    return {
-        "format_version": str(FORMAT_VERSION),
-        "skcausalrm_version": __version__,
-        "head": network.head,
-        "method": str(_reward(fitted).method_),
-        "binary": json.dumps(network.binary),
-        "n_features": str(network.n_features),
-        "feature_names": json.dumps(feature_names(fitted)),
-        "single_fit": json.dumps(network.single_fit),
-        "linear": describe_linear(network),
-        "created_with": json.dumps(created_with()),
-    }
+class _Parity:
+    """Comparison of exported files with the fitted reward.
 
+    Parameters
+    ----------
+    fitted : CausalRewardRegressor, CausalRewardClassifier, or Pipeline that ends with one
+        Fitted reward.
+    network : RewardNetwork
+        The exported network.
+    head : MixtureHead or None
+        Head that takes the place of the fitted one in the file.
+    """
 
-def _reward(fitted: Any) -> Any:
-    """The estimator of ours, of a Pipeline its last step."""
-    return fitted[-1] if hasattr(fitted, "steps") else fitted
+    def __init__(self, fitted: Any, network: RewardNetwork, head: Any):
+        self.reward = fitted[-1] if hasattr(fitted, "steps") else fitted
+        self.network, self.head = network, head
+        self.names = feature_names(fitted)
 
-
-def _check_parity(fitted: Any, network: RewardNetwork, scorer: RewardScorer) -> None:
-    names, reward = feature_names(fitted), _reward(fitted)
-    for scale, X in _probes(scorer.n_features_in_):
-        # float64, since heads round float32 rows in their own way
-        framed = frame(X.astype(np.float64), names)
-        if network.before is not None:
-            framed = network.before.transform(framed)
-        expected = {"reward": _predict(reward, framed), "score": reward.decision_function(framed)}
-        try:
-            found = {"reward": scorer.predict(X), "score": scorer.decision_function(X)}
-        except ValueError as error:
-            raise ExportParityError(
-                f"The exported file has no finite score on inputs of scale {scale:g} where the "
-                f"fitted model has, so no file was written; leave out what divides by a norm of 0."
-            ) from error
-        if network.has_std:
-            expected["reward_std"] = reward._predict_with_std(framed)[1]
-            found["reward_std"] = scorer.predict(X, return_std=True)[1]
-        for name, values in expected.items():
-            unit = max(1.0, float(np.abs(values).max()))
-            difference = float(np.abs(found[name] - values).max())
-            if not difference <= TOLERANCE * unit:
+    def check(self, scorer: RewardScorer) -> None:
+        """Raise `ExportParityError` if a scorer differs from the fitted reward on random rows."""
+        for scale, X in _probes(scorer.n_features_in_):
+            # float64, because heads round float32 rows in different ways
+            framed = frame(X.astype(np.float64), self.names)
+            if self.network.before is not None:
+                framed = self.network.before.transform(framed)
+            expected = self._expected(framed)
+            try:
+                found = {"reward": scorer.predict(X), "score": scorer.decision_function(X)}
+            except ValueError as error:
                 raise ExportParityError(
-                    f"The exported {name} differs from the fitted model's by {difference:.2g} on "
-                    f"inputs of scale {scale:g} (allowed: {TOLERANCE * unit:.2g}), so no file was "
-                    "written; please report this with the versions in use."
+                    f"The exported file has no finite score on inputs of scale {scale:g} where the "
+                    f"fitted model has one, so no file was written; leave out steps that divide by "
+                    f"a norm of 0."
+                ) from error
+            if self.network.has_std:
+                found["reward_std"] = scorer.predict(X, return_std=True)[1]
+            for name, values in expected.items():
+                unit = max(1.0, float(np.abs(values).max()))
+                difference = float(np.abs(found[name] - values).max())
+                if not difference <= TOLERANCE * unit:
+                    raise ExportParityError(
+                        f"The exported {name} differs from the fitted model's by {difference:.2g} "
+                        f"on inputs of scale {scale:g} (allowed: {TOLERANCE * unit:.2g}), so no "
+                        f"file was written; please report this with the versions in use."
+                    )
+            larger = np.subtract.outer(expected["reward"], expected["reward"]) > ORDER_TOLERANCE
+            if (larger & (np.subtract.outer(found["reward"], found["reward"]) <= 0)).any():
+                raise ExportParityError(
+                    f"The exported file orders rewards that differ by more than "
+                    f"{ORDER_TOLERANCE:g} differently from the fitted model on inputs of scale "
+                    f"{scale:g}, so no file was written; please report this with the versions in "
+                    f"use."
                 )
-        larger = np.subtract.outer(expected["reward"], expected["reward"]) > ORDER_TOLERANCE
-        if (larger & (np.subtract.outer(found["reward"], found["reward"]) <= 0)).any():
-            raise ExportParityError(
-                f"The exported file orders rewards that differ by more than {ORDER_TOLERANCE:g} in "
-                f"another way than the fitted model on inputs of scale {scale:g}, so no file was "
-                "written; please report this with the versions in use."
-            )
+
+    def _expected(self, X) -> dict[str, np.ndarray]:
+        """Return the fitted reward's outputs by name."""
+        if self.head is not None:
+            values = np.asarray(X)
+            reward, recalibrate = self.head.predict(values), self.reward.recalibration_
+            return {
+                "reward": reward if recalibrate is None else recalibrate(reward),
+                "score": self.head.decision_function(values) - self.network.threshold,
+            }
+        outputs = {"reward": _predict(self.reward, X), "score": self.reward.decision_function(X)}
+        if self.network.has_std:
+            outputs["reward_std"] = self.reward._predict_with_std(X)[1]
+        return outputs
 
 
 def _probes(n_features: int):

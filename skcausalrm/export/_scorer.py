@@ -1,8 +1,7 @@
-"""RewardScorer: rewards from an exported file with numpy and onnxruntime (and tokenizers) alone."""
+"""RewardScorer: rewards from an exported file with numpy, onnxruntime and tokenizers only."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -15,15 +14,15 @@ from .._utils._batching import length_sorted_batches
 from .._utils._extras import import_extra
 from .._utils._warnings import warn
 from ..exceptions import ExportWarning, ModelDirectoryError, UnusedParameterError
-from ._linear import LinearReward
+from ._metadata import read_linear, read_metadata
 from ._text_tokens import TextSettings, TextTokenizer
 
 __all__ = ["RewardScorer", "best_first"]
 
-FORMAT_VERSION = 1
-_BATCH_BYTES = 16 * 2**20
-_BATCH_ROWS = 2**15  # a mixture has some 80 values per row, however narrow X is
-# Texts in a batch, and their tokens with padding: beyond this a CPU's caches overflow.
+# Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
+# computes about 80 values per row, however narrow X is.
+_BATCH_BYTES, _BATCH_ROWS = 16 * 2**20, 2**15
+# Maximum texts in a batch, and tokens with padding. Larger batches overflow a CPU's caches.
 _BATCH_TEXTS, _BATCH_TOKENS = 32, 2048
 _PROVIDERS: dict[str, list] = {
     "cpu": ["CPUExecutionProvider"],
@@ -34,41 +33,42 @@ _PROVIDERS: dict[str, list] = {
 class RewardScorer:
     """Score embeddings with a file of :func:`to_onnx`, or text with one of :func:`text_to_onnx`.
 
-    It imports numpy and onnxruntime, for text tokenizers too, and nothing else: no torch, no
-    scikit-learn. Threads may share one. It pickles (as the bytes of its files), so that workers
-    can have one each; on few cores two at once are slower than one after the other.
+    Scoring imports numpy and onnxruntime, for text also tokenizers, and neither torch nor
+    scikit-learn. Threads may share a scorer. It pickles as the bytes of its files, so each worker
+    process can have its own; on few cores, two at a time are slower than one after the other.
 
     Parameters
     ----------
     model : bytes
-        Content of the file; :meth:`load` reads it from a path.
+        Content of the ONNX file; :meth:`load` reads it from a path.
     tokenizer : bytes or path-like, default=None
-        For a text file: content of the tokenizer's file, or the folder it lies in.
+        For a text file: content of the tokenizer file, or the folder that holds it.
     device : {"cpu", "cuda"}, default="cpu"
-        Where to run; "cuda" needs the `gpu` extra.
+        Device to run on; "cuda" needs the `gpu` extra.
     providers : sequence, default=None
         onnxruntime execution providers in order of preference, in place of `device`.
 
     Attributes
     ----------
     n_features_in_ : int
-        Width of X; for text, of the embedding within.
+        Columns of X; for text, columns of the embedding in the file.
     provider_ : str
-        The onnxruntime provider that the session really got.
+        The onnxruntime provider that runs the session.
     metadata_ : dict
-        What the file says of itself: format_version, skcausalrm_version, head, method,
-        binary, n_features, feature_names, outputs (which there are), single_fit (how far one
-        sigmoid is from the joint model's mixture of them, see :func:`to_onnx`; None for other
-        heads), created_with, and text (None for embeddings): encoder, precision, max_length,
-        agreement with the original (see :func:`text_to_onnx`) and so on.
+        Metadata of the file: format_version, skcausalrm_version, head, method, binary,
+        n_features, feature_names, outputs (names of the graph's outputs), single_fit (distance
+        between the selection model's mixture and its nearest sigmoid, see :func:`to_onnx`; None
+        for other heads), created_with, and text. For embeddings text is None; for text it holds
+        encoder, precision, max_length, agreement with the original (see :func:`text_to_onnx`) and
+        more.
     truncated_count_ : int
-        Of text: rows of the last call that were longer than the encoder reads.
+        Rows of the last call whose text was longer than the encoder reads (text files only).
 
     Raises
     ------
     ModelDirectoryError
-        If `model` is no such file, is damaged, or is from a newer skcausalrm, or if the tokenizer
-        is missing or another.
+        If `model` is not such a file, is damaged, or was written by a newer skcausalrm, or if the
+        tokenizer is missing or a different one.
     MissingExtraError
         If onnxruntime, or tokenizers for text, is not installed.
     ValueError
@@ -77,8 +77,8 @@ class RewardScorer:
     Warns
     -----
     ExportWarning
-        If the first provider asked for is not the one that runs. onnxruntime itself falls
-        back to the CPU without a word.
+        If the first requested provider is not the one that runs. onnxruntime itself falls back
+        to the CPU silently.
 
     Examples
     --------
@@ -117,14 +117,17 @@ class RewardScorer:
         Parameters
         ----------
         path : path-like
-            File written by :func:`to_onnx` or :func:`text_to_onnx`; the tokenizer of the latter is
-            read from the same folder.
-        device, providers
-            As of the class.
+            File written by :func:`to_onnx` or :func:`text_to_onnx`. The tokenizer of a text file
+            is read from the same folder.
+        device : {"cpu", "cuda"}, default="cpu"
+            Device to run on.
+        providers : sequence, default=None
+            onnxruntime execution providers, in place of `device`.
 
         Returns
         -------
         RewardScorer
+            The scorer of the file.
         """
         path = Path(path)
         return cls(path.read_bytes(), tokenizer=path.parent, device=device, providers=providers)
@@ -136,7 +139,7 @@ class RewardScorer:
     def predict(self, X, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
 
     def predict(self, X, return_std: bool = False):
-        """Rewards, as the fitted model's ``predict`` gives them.
+        """Return the rewards of the fitted model's ``predict``.
 
         Parameters
         ----------
@@ -150,19 +153,19 @@ class RewardScorer:
         Returns
         -------
         reward : ndarray of shape (n,)
-            In [0, 1] for binary feedback.
+            Rewards, in [0, 1] for binary feedback.
         std : ndarray of shape (n,)
-            If `return_std`: of the reward, over the joint model's mixture or a ridge head's
-            folds.
+            Standard deviations of the rewards over the selection model's mixture or over a ridge
+            head's folds, if `return_std`.
 
         Raises
         ------
         ValueError
-            If X has another width or other column names, or holds NaN or inf.
+            If X has the wrong columns, or holds NaN or inf.
         InvalidInputError
             If text rows lack prompts or completions.
         UnusedParameterError
-            If `return_std` is asked of a file without standard deviations.
+            If `return_std` is True and the file has no standard deviations.
         """
         if not return_std:
             return self._run(["reward"], X)[0]
@@ -170,23 +173,24 @@ class RewardScorer:
             raise UnusedParameterError(
                 f"return_std=True needs a file with standard deviations, and this one (a "
                 f"{self.metadata_['head']} head, skcausalrm {self.metadata_['skcausalrm_version']})"
-                f" has none: export the joint model's own head (without single=True) or a ridge "
-                f"head."
+                f" has none: export the selection model's own head (without single=True) or a "
+                f"ridge head."
             )
         reward, std = self._run(["reward", "reward_std"], X)
         return reward, std
 
     def decision_function(self, X) -> np.ndarray:
-        """Unbounded scores, as the fitted model's ``decision_function`` gives them.
+        """Return the unbounded scores of the fitted model's ``decision_function``.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features_in_), or text rows
-            As of `predict`.
+            As in `predict`.
 
         Returns
         -------
         score : ndarray of shape (n,)
+            Scores, which rank like rewards but do not tie at 0 and 1.
         """
         return self._run(["score"], X)[0]
 
@@ -214,21 +218,23 @@ class RewardScorer:
         Parameters
         ----------
         prompt : str or list of messages
+            Prompt that all completions answer.
         completions : sequence of (str or list of messages)
+            Answers to compare.
 
         Returns
         -------
         order : ndarray of int, shape (n,)
             Positions in `completions`, by falling score; equal ones in their order.
         rewards : ndarray of shape (n,)
-            Of the completions as given.
+            Rewards in the order of `completions`.
 
         Raises
         ------
         UnusedParameterError
             If the file scores embeddings.
         InvalidInputError
-            If a completion is empty or no text.
+            If a completion is empty or not text.
         """
         if self._text is None:
             raise UnusedParameterError(
@@ -256,7 +262,7 @@ class RewardScorer:
         available = onnxruntime.get_available_providers()
         usable = [provider for provider in self._wanted if _name(provider) in available]
         options = onnxruntime.SessionOptions()
-        # Threads that wait for work by spinning take the cores from whatever feeds them: without,
+        # Threads that wait by spinning take cores from the code that feeds them. Without spinning
         # one text is scored a third faster, and a batch as fast.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -271,11 +277,11 @@ class RewardScorer:
         self._session = session
         self.provider_: str = session.get_providers()[0]
         properties = session.get_modelmeta().custom_metadata_map
-        self.metadata_ = _read_metadata(properties)
+        self.metadata_ = read_metadata(properties)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
         self._text = self._read_text()
         on_cpu = self.provider_ == "CPUExecutionProvider" and self._text is None
-        self._linear = _read_linear(properties) if on_cpu else None
+        self._linear = read_linear(properties) if on_cpu else None
         self.n_features_in_: int = self.metadata_["n_features"]
         if self.provider_ != (wanted := _name(self._wanted[0])):
             warn(
@@ -286,7 +292,7 @@ class RewardScorer:
             )
 
     def _read_text(self) -> TextTokenizer | None:
-        """The tokenizer of a text file, kept as bytes from now on."""
+        """Return the tokenizer of a text file, or None, and keep its content as bytes."""
         if (found := self.metadata_["text"]) is None:
             return None
         try:
@@ -302,25 +308,24 @@ class RewardScorer:
             except OSError as error:
                 raise ModelDirectoryError(
                     f"The tokenizer {settings.tokenizer_file} of this text file cannot be read in "
-                    f"{folder} ({error.strerror}); bring it there or export again."
+                    f"{folder} ({error.strerror}); copy it there or export again."
                 ) from error
         return TextTokenizer(self._tokenizer, settings)
 
     def _run(self, outputs: list[str], X) -> Sequence[np.ndarray]:
         """Return the values of each of `outputs`, shape (n,)."""
-        return (
-            self._run_embeddings(outputs, X) if self._text is None else self._run_text(outputs, X)
-        )
+        if self._text is None:
+            return self._run_embeddings(outputs, X)
+        return self._run_text(self._text, outputs, X)
 
-    def _run_text(self, outputs: list[str], rows) -> Sequence[np.ndarray]:
-        assert self._text is not None
-        texts = self._text.texts(rows)
+    def _run_text(self, text: TextTokenizer, outputs: list[str], rows) -> Sequence[np.ndarray]:
+        texts = text.texts(rows)
         position: dict[str, int] = {}
-        row_of = np.array([position.setdefault(text, len(position)) for text in texts], np.intp)
-        tokens = self._text.tokenize(list(position))
+        row_of = np.array([position.setdefault(one, len(position)) for one in texts], np.intp)
+        tokens = text.tokenize(list(position))
         result = np.empty((len(outputs), len(position)))
         for index in length_sorted_batches(tokens.lengths, _BATCH_TEXTS, _BATCH_TOKENS):
-            result[:, index] = self._session.run(outputs, self._text.batch(tokens, index))
+            result[:, index] = self._session.run(outputs, text.batch(tokens, index))
         self.truncated_count_ = int(tokens.truncated[row_of].sum())
         return list(result[:, row_of])
 
@@ -329,7 +334,7 @@ class RewardScorer:
         linear = self._linear
         if linear is not None and "reward_std" not in outputs:
             products = linear.products(X)
-            # a sum that is finite says that all are, and costs one row nothing
+            # if the sum of squares is finite, so are all products; this is fastest for one row
             if not math.isfinite(products.dot(products)) and not np.isfinite(products).all():
                 _refuse_row(int(np.flatnonzero(~np.isfinite(products))[0]))
             return [getattr(linear, name)(products) for name in outputs]
@@ -338,7 +343,7 @@ class RewardScorer:
         for start in range(0, len(X), size):
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
             *values, score = self._session.run([*outputs, "score"], {"X": batch})
-            # every NaN or inf of a row reaches its score, so that X needs no pass of its own
+            # every NaN or inf of a row reaches its score, so X needs no check of its own
             if not np.isfinite(score).all():
                 _refuse_row(start + int(np.flatnonzero(~np.isfinite(score))[0]))
             result[:, start : start + size] = values
@@ -378,46 +383,5 @@ def _refuse_row(row: int) -> NoReturn:
     )
 
 
-def _read_linear(raw: dict[str, str]) -> LinearReward | None:
-    try:
-        facts = json.loads(raw.get("linear", "null"))
-        return None if facts is None else LinearReward(facts)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelDirectoryError(
-            "The ONNX model's linear metadata is damaged; export it again."
-        ) from error
-
-
 def _name(provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
-
-
-def _read_metadata(raw: dict[str, str]) -> dict[str, Any]:
-    try:
-        found = int(raw["format_version"])
-    except (KeyError, ValueError) as error:
-        raise ModelDirectoryError(
-            "The ONNX model has no skcausalrm metadata; RewardScorer reads files of to_onnx only."
-        ) from error
-    if found > FORMAT_VERSION:
-        raise ModelDirectoryError(
-            f"The ONNX model has format version {found} and this skcausalrm reads up to "
-            f"{FORMAT_VERSION}; upgrade skcausalrm."
-        )
-    try:
-        return {
-            "format_version": found,
-            "skcausalrm_version": raw["skcausalrm_version"],
-            "head": raw["head"],
-            "method": raw["method"],
-            "binary": json.loads(raw["binary"]),
-            "n_features": int(raw["n_features"]),
-            "feature_names": json.loads(raw["feature_names"]),
-            "single_fit": json.loads(raw.get("single_fit", "null")),
-            "text": json.loads(raw.get("text", "null")),
-            "created_with": json.loads(raw["created_with"]),
-        }
-    except (KeyError, ValueError) as error:
-        raise ModelDirectoryError(
-            "The ONNX model's skcausalrm metadata is damaged; export it again."
-        ) from error

@@ -282,7 +282,7 @@ def test_only_a_model_directory_is_overwritten_and_only_on_request(saved, make_r
     (tmp_path / "full" / "config.json").write_text('{"format": "another"}')
     (tmp_path / "file").write_text("text")
     for place in (tmp_path / "full", tmp_path / "file"):
-        with pytest.raises(ModelDirectoryError, match="is no model directory"):
+        with pytest.raises(ModelDirectoryError, match="is not a model directory"):
             save_model_directory(make_ridge([1.0]), place, overwrite=True)
     assert sorted(os.listdir(tmp_path)) == ["file", "full", "model", "photos"]
 

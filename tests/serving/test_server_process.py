@@ -26,7 +26,7 @@ def path(tmp_path_factory):
 
     from onnx import TensorProto, helper, numpy_helper
 
-    from skcausalrm.export._scorer import FORMAT_VERSION
+    from skcausalrm.export._metadata import FORMAT_VERSION
     from skcausalrm.export._text_tokens import TextSettings
 
     folder = tmp_path_factory.mktemp("served")
