@@ -1,11 +1,10 @@
-"""Which prompts a model was trained on, kept with it as hashes."""
+"""Hashes of the prompts that a model was trained on, kept with the model."""
 
 from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING, Any
 
-from .._utils._hashing import hash_text
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
 
@@ -15,13 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["count_shared", "pack_prompts"]
 
-_HASH = "blake2b-64"  # of the prompt as text, in UTF-8
+# Name of the hash, of the prompt as text in UTF-8, stored with the hashes.
+_HASH = "blake2b-64"
 
 
 def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
-    """Return hashes of the distinct prompts, as JSON can hold them.
+    """Return hashes of the distinct prompts as a JSON object.
 
-    Prompts rather than groups: a log without prompt ids numbers its groups from 0, as any other.
+    Group ids would not do: every log without prompt ids numbers its groups from 0.
     """
     hashes = _prompt_hashes(text)
     return {
@@ -32,12 +32,12 @@ def pack_prompts(text: pd.DataFrame) -> dict[str, Any]:
 
 
 def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int | None:
-    """Return how many distinct prompts were trained on; None if the model does not say.
+    """Return the number of distinct prompts that were trained on; None if unknown.
 
     Warns
     -----
     AssumptionWarning
-        If there are any.
+        If the number is not 0 (code "shared-groups").
     """
     import numpy as np
 
@@ -59,6 +59,7 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
 def _prompt_hashes(text: pd.DataFrame) -> np.ndarray:
     import numpy as np
 
+    from .._utils._hashing import hash_text
     from ..datasets._labels import answer_texts
 
     prompts = set(answer_texts(text)[0])
