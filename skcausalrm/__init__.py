@@ -14,6 +14,10 @@ from ._version import __version__
 _HOMES = {
     "CausalRewardClassifier": "reward",
     "CausalRewardRegressor": "reward",
+    "DoublyRobust": "reward",
+    "InversePropensity": "reward",
+    "Naive": "reward",
+    "NoiseOnly": "reward",
     "ConversationEncoder": "text",
     "NoiseTransitionEstimator": "nuisances",
     "PropensityEstimator": "nuisances",

@@ -80,8 +80,15 @@ def check_feedback(X, y) -> Feedback:
     return Feedback(y, observed, bool(np.all((rated == 0) | (rated == 1))))
 
 
-def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
+def encode_labels(X, y, *, one_class: bool = False) -> tuple[NDArray, NDArray[np.float64]]:
     """Return the two classes and y as 0.0, 1.0 and NaN (no feedback: NaN or None).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    y : array-like of shape (n,)
+    one_class : bool, default=False
+        Accept feedback that is all 1 or all 0, such as clicks.
 
     Raises
     ------
@@ -108,6 +115,8 @@ def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
             f"need a 0 or a 1."
         )
     classes, codes = np.unique(y[observed], return_inverse=True)
+    if len(classes) == 1 and one_class and classes[0] in (0, 1):
+        return np.array([0, 1], dtype=classes.dtype), np.where(observed, float(classes[0]), np.nan)
     if len(classes) == 1:
         raise FeedbackError(
             f"All {observed.sum()} rated rows are of one class ({classes[0]!r}): "
@@ -125,15 +134,17 @@ def encode_labels(X, y) -> tuple[NDArray, NDArray[np.float64]]:
     return classes, values
 
 
-def decode_labels(y, classes: NDArray) -> NDArray[np.float64]:
-    """Return y as 0.0, 1.0 and NaN by classes that are known.
+def decode_labels(y, classes: NDArray, *, n_rows: int | None = None) -> NDArray[np.float64]:
+    """Return y as 0.0, 1.0 and NaN by the classes seen in `fit`.
 
     Raises
     ------
     FeedbackError
-        If y holds anything else.
+        If y holds another label, or has another length than `n_rows`.
     """
     y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y)
+    if n_rows is not None and len(y) != n_rows:
+        raise FeedbackError(f"y has {len(y)} values for {n_rows} rows: give one value per row.")
     values = np.full(len(y), np.nan)
     observed = ~is_missing(y)
     for code, label in enumerate(classes):

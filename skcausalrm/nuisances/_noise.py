@@ -1,4 +1,4 @@
-"""NoiseTransitionEstimator: how often feedback says the opposite of what was meant."""
+"""NoiseTransitionEstimator: the flip rates of feedback."""
 
 from __future__ import annotations
 
@@ -30,63 +30,69 @@ from ._recipes import check_rates, correct_labels
 __all__ = ["NoiseTransitionEstimator"]
 
 _BOOTSTRAP_DRAWS = 200
-# What makes anchors look absent: a wide interval of the quantile, or a fitted curve that goes on
-# falling beyond it.
+# Width of a rate's 90% interval above which anchors count as absent.
 _WIDE_INTERVAL = 0.1
+# Distance between a rate and the level of the fitted curve above which anchors count as absent.
 _LEVEL_GAP = 0.05
-# Under this distance of the extreme quantiles, labels would be magnified more than fivefold.
+# Minimum distance of the extreme quantiles: a smaller one magnifies labels more than fivefold.
 _LEAST_CONTRAST = 0.2
 
 
 class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
     """Flip rates of feedback: P(s=1 given r=0) and P(s=0 given r=1).
 
-    Fits s(x) = P(s=1 given x, rated) on the rated rows, cross-fitted, and reads the rates off it.
+    Fits s(x) = P(s=1 given x, rated) on the rated rows, cross-fitted, and derives the rates from
+    its extremes.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
-        Any binary classifier with `decision_function` or `predict_proba`; its out-of-fold scores
-        are calibrated by a sigmoid that may level off short of 0 and 1, as flips make it. None
-        is ridge-penalised logistic regression, its penalty chosen out of fold.
+        Any binary classifier with `decision_function` or `predict_proba`. Its out-of-fold scores
+        are calibrated by a sigmoid that may level off short of 0 and 1, as flips make it. None is
+        logistic regression with a ridge penalty chosen out of fold.
     method : {"anchor", "sigmoid", "confident"}, default="anchor"
-        "anchor": somewhere there are surely bad and surely good rows, so the false positive rate
+        "anchor": assume some surely bad and some surely good rows, so that the false positive rate
         is a low quantile of s(x) over all rows and the false negative rate one minus a high one
-        (median over folds; CausalRM, arXiv 2603.18736). "sigmoid": where the curve from score to
-        s(x) levels off, by maximum a posteriori with a prior about .13; milder than anchors where
-        those are absent. "confident": counts among the rated rows that are confidently of a class
-        (confident learning, Northcutt et al. 2021).
+        (median over folds; CausalRM, arXiv 2603.18736). "sigmoid": the levels of the curve from
+        score to s(x), by maximum a posteriori with a prior whose median is .13; milder than anchors
+        where those are absent. "confident": counts among the rated rows that are confidently of a
+        class (confident learning, Northcutt et al. 2021).
     false_positive_rate, false_negative_rate : float or None, default=None
-        Known rates; they are used as they are.
+        Known rates, used unchanged.
     quantile : float, default=0.03
-        Share of rows taken for anchors at each end.
-    cv : int or splitter, default=5
-        Folds; the test sets must partition the rows.
+        Share of rows used as anchors at each end.
+    cv : int, splitter or None, default=5
+        Folds; the test sets must partition the rows. None means 5.
     random_state : int, RandomState or None, default=None
-        Folds and bootstrap.
+        Seed of the folds and the bootstrap.
     n_jobs : int or None, default=None
-        Folds in parallel, for an `estimator` of your own.
+        Folds fitted in parallel, for an `estimator` of your own.
 
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
         Negative, positive.
     false_positive_rate_, false_negative_rate_ : float
+        Flip rates.
     false_positive_rate_std_, false_negative_rate_std_ : float
-        Bootstrap standard errors over folds, groups and calibration curve; 0 for known rates.
+        Bootstrap standard errors over folds, groups and the calibration curve, which is clustered
+        by group and by user; 0 for known rates.
     transition_matrix_ : ndarray of shape (2, 2)
         Row: true class, column: logged class.
     oof_probability_ : ndarray of shape (n,)
         Out-of-fold s(x) of every training row, rated or not.
+    model_ : FoldProbability
+        The calibrated mean over the fold models of s(x).
     n_features_in_ : int
+        Number of columns of X.
     feature_names_in_ : ndarray of str
-        Where X has string column names.
+        Column names of X, where all are strings.
 
     Notes
     -----
     Assumes that anchors exist and that selection does not depend on the reward given x. Where it
-    does, the rates are wrong and nothing in the rated rows shows it. AssumptionWarning marks
-    extreme quantiles that are poorly determined; that it stays away proves nothing.
+    does, the rates are wrong and nothing in the rated rows shows it. An AssumptionWarning with code
+    "absent-anchors" marks extreme quantiles that are poorly determined; its absence proves nothing.
 
     Examples
     --------
@@ -102,7 +108,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
     True
     """
 
-    __metadata_request__fit: ClassVar = {"groups": True, "sample_weight": True}
+    __metadata_request__fit: ClassVar = {"groups": True, "users": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"]), None],
@@ -110,7 +116,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         "false_positive_rate": [Real, None],
         "false_negative_rate": [Real, None],
         "quantile": [Interval(Real, 0, 0.5, closed="neither")],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like"],
+        "cv": ["cv_object"],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
     }
@@ -136,7 +142,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X, y, *, groups=None, sample_weight=None):
+    def fit(self, X, y, *, groups=None, users=None, sample_weight=None):
         """Fit on X and feedback.
 
         Parameters
@@ -145,42 +151,85 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
             Embeddings, float32 or float64.
         y : array-like of shape (n,)
             Feedback of two classes, NaN (or None) where there is none.
-        groups : array-like of shape (n,) or (n, 2), default=None
-            Rows of one group share a fold; two columns are prompt and user ids.
+        groups : array-like of shape (n,), default=None
+            Conversation or prompt ids: rows that share one share a fold.
+        users : array-like of shape (n,), default=None
+            User ids, missing where unknown: clusters of the standard errors, never folds.
         sample_weight : array-like of shape (n,), default=None
+            A weight counts as so many rows.
 
         Returns
         -------
         self
+            Fitted estimator.
 
         Raises
         ------
-        FeedbackError, FeedbackError, FeedbackError
+        FeedbackError
             If there is no feedback, one class, or more than two values.
         InvalidInputError
-            If the rates, given or found, sum to 1 or more.
+            If the rates, given or estimated, sum to 1 or more.
+        GroupsError
+            If there are fewer groups than folds.
+
+        Warns
+        -----
+        AssumptionWarning
+            If anchors look absent (code "absent-anchors").
         """
         self._validate_params()
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self.classes_, s = encode_labels(X, y)
         weight = check_weights(sample_weight, X)
         folds = make_folds(X, s, groups, self.cv, self.random_state)
-        return self._fit_folds(X, s, folds, weight)
+        return self._fit(X, s, folds, users, weight, None)
 
-    def _fit_folds(self, X, s, folds: Folds, weight, moments: FoldMoments | None = None):
-        """Fit on folds, and moments of the rated rows, that the caller shares."""
+    def fit_on_folds(
+        self,
+        X: NDArray,
+        s: NDArray[np.float64],
+        folds: Folds,
+        *,
+        users=None,
+        sample_weight: NDArray | None = None,
+        moments: FoldMoments | None = None,
+    ):
+        """Fit on checked rows, and on folds that other estimators share.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        s : ndarray of shape (n,)
+            Feedback: 0.0, 1.0, NaN where there is none.
+        folds : Folds
+        users : array-like of shape (n,) or None
+        sample_weight : ndarray of shape (n,) or None
+        moments : FoldMoments or None
+            Moments of the rated rows, where the caller has them already.
+
+        Returns
+        -------
+        self
+            Fitted estimator.
+        """
+        self._validate_params()
+        self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
+        return self._fit(X, s, folds, users, sample_weight, moments)
+
+    def _fit(self, X, s, folds: Folds, users, weight, moments: FoldMoments | None):
         check_two_classes(s, weight)
-        self._model, scores = fit_probability(
+        self.model_, scores = fit_probability(
             self.estimator,
             X,
             s,
             folds,
+            users=users,
             sample_weight=weight,
             calibration="noisy",
             moments=moments,
             n_jobs=self.n_jobs,
         )
-        self.oof_probability_ = self._model.calibrate(scores)
+        self.oof_probability_ = self.model_.calibrate(scores)
         rng = check_random_state(self.random_state)
         estimate = {
             "anchor": self._anchor_rates,
@@ -204,13 +253,13 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         return self.false_positive_rate_, self.false_negative_rate_
 
     def _anchor_rates(self, scores, s, folds: Folds, weight, rng):
-        """Median over folds of the extreme quantiles of s(x), with a bootstrap.
+        """Return the median over folds of the extreme quantiles of s(x), with a bootstrap.
 
         The bootstrap redraws folds, groups and calibration curve. The q-quantile of a bootstrap
         sample of n points is the sorted original at a Beta(qn, (1-q)n) fraction, so no row is
         resampled; the curve is redrawn from its clustered covariance.
         """
-        curve, K, B = self._model.calibrate, folds.n_splits, _BOOTSTRAP_DRAWS
+        curve, K, B = self.model_.calibrate, folds.n_splits, _BOOTSTRAP_DRAWS
         thetas = rng.multivariate_normal(curve.theta, curve.covariance, size=B)
         found, draws = np.empty((2, K)), np.empty((2, K, B))
         for k in range(K):
@@ -235,9 +284,9 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
             levels, level_stds = self._sigmoid_rates(scores, s, folds, weight, rng)
             warn(
                 f"The extreme quantiles of s(x), {rates[0]:.2f} and {1 - rates[1]:.2f}, hardly "
-                f"differ, so x says too little of the feedback for anchors: the levels of the "
-                f"fitted curve, {levels[0]:.2f} and {levels[1]:.2f}, are used as flip rates, and "
-                f"they are little more than a prior; pass known rates.",
+                f"differ, so x predicts feedback too poorly for anchors. The levels of the fitted "
+                f"curve, {levels[0]:.2f} and {levels[1]:.2f}, are used as flip rates; they are "
+                f"little more than a prior: pass known rates.",
                 AssumptionWarning,
                 "absent-anchors",
             )
@@ -247,27 +296,27 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
             rising = rates[end] - (curve.low, 1 - curve.high)[end] > _LEVEL_GAP
             if (top - bottom > _WIDE_INTERVAL or rising) and known[end] is None:
                 warn(
-                    f"The {name} read off the {'lowest' if end == 0 else 'highest'} "
+                    f"The {name} from the {'lowest' if end == 0 else 'highest'} "
                     f"{100 * self.quantile:.3g}% of s(x) is {rates[end]:.2f} (90% interval "
                     f"{bottom:.2f} to {top:.2f}), where s(x) has "
-                    f"{'not yet levelled off' if rising else 'few rows'}: there may be no surely "
-                    f"{'bad' if end == 0 else 'good'} rows, so pass {name}= if you know it.",
+                    f"{'not levelled off' if rising else 'few rows'}. There may be no surely "
+                    f"{'bad' if end == 0 else 'good'} rows: pass {name}= if you know it.",
                     AssumptionWarning,
                     "absent-anchors",
                 )
         return rates, stds
 
     def _sigmoid_rates(self, scores, s, folds: Folds, weight, rng):
-        """Levels of the calibration curve, with its standard errors by the delta method."""
-        curve = self._model.calibrate
+        """Return the levels of the calibration curve and their delta-method standard errors."""
+        curve = self.model_.calibrate
         rates = np.array([curve.low, 1 - curve.high])
         slopes = rates * (1 - 2 * rates)
         return rates, slopes * np.sqrt(np.maximum(np.diag(curve.covariance)[2:], 0))
 
     def _confident_rates(self, scores, s, folds: Folds, weight, rng):
-        """Confident joint of logged and confident class; bootstrap over groups."""
+        """Return rates from the confident joint counts of both classes; bootstrap over groups."""
         rated = ~np.isnan(s)
-        p, s = self._model.calibrate(scores[rated]), s[rated]
+        p, s = self.model_.calibrate(scores[rated]), s[rated]
         w = np.ones(len(s)) if weight is None else weight[rated]
         bar_1 = np.average(p[s == 1], weights=w[s == 1])
         bar_0 = np.average(1 - p[s == 0], weights=w[s == 0])
@@ -306,25 +355,47 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,)
-            Labels whose mean given the true preference is the true preference (Natarajan 2013).
+            Labels whose mean given r is r (Natarajan et al. 2013).
 
         Raises
         ------
         FeedbackError
-            If y holds a label that was not fitted on.
+            If y holds a label that `fit` did not see.
         """
         check_is_fitted(self)
         return correct_labels(decode_labels(y, self.classes_), self.rates_)
 
-    def predict_proba(self, X):
-        """Return P(s given x, rated), the mean over the fold models, shape (n, 2)."""
+    def predict_proba(self, X) -> NDArray[np.float64]:
+        """Return P(s given x, rated), the mean over the fold models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            Probabilities of negative and positive feedback, flips included.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        p = self._model.predict(X)
+        p = self.model_.predict(X)
         return np.column_stack([1 - p, p])
 
-    def predict(self, X):
-        """Return the likelier feedback of each row, shape (n,)."""
+    def predict(self, X) -> NDArray:
+        """Return the likelier feedback of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels of `classes_`.
+        """
         check_is_fitted(self)
         return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
@@ -333,7 +404,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
 
 
 def _quantile(values, fractions, weight, rows) -> NDArray[np.float64]:
-    """Quantiles of `values`, weighted where there are weights; equal weights change nothing."""
+    """Return quantiles of `values`, weighted where there are weights."""
     if weight is None:
         return np.quantile(values, fractions)
     order = np.argsort(values)

@@ -1,4 +1,4 @@
-"""Cross-fitted probability of a binary outcome: what propensity and noise estimators share."""
+"""Cross-fitted, calibrated probability of a binary outcome, for propensities and flip rates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
+from .._utils._clusters import clustered_covariance
 from ..exceptions import FeedbackError
 from ..heads._logistic import fit_logistic_folds, fit_sigmoid
 from ..heads._moments import FoldMoments, linear_scores
@@ -19,7 +20,13 @@ __all__ = ["FoldProbability", "LinearClassifier", "NoisySigmoid", "Sigmoid", "fi
 
 
 class LinearClassifier:
-    """A fitted logistic regression: `coef_` (d,), `intercept_`, `classes_` (0, 1)."""
+    """A fitted logistic regression.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (d,)
+    intercept : float
+    """
 
     def __init__(self, coef: NDArray, intercept: float):
         self.coef_, self.intercept_, self.classes_ = coef, intercept, np.array([0, 1])
@@ -43,14 +50,14 @@ def _log_odds(classifier: Any, X) -> NDArray[np.float64]:
 
 
 class FoldProbability:
-    """P(1 given x) as the mean over classifiers that each left one fold out.
+    """P(1 given x) as the mean over the fold classifiers.
 
     Parameters
     ----------
     models : list
         One fitted classifier per fold.
     calibrate : callable
-        From log odds to probability, the same for all folds.
+        Map from log odds to probability, the same for all folds.
     """
 
     def __init__(self, models, calibrate):
@@ -72,7 +79,7 @@ class Sigmoid:
 
 
 class NoisySigmoid:
-    """Calibration map that levels off: ``low + (high - low) sigmoid(slope * z + intercept)``.
+    """Calibration map with levels short of 0 and 1: ``low + (high - low) sigmoid(slope * z + intercept)``.
 
     Parameters
     ----------
@@ -81,7 +88,7 @@ class NoisySigmoid:
     center, spread : float
         ``z = (score - center) / spread``.
     covariance : ndarray of shape (4, 4)
-        Of `theta`, clustered by group.
+        Covariance of `theta`, clustered by group and user.
     """
 
     def __init__(self, theta, center, spread, covariance):
@@ -97,17 +104,19 @@ class NoisySigmoid:
         return low + (1 - low - flipped) * expit(slope * z + intercept)
 
 
-def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
-    """Fit a sigmoid that levels off where flips make it: P(s=1) = fpr + (1 - fpr - fnr) P(r=1).
+def fit_noisy_sigmoid(scores, labels, groups, users=None, weight=None) -> NoisySigmoid:
+    """Fit a sigmoid with levels set by flips: P(s=1) = fpr + (1 - fpr - fnr) P(r=1).
 
-    A plain sigmoid runs on to 0 and 1, so its extreme quantiles understate the flip rates (with
-    anchors and true rates .1 and .2 they came out as .06 and .09).
+    A plain sigmoid reaches 0 and 1, so its extreme quantiles understate the flip rates (with
+    anchors and true rates .1 and .2 it gave .06 and .09).
 
     Parameters
     ----------
     scores, labels : ndarray of shape (n,)
     groups : ndarray of int, shape (n,)
         Clusters of the covariance.
+    users : array-like of shape (n,) or None
+        Further clusters of the covariance.
     weight : ndarray of shape (n,) or None
 
     Notes
@@ -133,8 +142,8 @@ def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
         log_likelihood = weight @ np.log(np.where(labels == 1, q, 1 - q))
         return ((theta[2:] + 1) ** 2).sum() / 2 - log_likelihood
 
-    # Fisher scoring. A falling curve would say that rows scored higher are worse: then nothing
-    # was learned, and the slope stays at 0.
+    # Fisher scoring. The slope stays at 0 where higher scores go with worse rows: the classifier
+    # has learned nothing then.
     theta = np.array([max(slope, 0) * spread, intercept + slope * center, -1.0, -1.0])
     q, d_q = probabilities(theta)
     for _ in range(100):
@@ -155,19 +164,18 @@ def fit_noisy_sigmoid(scores, labels, groups, weight=None) -> NoisySigmoid:
         if gained < 1e-13 * weight.sum():
             break
     row_scores = d_q * (weight * np.where(labels == 1, 1 / q, -1 / (1 - q)))[:, None]
-    codes = np.unique(groups, return_inverse=True)[1].ravel()
-    by_group = np.array([np.bincount(codes, column) for column in row_scores.T])
     bread = np.linalg.inv(information)
-    return NoisySigmoid(theta, center, spread, bread @ (by_group @ by_group.T) @ bread)
+    meat = clustered_covariance(row_scores, groups, users)
+    return NoisySigmoid(theta, center, spread, bread @ meat @ bread)
 
 
-def _fit_calibration(kind, scores, labels, groups, weight):
+def _fit_calibration(kind, scores, labels, groups, users, weight):
     if kind is None:
         return Sigmoid()
     if kind == "sigmoid":
         return Sigmoid(*fit_sigmoid(scores, labels, weight))
     if kind == "noisy":
-        return fit_noisy_sigmoid(scores, labels, groups, weight)
+        return fit_noisy_sigmoid(scores, labels, groups, users, weight)
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     return isotonic.fit(scores, labels, sample_weight=weight).predict
 
@@ -176,9 +184,9 @@ def _check_training_parts(labels, folds: Folds, sample_weight) -> None:
     for label, counts in enumerate(training_rows(labels, folds, sample_weight)):
         if not counts.all():
             raise FeedbackError(
-                f"The {int(np.count_nonzero(labels == label))} rows of class {label} lie in one "
-                f"fold, so one of {folds.n_splits} training parts has no such row: more rows of "
-                f"that class, from more than one prompt, are needed."
+                f"The {int(np.count_nonzero(labels == label))} rows of class {label} are all in one "
+                f"fold, so one of {folds.n_splits} training parts has no such row: add rows of that "
+                f"class from other prompts, or use fewer folds."
             )
 
 
@@ -188,12 +196,13 @@ def fit_probability(
     labels: NDArray[np.float64],
     folds: Folds,
     *,
+    users=None,
     sample_weight: NDArray | None = None,
     calibration: str | None = "sigmoid",
     moments: FoldMoments | None = None,
     n_jobs: int | None = None,
 ) -> tuple[FoldProbability, NDArray[np.float64]]:
-    """Fit one classifier per fold and calibrate them on the scores of rows they have not seen.
+    """Fit one classifier per fold and calibrate them on out-of-fold scores.
 
     Parameters
     ----------
@@ -201,13 +210,15 @@ def fit_probability(
         Cloned; None is ridge-penalised logistic regression from fold Gram matrices.
     X : ndarray of shape (n, d)
     labels : ndarray of shape (n,)
-        0, 1, or NaN where a row takes no part in the fit.
+        0, 1, or NaN in rows to leave out of the fit.
     folds : Folds
+    users : array-like of shape (n,) or None
+        Clusters of the "noisy" curve's covariance, next to the folds' groups.
     sample_weight : ndarray of shape (n,) or None
     calibration : {"sigmoid", "noisy", "isotonic"} or None, default="sigmoid"
-        "noisy" is a sigmoid that need not reach 0 and 1.
+        "noisy" is a sigmoid with levels between 0 and 1.
     moments : FoldMoments or None
-        Of exactly the labelled rows, where the caller has them already.
+        Moments of exactly the labelled rows, where the caller has them already.
     n_jobs : int or None
 
     Returns
@@ -245,6 +256,7 @@ def fit_probability(
         scores[rows],
         labels[rows],
         folds.groups[rows],
+        None if users is None else np.asarray(users)[rows],
         None if sample_weight is None else sample_weight[rows],
     )
     return FoldProbability(models, calibrate), scores

@@ -1,6 +1,6 @@
-"""Every method is a target and a weight, then one regression (CausalRM, arXiv 2603.18736).
+"""Every correction is a target and a weight, then one regression (CausalRM, arXiv 2603.18736).
 
-A recipe is a pure function ``(s, o, e, m, rates) -> (target, weight)`` on arrays of shape (n,):
+A recipe is a pure function ``(s, o, e, m, rates) -> Target`` on arrays of shape (n,):
 
 s
     Feedback as logged; ignored where ``o`` is False (it may be NaN there).
@@ -9,28 +9,45 @@ o
 e
     Propensity P(o = 1 given x).
 m
-    Imputation of P(r = 1 given x).
+    Outcome model's P(r = 1 given x); for "selection" the posterior P(r = 1 given o, s, x).
 rates
     ``(false_positive_rate, false_negative_rate)`` of the feedback.
 
-Arguments that a recipe does not use may be None. Rows that take no part have weight 0 and
-target NaN.
+Arguments that a recipe does not use may be None. Excluded rows have weight 0 and target NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import InvalidInputError
 
-__all__ = ["NEEDS", "RECIPES", "correct_labels", "effective_sample_size"]
+__all__ = ["NEEDS", "RECIPES", "Target", "check_rates", "correct_labels", "effective_sample_size"]
 
 Array = NDArray[np.float64]
 Rates = tuple[float, float]
-Recipe = Callable[..., tuple[Array, Array]]
+
+
+class Target(NamedTuple):
+    """Regression targets and weights of n rows.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+        Targets; NaN in excluded rows.
+    weight : ndarray of shape (n,)
+        Weights; 0 in excluded rows.
+    """
+
+    values: Array
+    weight: Array
+
+
+Recipe = Callable[..., Target]
 
 
 def check_rates(false_positive_rate: float, false_negative_rate: float) -> None:
@@ -92,40 +109,37 @@ def correct_labels(s, rates: Rates) -> Array:
     return (np.asarray(s, dtype=np.float64) - false_positive_rate) / scale
 
 
-def _on_observed(values: Array, o: NDArray[np.bool_]) -> Array:
-    return np.where(o, values, np.nan)
+def naive(s, o, e=None, m=None, rates=None) -> Target:
+    """Logged feedback on rated rows: biased by noise and by selection."""
+    return Target(np.where(o, np.asarray(s, np.float64), np.nan), o.astype(np.float64))
 
 
-def naive(s, o, e=None, m=None, rates=None) -> tuple[Array, Array]:
-    """Feedback as it is: biased by noise and by selection."""
-    return _on_observed(np.asarray(s, np.float64), o), o.astype(np.float64)
+def noise(s, o, e, m, rates) -> Target:
+    """Corrected labels on rated rows: unbiased if rated rows are a random sample."""
+    return Target(np.where(o, correct_labels(s, rates), np.nan), o.astype(np.float64))
 
 
-def noise(s, o, e, m, rates) -> tuple[Array, Array]:
-    """Corrected labels on rated rows: right if rated rows are a random sample."""
-    return _on_observed(correct_labels(s, rates), o), o.astype(np.float64)
+def ips(s, o, e, m, rates) -> Target:
+    """Corrected labels weighted by 1/e: unbiased if e is right."""
+    return Target(np.where(o, correct_labels(s, rates), np.nan), np.where(o, 1 / e, 0.0))
 
 
-def ips(s, o, e, m, rates) -> tuple[Array, Array]:
-    """Corrected labels weighted by 1/e: right if e is."""
-    return _on_observed(correct_labels(s, rates), o), np.where(o, 1 / e, 0.0)
-
-
-def snips(s, o, e, m, rates) -> tuple[Array, Array]:
-    """IPS with weights of mean 1 over the rated rows: steadier, the same minimiser."""
+def snips(s, o, e, m, rates) -> Target:
+    """IPS with weights of mean 1 over the rated rows: less variance, the same minimiser."""
     target, weight = ips(s, o, e, m, rates)
-    return target, weight * (o.sum() / weight.sum())
+    return Target(target, weight * (o.sum() / weight.sum()))
 
 
-def dr(s, o, e, m, rates) -> tuple[Array, Array]:
-    """Doubly robust pseudo-outcome on all rows: right if e or m is."""
+def dr(s, o, e, m, rates) -> Target:
+    """Doubly robust pseudo-outcome on all rows: unbiased if e or m is right."""
     residual = np.where(o, correct_labels(s, rates) - m, 0.0)
-    return m + np.divide(residual, e, out=np.zeros(len(m)), where=o), np.ones(len(m))
+    correction = np.divide(residual, e, out=np.zeros(len(m)), where=o)
+    return Target(m + correction, np.ones(len(m)))
 
 
-def joint(s, o, e, m, rates=None) -> tuple[Array, Array]:
+def selection(s, o, e, m, rates=None) -> Target:
     """Posterior m = P(r=1 given o, s, x) of the selection likelihood, on all rows."""
-    return m, np.ones(len(m))
+    return Target(m, np.ones(len(m)))
 
 
 RECIPES: dict[str, Recipe] = {
@@ -134,22 +148,22 @@ RECIPES: dict[str, Recipe] = {
     "ips": ips,
     "snips": snips,
     "dr": dr,
-    "selection": joint,
+    "selection": selection,
 }
 
-# What each recipe takes from the nuisances: flip rates, propensity, imputation, selection model.
+# Nuisances that each recipe reads.
 NEEDS: dict[str, frozenset[str]] = {
     "naive": frozenset(),
     "noise": frozenset({"rates"}),
     "ips": frozenset({"rates", "propensity"}),
     "snips": frozenset({"rates", "propensity"}),
-    "dr": frozenset({"rates", "propensity", "judge_score"}),
+    "dr": frozenset({"rates", "propensity", "outcome"}),
     "selection": frozenset({"selection"}),
 }
 
 
 def effective_sample_size(weight) -> float:
-    """Return ``(sum w)^2 / sum w^2``: how many equally weighted rows carry as much.
+    """Return ``(sum w)^2 / sum w^2``, the number of equally weighted rows of the same precision.
 
     Parameters
     ----------
@@ -159,6 +173,7 @@ def effective_sample_size(weight) -> float:
     Returns
     -------
     float
+        Between 1 and the number of positive weights.
 
     Raises
     ------

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from numbers import Integral
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._sklearn_compat import HasMethods, StrOptions
 from .._utils._validation import (
     FLOATS,
     Feedback,
@@ -16,101 +21,285 @@ from .._utils._validation import (
     decode_labels,
     encode_labels,
 )
-from ._base import CausalReward, debiased_r2
+from ..metrics._debiased import debiased_accuracy_score, debiased_r2_score
+from ..selection._model import SelectionModel
+from ._columns import check_columns, group_hashes
+from ._corrections import METHODS, Correction
+from ._fit_nuisances import Defaults
+from ._fit_reward import debiased_score, fit_reward, warn_of_shared_groups
+from ._head import reward_and_std
 
 __all__ = ["CausalRewardClassifier", "CausalRewardRegressor"]
 
 
-class CausalRewardRegressor(RegressorMixin, CausalReward):
+class _CausalReward(BaseEstimator):
+    """Everything that does not depend on how labels are named."""
+
+    __metadata_request__fit: ClassVar = dict.fromkeys(
+        ("groups", "users", "asked", "verified", "propensity", "judge_score"), True
+    )
+    __metadata_request__score: ClassVar = dict.fromkeys(("groups", "asked", "propensity"), True)
+
+    _parameter_constraints: ClassVar[dict] = {
+        "method": [StrOptions({"auto", *METHODS}), Correction, SelectionModel],
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "cv": ["cv_object"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self, method="auto", estimator=None, *, cv=5, random_state=None, n_jobs=None, verbose=0
+    ):
+        self.method = method
+        self.estimator = estimator
+        self.cv = cv
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        groups=None,
+        users=None,
+        sample_weight=None,
+        asked=None,
+        verified=None,
+        propensity=None,
+        judge_score=None,
+    ):
+        """Fit nuisances and head.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings, float32 or float64.
+        y : array-like of shape (n,)
+            Feedback: 1 positive, 0 negative, NaN where the user left none. The regressor also
+            takes graded or continuous feedback; then only selection is corrected, not flips.
+        groups : array-like of shape (n,), default=None
+            Conversation or prompt ids: rows that share one are never split.
+        users : array-like of shape (n,), default=None
+            User ids, missing where unknown: clusters of the flip rates' standard errors.
+        sample_weight : array-like of shape (n,), default=None
+            A weight counts as so many rows: scale relative weights to a mean of about 1.
+        asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random rather than volunteered.
+        verified : array-like of shape (n,), default=None
+            1 or 0 where a careful person has judged the answer, NaN elsewhere; rated or not,
+            drawn at random where possible. Predictions are recalibrated on them.
+        propensity : array-like of shape (n,), default=None
+            Known P(feedback) in (0, 1], used unchanged.
+        judge_score : array-like of shape (n,), default=None
+            An estimate of P(r=1) from elsewhere, such as an LLM judge's score; for "dr". It is
+            calibrated on the rated rows, so a useless one does little harm.
+
+        Returns
+        -------
+        self
+            Fitted estimator.
+
+        Raises
+        ------
+        FeedbackError
+            If y has no feedback, one class, or values it cannot have.
+        UnusedParameterError
+            If a column or parameter was given that the method does not use.
+        InvalidInputError
+            If flip rates or propensities are impossible.
+        GroupsError
+            If groups cannot be split into folds.
+
+        Warns
+        -----
+        SkcausalrmWarning
+            One of its subclasses, where data cannot support an assumption; see `exceptions`.
+        """
+        self._validate_params()
+        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        feedback = self._encode(X, y)
+        columns = check_columns(
+            X,
+            feedback,
+            groups=groups,
+            users=users,
+            sample_weight=sample_weight,
+            asked=asked,
+            verified=verified,
+            propensity=propensity,
+            judge_score=judge_score,
+        )
+        defaults = Defaults(self.cv, self.random_state, self.n_jobs)
+        fit = fit_reward(
+            self.method, self.estimator, X, feedback, columns, defaults, self._report_stage
+        )
+        self.nuisances_, (self.target_, self.weight_) = fit.nuisances.nuisances, fit.nuisances.target
+        self.effective_sample_size_ = fit.nuisances.effective_sample_size
+        self.estimator_, self.recalibration_ = fit.head, fit.recalibration
+        self.method_, self.binary_ = self.nuisances_.method, feedback.binary
+        self.group_hashes_ = None if groups is None else group_hashes(groups)
+        return self
+
+    def _report_stage(self, stage: str) -> None:
+        if self.verbose:
+            print(f"[{type(self).__name__}] {stage}", file=sys.stderr)
+
+    def decision_function(self, X) -> NDArray[np.float64]:
+        """Return the head's unbounded score, which ranks like the reward.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Scores; of a classifier positive where the positive class is likelier.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        if hasattr(self.estimator_, "decision_function"):
+            return self.estimator_.decision_function(X)
+        return np.asarray(self.estimator_.predict(X), dtype=np.float64)
+
+    def _reward(self, X, return_std: bool = False):
+        """Return reward and standard deviation (None unless asked for) of each row."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        reward, std = reward_and_std(
+            self.estimator_, X, binary=self.binary_, return_std=return_std
+        )
+        if self.recalibration_ is None:
+            return reward, std
+        scale = None if std is None else self.recalibration_.derivative(reward) * std
+        return self.recalibration_(reward), scale
+
+    def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
+        """Return the debiased R2 (regressor) or accuracy (classifier) on a log.
+
+        For monitoring one model, whose own nuisances make the pseudo-outcomes that it is scored
+        on. Compare models by `make_debiased_scorer`, which scores all on the same target.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+        y : array-like of shape (n,)
+            Feedback, NaN where there is none.
+        sample_weight : array-like of shape (n,), default=None
+            Row weights.
+        groups : array-like of shape (n,), default=None
+            Checked against the groups trained on; a warning counts those that are shared.
+        asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random.
+        propensity : array-like of shape (n,), default=None
+            Needed if known propensities were given in `fit`.
+
+        Returns
+        -------
+        float
+            Score on all rows ("naive" and "noise": on the rated rows). For continuous feedback, R2
+            on the rated rows weighted by 1/propensity.
+        """
+        check_is_fitted(self)
+        warn_of_shared_groups(groups, self.group_hashes_)
+        prediction = self._reward(X)[0]
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        feedback = check_feedback(X, self._decode(y))
+        columns = check_columns(
+            X, feedback, sample_weight=sample_weight, asked=asked, propensity=propensity
+        )
+        feedback = feedback._replace(binary=feedback.binary and self.binary_)
+        return debiased_score(self._metric, self.nuisances_, X, feedback, columns, prediction)
+
+
+class CausalRewardRegressor(RegressorMixin, _CausalReward):
     """Reward model P(r=1 given x) from noisy, self-selected feedback.
 
-    Fits on the rows of a log, rated (y = 0 or 1) and unrated (y = NaN), and corrects flips in
-    the feedback and the choice of users whom to give it (CausalRM, arXiv 2603.18736).
+    Fits on all rows of a log, rated (y = 0 or 1) and unrated (y = NaN). Corrects flips in the
+    feedback and the users' choice of what to rate (CausalRM, arXiv 2603.18736, and beyond).
 
     Parameters
     ----------
-    method : {"auto", "selection", "dr", "snips", "ips", "noise", "naive"}, default="auto"
-        How target and weight are made (see Notes). "auto" is "selection" with a report; where that
-        cannot be had (feedback that is not 0/1, fewer than 30 rated rows of a class, something
-        given that only "dr" uses) it is "dr", with nothing unrated "noise"; `method_` and a
-        warning say so.
-    estimator : None, "mlp" or regressor, default=None
-        The head. None is ridge regression in closed form, its penalty chosen on the out-of-fold
-        corrected risk (with "selection": the likelihood's own `MixtureHead`); "mlp" a torch network
-        (`skcausalrm.heads.MLPHead`); else any scikit-learn regressor, whose `fit` must take
-        `sample_weight` where rows are weighted ("ips", "snips").
-    propensity_estimator : PropensityEstimator, classifier or None, default=None
-        For "ips", "snips" and "dr". A bare classifier is cross-fitted by `PropensityEstimator`;
-        a fitted one in `sklearn.frozen.FrozenEstimator` is used as it is.
-    noise_estimator : NoiseTransitionEstimator or None, default=None
-        For all methods but "naive". Pass one with known rates to use those.
-    outcome_estimator : regressor or None, default=None
-        For "dr": m(x), fitted on the corrected labels of the rated rows, cross-fitted.
-    selection_model : SelectionModel or None, default=None
-        For "selection" and "auto": base rate, flip rates or selection log odds that are known.
-    verified_error_rate : float, default=0.0
-        How often the person behind `verified` errs, below 0.5.
-    cv : int or splitter, default=5
-        Folds of all default nuisances and of the head; the test sets must partition the rows.
+    method : str, SelectionModel or correction, default="auto"
+        How target and weight are made (see Notes). One of "selection", "dr", "snips", "ips",
+        "noise" and "naive", each the correction of that name with its defaults; or an object that
+        owns its parameters: `SelectionModel`, `DoublyRobust`, `InversePropensity`, `NoiseOnly`,
+        `Naive`. "auto" is "selection"; where that is impossible (feedback that is not 0/1, fewer
+        than 30 rated rows of a class, a known propensity or a judge's score) it is "dr", and
+        with nothing unrated "noise"; a warning and `method_` name it.
+    estimator : regressor or None, default=None
+        The head, any scikit-learn regressor, such as `skcausalrm.heads.MLPHead()`. Its `fit`
+        must take `sample_weight` where rows are weighted ("ips", "snips"). None is ridge
+        regression in closed form, with the penalty chosen on the out-of-fold corrected risk; for
+        "selection" it is the likelihood's own mixture.
+    cv : int, splitter or None, default=5
+        Folds of default nuisances and head; the test sets must partition the rows. None means 5.
     random_state : int, RandomState or None, default=None
-        Folds, bootstrap and the network's weights.
+        Seed of folds and bootstrap, and of given estimators that have none of their own.
     n_jobs : int or None, default=None
-        Folds in parallel, for nuisance estimators and heads of your own.
+        Folds fitted in parallel, for nuisance estimators and heads of your own.
     verbose : int, default=0
-        1 names each stage on stderr and shows the network's progress.
+        1 prints each stage on stderr.
 
     Attributes
     ----------
     method_ : str
-        The method used.
-    estimator_ : fitted head
+        Name of the method used.
+    estimator_ : object
+        The fitted head.
+    nuisances_ : FittedNuisances
+        Fitted propensity, flip rates, outcome model or selection model, and their
+        ``target(X, feedback, columns)`` of new rows.
     target_ : ndarray of shape (n,)
-        What the head was fitted to; NaN in rows that took no part.
+        Targets of the head; NaN in excluded rows.
     weight_ : ndarray of shape (n,)
-        The recipe's weights, without `sample_weight`; 0 in rows that took no part.
-    propensity_estimator_, noise_estimator_, outcome_estimator_, selection_model_ : \
-fitted nuisances or None
-    selection_report_ : dict or None
-        With "auto", where it used "selection": what the likelihood found, what each other
-        recipe would have said, and one sentence of advice (keys: see `skcausalrm.reward._report`).
+        The recipe's weights, without `sample_weight`; 0 in excluded rows.
     effective_sample_size_ : float
-        Of the rated rows under the weights 1/propensity.
+        Effective number of rated rows under the weights 1/propensity.
     recalibration_ : Recalibration or None
         Intercept, slope and centre on the logit scale, where there were verified rows.
     binary_ : bool
-        Whether the feedback was 0/1.
-    groups_ : ndarray of str or None
-        The groups trained on.
+        True if the feedback was 0/1.
+    group_hashes_ : ndarray of uint64 or None
+        Hashes of the groups trained on.
     n_features_in_ : int
+        Number of columns of X.
     feature_names_in_ : ndarray of str
-        Where X has string column names.
+        Column names of X, where all are strings.
 
     See Also
     --------
     CausalRewardClassifier : The same with classes and `predict_proba`.
+    skcausalrm.reward.selection_report : Diagnostics and a comparison of the corrections.
     skcausalrm.metrics.make_debiased_scorer : Scores for choosing between models.
 
     Notes
     -----
-    With o = 1 where rated, propensity e(x), imputation m(x) and the corrected label
+    With o = 1 where rated, propensity e(x), outcome model m(x) and the corrected label
     ``t = (s - fpr) / (1 - fpr - fnr)``:
 
-    ======= ======================= =========== =======================================
-    method  target                  weight      right if
-    ======= ======================= =========== =======================================
-    naive   s                       o           no noise, no selection
-    noise   t                       o           flip rates right, no selection
-    ips     t                       o / e       flip rates and e right
-    snips   t                       o / e, mean 1 over the rated; the minimiser of ips
-    dr      m + o (t - m) / e       1           flip rates right, and e or m
-    joint   P(r=1 given o, s, x)    1           the selection likelihood right
-    ======= ======================= =========== =======================================
+    ========= ======================= =========== =======================================
+    method    target                  weight      unbiased if
+    ========= ======================= =========== =======================================
+    naive     s                       o           no noise, no selection
+    noise     t                       o           flip rates right, no selection
+    ips       t                       o / e       flip rates and e right
+    snips     t                       o / e, mean 1 over the rated; the minimiser of ips
+    dr        m + o (t - m) / e       1           flip rates right, and e or m
+    selection P(r=1 given o, s, x)    1           the selection likelihood right
+    ========= ======================= =========== =======================================
 
     All but "selection" assume that selection does not depend on the reward given x, overlap
-    (e > 0), and, unless flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in rated
-    rows shows whether the first holds; verified rows repair the level where it does not.
-    "selection" models selection on the preference itself (see `SelectionModel`): its ranking holds without
-    further rows, its level wants about 50 verified ones, and a warning says when.
+    (e > 0) and, unless flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in
+    rated rows shows if the first assumption fails; verified rows repair the level then.
+    "selection" models selection on the preference itself (see `SelectionModel`): logs identify its
+    ranking, and about 50 verified rows its level; a warning says when they are needed.
 
     Examples
     --------
@@ -122,74 +311,51 @@ fitted nuisances or None
     (5000,)
     """
 
-    def _check_labels(self, X, y) -> Feedback:
+    score = _CausalReward.score  # not the mixin's
+    _metric = staticmethod(debiased_r2_score)
+
+    def _encode(self, X, y) -> Feedback:
         return check_feedback(X, y)
+
+    def _decode(self, y):
+        return y
 
     def predict(self, X, return_std: bool = False):
         """Return the reward, for binary feedback P(r=1 given x) in [0, 1].
 
-        A ridge head's prediction is cut to [0, 1]; `decision_function` is not.
+        A ridge head's prediction is clipped to [0, 1]; `decision_function` is not.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
+            Embeddings.
         return_std : bool, default=False
+            Also return standard deviations.
 
         Returns
         -------
         reward : ndarray of shape (n,)
+            Predicted rewards.
         std : ndarray of shape (n,)
-            If `return_std`: over the solutions that the log allows ("selection"), else over the
-            models that each left a fold out. It says how far the fit leaves this prediction open,
-            not how far a single answer's reward lies from it.
+            Only if `return_std`: the standard deviation over the solutions that the log allows
+            ("selection"), else over the fold models. It measures how well the fit determines this
+            prediction, not how far a single answer's reward lies from it.
 
         Raises
         ------
         UnusedParameterError
-            If `return_std` is asked of a head of your own, which is one model.
+            If `return_std` is set and the head is one of your own.
         """
-        return self._predict_with_std(X) if return_std else self._predict_reward(X)
-
-    def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
-        """Return the debiased R2 on logs, by the nuisances of this model.
-
-        For monitoring one model. Compare models by `make_debiased_scorer`: here each candidate
-        would set its own exam.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-        y : array-like of shape (n,)
-            Feedback, NaN where there is none.
-        sample_weight : array-like of shape (n,), default=None
-        groups : array-like of shape (n,), default=None
-            A warning says if some were trained on.
-        asked : array-like of bool, shape (n,), default=None
-            Rows whose feedback was asked for at random.
-        propensity : array-like of shape (n,), default=None
-            Needed if known propensities were given in `fit`.
-
-        Returns
-        -------
-        float
-            R2 against the pseudo-outcomes of `method_` ("naive" and "noise": on rated rows). For
-            continuous feedback, R2 on the rated rows weighted by 1/propensity.
-        """
-        self._warn_of_shared_groups(groups)
-        prediction = self.predict(X)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return debiased_r2(
-            self, X, check_feedback(X, y), prediction, sample_weight, asked, propensity
-        )
+        reward, std = self._reward(X, return_std)
+        return (reward, std) if return_std else reward
 
 
-class CausalRewardClassifier(ClassifierMixin, CausalReward):
-    """`CausalRewardRegressor` as a classifier, for scorers and displays that want one.
+class CausalRewardClassifier(ClassifierMixin, _CausalReward):
+    """`CausalRewardRegressor` as a classifier, for scorers and displays that need one.
 
     Parameters
     ----------
-    method, estimator, propensity_estimator, noise_estimator, outcome_estimator, \
-selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
+    method, estimator, cv, random_state, n_jobs, verbose
         As in `CausalRewardRegressor`.
 
     Attributes
@@ -197,9 +363,12 @@ selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
     classes_ : ndarray of shape (2,)
         Negative and positive feedback, as in y.
 
+    See Also
+    --------
+    CausalRewardRegressor : All other attributes, the methods and their assumptions.
+
     Notes
     -----
-    All other attributes, the methods and what they assume: see `CausalRewardRegressor`.
     Feedback may be of any two classes; the larger is the positive one, NaN or None is none.
 
     Examples
@@ -212,34 +381,52 @@ selection_model, verified_error_rate, cv, random_state, n_jobs, verbose
     (5000, 2)
     """
 
-    def _check_labels(self, X, y) -> Feedback:
+    score = _CausalReward.score  # not the mixin's
+    _metric = staticmethod(debiased_accuracy_score)
+
+    def _encode(self, X, y) -> Feedback:
         self.classes_, values = encode_labels(X, y)
         return Feedback(values, ~np.isnan(values), True)
 
+    def _decode(self, y):
+        return decode_labels(y, self.classes_)
+
     def predict_proba(self, X) -> NDArray[np.float64]:
-        """Return P(r=0 given x) and P(r=1 given x), shape (n, 2)."""
-        p = self._predict_reward(X)
+        """Return P(r=0 given x) and P(r=1 given x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            Probabilities.
+        """
+        p = self._reward(X)[0]
         return np.column_stack([1 - p, p])
 
-    def decision_function(self, X) -> NDArray[np.float64]:
-        """Return an unbounded score, positive where the positive class is likelier, (n,)."""
+    def decision_function(self, X) -> NDArray[np.float64]:  # noqa: D102
         score = super().decision_function(X)
         half = 0.0 if self.recalibration_ is None else self.recalibration_.threshold
         on_logits = hasattr(self.estimator_, "decision_function")
         return score - (half if on_logits else float(expit(half)))
 
     def predict(self, X) -> NDArray:
-        """Return the likelier class of each row, shape (n,)."""
-        check_is_fitted(self)
-        return self.classes_[(self._predict_reward(X) > 0.5).astype(int)]
+        """Return the likelier class of each row.
 
-    def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
-        """Return the debiased R2 of `predict_proba` on logs (see `CausalRewardRegressor.score`)."""
-        self._warn_of_shared_groups(groups)
-        p = self._predict_reward(X)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        values = decode_labels(y, self.classes_)
-        return debiased_r2(self, X, check_feedback(X, values), p, sample_weight, asked, propensity)
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels of `classes_`.
+        """
+        return self.classes_[(self._reward(X)[0] > 0.5).astype(int)]
 
     def __sklearn_tags__(self):
         return binary_only(super().__sklearn_tags__())

@@ -1,4 +1,4 @@
-"""The one place that fits heads on a target and a weight."""
+"""Heads fitted on a target and a weight."""
 
 from __future__ import annotations
 
@@ -6,55 +6,44 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from ..exceptions import UnusedParameterError
+from ..exceptions import InvalidInputError, UnusedParameterError
 from ..heads._moments import FoldMoments
 from ..heads._ridge import RidgeHead, held_out_scores
 from ..model_selection._cross_fitting import Folds, cross_fit
+from ..nuisances._recipes import Target
+from ..selection._mixture_head import MixtureHead
+from ._fit_nuisances import Defaults, seeded
 
-__all__ = ["fit_head", "out_of_fold_predictions"]
-
-
-def _make_head(estimator, *, cv, binary: bool, random_state, verbose: int):
-    if estimator is None:
-        return RidgeHead(cv=cv, random_state=random_state)
-    if isinstance(estimator, str):
-        from ..heads._mlp import MLPHead
-
-        link = "logistic" if binary else "identity"
-        return MLPHead(link=link, random_state=random_state, verbose=verbose)
-    return clone(estimator)
+__all__ = ["fit_head", "out_of_fold_predictions", "reward_and_std"]
 
 
 def fit_head(
-    estimator,
+    estimator: Any,
     X: NDArray,
-    target: NDArray,
-    weight: NDArray,
+    target: Target,
     folds: Folds,
+    defaults: Defaults,
     *,
     moments: FoldMoments | None = None,
     binary: bool = True,
-    cv: Any = 5,
-    random_state=None,
-    verbose: int = 0,
-):
+) -> Any:
     """Fit a head on the rows of positive weight.
 
     Parameters
     ----------
-    estimator : None, "mlp" or regressor
-        None is `RidgeHead`, whose penalty is chosen on the out-of-fold risk against `target`.
+    estimator : regressor or None
+        None is `RidgeHead`, whose penalty is chosen on the out-of-fold risk against the target.
     X : ndarray of shape (n, d)
-    target, weight : ndarray of shape (n,)
-        From a recipe; rows of weight 0 take no part.
+    target : Target
+        Targets and weights, sample weights included; rows of weight 0 are left out.
     folds : Folds
+    defaults : Defaults
     moments : FoldMoments or None
-        Of all rows with exactly these weights, where the caller has them.
+        Moments of all rows with exactly these weights, where the caller has them.
     binary : bool, default=True
-        Whether the reward is a probability.
+        True if the reward is a probability.
 
     Returns
     -------
@@ -64,19 +53,29 @@ def fit_head(
     ------
     UnusedParameterError
         If rows are weighted and the estimator takes no `sample_weight`.
+    InvalidInputError
+        If the head predicts probabilities and the feedback is continuous.
     """
-    head = _make_head(estimator, cv=cv, binary=binary, random_state=random_state, verbose=verbose)
+    if estimator is None:
+        head = RidgeHead(cv=defaults.cv, random_state=defaults.random_state)
+    else:
+        head = seeded(estimator, defaults.random_state)
+    if not binary and getattr(head, "link", None) == "logistic":
+        raise InvalidInputError(
+            f"The feedback is not 0/1, but {head!r} predicts probabilities: set link='identity'."
+        )
+    values, weight = target
+    rows = weight > 0
     if isinstance(head, RidgeHead):
         if moments is None:
             moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-        return head.fit_moments(moments, np.where(weight > 0, target, 0.0))
-    rows = weight > 0
-    kwargs = {name: values[rows] for name, values in _fit_params(head, weight, folds).items()}
-    return head.fit(X if rows.all() else X[rows], target[rows], **kwargs)
+        return head.fit_moments(moments, np.where(rows, values, 0.0))
+    kwargs = {name: column[rows] for name, column in _fit_params(head, weight, folds).items()}
+    return head.fit(X if rows.all() else X[rows], values[rows], **kwargs)
 
 
 def _fit_params(head, weight: NDArray, folds: Folds) -> dict[str, NDArray]:
-    """Return weights, unless they are all the same, and groups, where the head takes them."""
+    """Return weights, unless they are all equal, and groups, where the head takes them."""
     params: dict[str, NDArray] = {}
     if (weight[weight > 0] != weight.max()).any():
         if not has_fit_parameter(head, "sample_weight"):
@@ -90,7 +89,9 @@ def _fit_params(head, weight: NDArray, folds: Folds) -> dict[str, NDArray]:
     return params
 
 
-def out_of_fold_predictions(head, X, target, weight, folds: Folds, *, n_jobs=None) -> NDArray:
+def out_of_fold_predictions(
+    head: Any, X: NDArray, target: Target, folds: Folds, *, n_jobs: int | None = None
+) -> NDArray[np.float64]:
     """Return each row's prediction by a head that was not fitted on the row's fold, shape (n,).
 
     Free for `RidgeHead`; other heads are fitted once more per fold.
@@ -100,10 +101,35 @@ def out_of_fold_predictions(head, X, target, weight, folds: Folds, *, n_jobs=Non
     return cross_fit(
         head,
         X,
-        target,
+        target.values,
         folds,
-        rows=weight > 0,
-        fit_params=_fit_params(head, weight, folds),
+        rows=target.weight > 0,
+        fit_params=_fit_params(head, target.weight, folds),
         predict=lambda fitted, rows: fitted.predict(rows),
         n_jobs=n_jobs,
     )[1]
+
+
+def reward_and_std(
+    head: Any, X: NDArray, *, binary: bool, return_std: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return a head's reward, clipped to [0, 1] if `binary`, and its standard deviation or None.
+
+    Raises
+    ------
+    UnusedParameterError
+        If `return_std` and the head keeps neither folds nor components.
+    """
+    std = None
+    if not return_std:
+        reward = np.asarray(head.predict(X), dtype=np.float64)
+    elif isinstance(head, RidgeHead):
+        reward, std = head.predict(X), head.predict_std(X, binary=binary)
+    elif isinstance(head, MixtureHead):
+        reward, std = head.predict(X, return_std=True)
+    else:
+        raise UnusedParameterError(
+            f"return_std needs a head that keeps its folds or components, but a "
+            f"{type(head).__name__} is one model: leave estimator out."
+        )
+    return np.clip(reward, 0, 1) if binary else reward, std

@@ -1,27 +1,37 @@
-"""What the selection likelihood found, beside what each simpler recipe would have said."""
+"""Diagnostics of a fitted selection likelihood, next to the estimates of the other recipes."""
 
 from __future__ import annotations
 
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
 
-from .._utils._validation import Feedback
-from ..exceptions import SkcausalrmWarning
-from ..model_selection._cross_fitting import Folds
-from ..nuisances._recipes import RECIPES, effective_sample_size
-from ..selection._model import UNCERTAIN, SelectionModel
+from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
+from ..exceptions import InvalidInputError, SkcausalrmWarning, UnusedParameterError
+from ..metrics._asked import asked_score
+from ..metrics._debiased import debiased_r2_score, debiased_roc_auc_score
+from ..model_selection._cross_fitting import Folds, make_folds
+from ..nuisances._recipes import Target, effective_sample_size
+from ..selection._fitting import UNCERTAIN
+from ..selection._model import SelectionModel
+from ._columns import RowColumns, check_columns
+from ._fit_nuisances import Defaults, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
-from ._nuisances import NuisanceSettings, RowColumns, fit_nuisances
 
-__all__ = ["posterior_facts", "report_selection"]
+__all__ = ["posterior_facts", "selection_report"]
 
+# Simpler recipes that the report compares with, all from the nuisances of "dr".
 _RECIPES = ("naive", "noise", "snips", "dr")
-_SCORES = ("r2", "roc_auc")
-# Attributes of `SelectionModel`, without their underscore.
+_METRICS = {"r2": debiased_r2_score, "roc_auc": debiased_roc_auc_score}
+# Minimum ratings of each class for the ranking to be called reliable.
+_MIN_RATED = 200
+# Attributes of `SelectionModel` that the report repeats, without their underscore.
 _FACTS = (
     "base_rate",
     "base_rate_interval",
@@ -34,26 +44,29 @@ _FACTS = (
 )
 
 
-def report_selection(
-    selection: SelectionModel,
-    settings: NuisanceSettings,
-    X: NDArray,
-    feedback: Feedback,
-    columns: RowColumns,
-    folds: Folds,
+def selection_report(
+    model,
+    X,
+    y,
+    *,
+    groups=None,
+    users=None,
+    sample_weight=None,
+    asked=None,
+    verified=None,
 ) -> dict[str, Any]:
-    """Compare "selection" with the other recipes on one log.
+    """Report what the selection likelihood found, and compare it with the other corrections.
 
     Parameters
     ----------
-    selection : SelectionModel
-        Fitted on the log.
-    settings : NuisanceSettings
-        Of the fit: folds and seeds of the other recipes' nuisances.
-    X : ndarray of shape (n, d)
-    feedback : Feedback
-    columns : RowColumns
-    folds : Folds
+    model : CausalRewardRegressor or CausalRewardClassifier
+        Fitted by the method "selection" (or "auto", where that chose it).
+    X : array-like of shape (n, d)
+        The embeddings that it was fitted on.
+    y : array-like of shape (n,)
+        The feedback that it was fitted on.
+    groups, users, sample_weight, asked, verified
+        The per-row columns that it was fitted with; `groups` and `users` cluster standard errors.
 
     Returns
     -------
@@ -67,18 +80,61 @@ false_positive_rate, false_negative_rate, link_weights
         recipes : dict of dict
             Per recipe, out of fold: base_rate, false_positive_rate, false_negative_rate,
             effective_sample_size, and scores with their standard errors (``*_std``):
-            debiased_r2 and debiased_roc_auc against the joint model's posterior, the same target
-            for all; asked_* on asked rows; verified_* on verified rows, which every recipe but
-            "selection" leaves out of its fit, and which "selection" has used. A recipe that cannot
-            be fitted has only ``error``, its message.
+            debiased_r2 and debiased_roc_auc against the posterior of "selection", the same target
+            for all; asked_* on asked rows; verified_* on verified rows, which "selection" has used
+            and the other recipes have not. A recipe that cannot be fitted has only ``error``, its
+            message.
+
+    Raises
+    ------
+    UnusedParameterError
+        If the model was fitted by another method.
+    InvalidInputError
+        If X has another number of rows than the model was fitted on.
+
+    Examples
+    --------
+    >>> from skcausalrm import CausalRewardRegressor
+    >>> from skcausalrm.datasets import make_observational_feedback
+    >>> from skcausalrm.reward import selection_report
+    >>> log = make_observational_feedback(5000, 16, n_verified=100, random_state=0)
+    >>> model = CausalRewardRegressor(random_state=0)
+    >>> model = model.fit(log.X, log.y, verified=log.verified)
+    >>> report = selection_report(model, log.X, log.y, verified=log.verified)
+    >>> report["n_verified"], list(report["recipes"])
+    (100, ['naive', 'noise', 'snips', 'dr', 'selection'])
     """
+    check_is_fitted(model)
+    selection = model.nuisances_.selection_model
+    if selection is None:
+        raise UnusedParameterError(
+            f"The report is on the selection likelihood, but the model was fitted by "
+            f"{model.method_!r}: fit it with method='selection'."
+        )
+    X = check_array(X, dtype=FLOATS, input_name="X")
+    if len(X) != len(selection.oof_posterior_):
+        raise InvalidInputError(
+            f"X has {len(X)} rows, but the model was fitted on {len(selection.oof_posterior_)}: "
+            f"pass the log that it was fitted on."
+        )
+    feedback = check_feedback(X, decode_labels(y, getattr(model, "classes_", np.array([0, 1]))))
+    columns = check_columns(
+        X,
+        feedback,
+        groups=groups,
+        users=users,
+        sample_weight=sample_weight,
+        asked=asked,
+        verified=verified,
+    )
+    folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
+    defaults = Defaults(model.cv, model.random_state, model.n_jobs)
     recipes = {}
     with warnings.catch_warnings():
-        # These are remarks on fits whose rewards nobody gets.
+        # These fits serve the comparison alone.
         warnings.simplefilter("ignore", SkcausalrmWarning)
-        for name, (prediction, facts) in _predictions(
-            selection, settings, X, feedback, columns, folds
-        ).items():
+        predictions = _predictions(selection, X, feedback, columns, folds, defaults)
+        for name, (prediction, facts) in predictions.items():
             if prediction is None:
                 recipes[name] = facts
                 continue
@@ -96,47 +152,44 @@ false_positive_rate, false_negative_rate, link_weights
 
 
 def posterior_facts(selection: SelectionModel) -> dict[str, Any]:
-    """Return what a fitted model says of base rate, selection, flips and links, by name."""
+    """Return base rate, selection, flips and links of a fitted model, by name."""
     return {name: getattr(selection, f"{name}_") for name in _FACTS}
 
 
-def _predictions(selection, settings, X, feedback, columns, folds) -> dict[str, tuple]:
-    """Out-of-fold predictions and facts of each recipe; None and the error where it fails."""
-    weight = columns.sample_weight
-    rated = effective_sample_size(
-        feedback.observed if weight is None else weight * feedback.observed
-    )
-    found: dict[str, tuple] = {}
-    simple = settings._replace(method="dr", selection_model=None)
+def _predictions(
+    selection: SelectionModel,
+    X: NDArray,
+    feedback: Feedback,
+    columns: RowColumns,
+    folds: Folds,
+    defaults: Defaults,
+) -> dict[str, tuple[NDArray | None, dict[str, Any]]]:
+    """Return out-of-fold predictions and facts of each recipe; None and the error if it fails."""
+    rated = effective_sample_size(columns.weighted(feedback.observed.astype(np.float64)))
+    found: dict[str, tuple[NDArray | None, dict[str, Any]]] = {}
     try:
-        nuisances = fit_nuisances(simple, X, feedback, columns, folds)
+        fit = fit_nuisances("dr", X, feedback, columns, folds, defaults)
     except ValueError as error:
         found |= {name: (None, {"error": str(error)}) for name in _RECIPES}
     else:
-        moments, nuisances = nuisances.moments, nuisances._replace(moments=None)
-        # dr first: the Gram matrices that it shares are then gone before others come
+        moments, fit = fit.moments, fit._replace(moments=None)
+        # dr first: the Gram matrices that it shares are then gone before others come.
         for name in reversed(_RECIPES):
-            target, recipe_weight = RECIPES[name](
-                feedback.values,
-                feedback.observed,
-                nuisances.propensity,
-                nuisances.outcome,
-                nuisances.rates,
-            )
-            total = recipe_weight if weight is None else recipe_weight * weight
-            head = fit_head(None, X, target, total, folds, moments=moments)
+            nuisances = replace(fit.nuisances, method=name)
+            values, weight = nuisances.apply(feedback, fit.propensity, fit.outcome)
+            target = Target(values, columns.weighted(weight))
+            head = fit_head(None, X, target, folds, Defaults(), moments=moments)
             moments = None
-            held_out = out_of_fold_predictions(head, X, target, total, folds)
+            held_out = out_of_fold_predictions(head, X, target, folds)
             rates = (0.0, 0.0) if name == "naive" else nuisances.rates
-            weighted = name in ("snips", "dr")
-            ess = nuisances.effective_sample_size if weighted else rated
+            ess = fit.effective_sample_size if name in ("snips", "dr") else rated
             found[name] = (np.clip(held_out, 0, 1), _facts(rates, ess))
     rates = selection.false_positive_rate_, selection.false_negative_rate_
     found["selection"] = (selection.oof_probability_, _facts(rates, rated))
     return {name: found[name] for name in (*_RECIPES, "selection")}
 
 
-def _facts(rates, ess) -> dict[str, float]:
+def _facts(rates: tuple[float, float], ess: float) -> dict[str, float]:
     return {
         "false_positive_rate": float(rates[0]),
         "false_negative_rate": float(rates[1]),
@@ -144,26 +197,24 @@ def _facts(rates, ess) -> dict[str, float]:
     }
 
 
-def _scores(selection, prediction, feedback, columns, folds) -> dict[str, float]:
-    from ..metrics import asked_score, debiased_r2_score, debiased_roc_auc_score
-
-    functions = dict(zip(_SCORES, (debiased_r2_score, debiased_roc_auc_score), strict=True))
-    weight = columns.sample_weight
+def _scores(
+    selection: SelectionModel,
+    prediction: NDArray,
+    feedback: Feedback,
+    columns: RowColumns,
+    folds: Folds,
+) -> dict[str, float]:
+    weight, users = columns.sample_weight, columns.users
     found: dict[str, float] = {}
 
     def add(name, score):
         found[name], found[f"{name}_std"] = map(float, score)
 
-    for metric, function in functions.items():
+    for metric, function in _METRICS.items():
+        clusters = {"groups": folds.groups, "users": users, "return_std": True}
         add(
             f"debiased_{metric}",
-            function(
-                selection.oof_posterior_,
-                prediction,
-                groups=folds.groups,
-                sample_weight=weight,
-                return_std=True,
-            ),
+            function(selection.oof_posterior_, prediction, sample_weight=weight, **clusters),
         )
         if columns.asked is not None and (columns.asked & feedback.observed).any():
             with suppress(ValueError):  # too few answers for this score
@@ -174,9 +225,8 @@ def _scores(selection, prediction, feedback, columns, folds) -> dict[str, float]
                     columns.asked,
                     false_positive_rate=selection.false_positive_rate_,
                     false_negative_rate=selection.false_negative_rate_,
-                    groups=folds.groups,
                     sample_weight=weight,
-                    return_std=True,
+                    **clusters,
                 )
                 add(f"asked_{metric}", score)
         if columns.verified is not None:
@@ -187,6 +237,7 @@ def _scores(selection, prediction, feedback, columns, folds) -> dict[str, float]
                     labels,
                     prediction[judged],
                     groups=folds.groups[judged],
+                    users=None if users is None else np.asarray(users)[judged],
                     sample_weight=None if weight is None else weight[judged],
                     return_std=True,
                 )
@@ -196,20 +247,21 @@ def _scores(selection, prediction, feedback, columns, folds) -> dict[str, float]
 
 def _advice(selection: SelectionModel, feedback: Feedback, columns: RowColumns) -> str:
     low, high = selection.base_rate_interval_
-    span = f"the share of good answers lies between {low:.0%} and {high:.0%} (90%)"
+    span = f"the share of good answers is between {low:.0%} and {high:.0%} (90% interval)"
     rated = feedback.values[feedback.observed]
-    fewest = int(min((rated == 1).sum(), (rated == 0).sum()))
-    if fewest < 200:
-        return f"Only {fewest} ratings are of one kind: collect more before relying on the ranking."
-    if selection.base_rate_std_ > UNCERTAIN and columns.verified is None:
-        return (
-            f"Ranking reliable, level not, as {span}: check about 50 rows with `skcausalrm label`."
-        )
+    rarer = int(min((rated == 1).sum(), (rated == 0).sum()))
+    if rarer < _MIN_RATED:
+        return f"Only {rarer} ratings are of one class: collect more before relying on the ranking."
     if selection.base_rate_std_ > UNCERTAIN:
-        return f"Ranking reliable, level still open, as {span}: check more rows, drawn at random."
+        cure = (
+            "check about 50 rows with `skcausalrm label`"
+            if columns.verified is None
+            else "check more rows, drawn at random"
+        )
+        return f"The ranking is reliable, the level is not: {span}; {cure}."
     if columns.verified is None and columns.asked is None and selection.base_rate is None:
         return (
-            f"Ranking reliable, and by the likelihood alone {span}: check about 50 rows with "
+            f"The ranking is reliable. By the likelihood alone {span}: check about 50 rows with "
             f"`skcausalrm label` before relying on the level."
         )
-    return f"Ranking reliable, and the level to this: {span}."
+    return f"Ranking and level are reliable: {span}."

@@ -1,4 +1,4 @@
-"""SelectionModel: the likelihood of who answers what, which uses the unrated rows too."""
+"""SelectionModel: a likelihood of who rates and what they say, which uses the unrated rows too."""
 
 from __future__ import annotations
 
@@ -7,117 +7,114 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._sklearn_compat import HasMethods, Interval
+from .._utils._sklearn_compat import Interval
 from .._utils._validation import (
     FLOATS,
     Feedback,
+    binary_only,
     check_asked,
-    check_column,
-    check_feedback,
     check_verified,
     check_weights,
-    warn_of_rare_class,
+    decode_labels,
+    encode_labels,
 )
-from .._utils._warnings import warn
-from ..exceptions import AssumptionWarning, BaseRateUncertainWarning, FeedbackError
-from ..heads._logistic import fit_sigmoid
+from ..metrics._debiased import debiased_accuracy_score
 from ..model_selection._cross_fitting import Folds, make_folds
-from ._averaging import average
-from ._counts import Outcome, count_outcomes, outcomes_of_rows
-from ._likelihood import DELTA, GAMMA, A, B
-from ._linear_predictors import LinearPredictors, fit_linear_predictors
-from ._mixture import Mixture, base_rate_interval, level_moments
-from ._mixture_head import MixtureHead
+from ._fitting import check_likelihood_feedback, fit_likelihood
+from ._linear_predictors import fit_linear_predictors
 from ._priors import Knowledge, base_rate_prior, check_knowledge
-from ._recalibration import fit_recalibration
 
 __all__ = ["SelectionModel"]
 
-# Above this posterior standard deviation of its logit, the base rate is said to be open.
-UNCERTAIN = 0.4
-# Of the logit: how far a known base rate may lie from what the feedback goes with.
-_NEAR = 0.25
-# Of the selection log odds: mean of the liked bins minus mean of the disliked, delta's part.
-_DELTA_SHARE = 1.2
 
+class SelectionModel(ClassifierMixin, BaseEstimator):
+    """P(r=1 given x) where people rate because of how they feel about the answer.
 
-class SelectionModel(BaseEstimator):
-    """P(r=1 given x) where people rate what they feel strongly about.
-
-    Models all that a log shows, who rated and what was said, by one likelihood in which the chance
-    of a rating depends on x and on the preference itself. Averages over the base rates that the
-    log leaves open. A few rows that a person has checked settle them.
+    One likelihood models who rates and what they say: the chance of a rating depends on x and on
+    the preference itself. It uses the unrated rows, and averages over the base rates that the log
+    allows. A few rows that a person has checked identify the base rate.
 
     Parameters
     ----------
     base_rate : float, (float, float) or None, default=None
-        Known mean of P(r=1 given x), and how well it is known: the standard deviation of its
-        logit (0.05 if only the rate is given). None takes any rate for as likely as any other.
+        Known share of good answers, the mean of P(r=1 given x), alone or with the standard
+        deviation of its logit (0.05 if only the rate is given). None puts a uniform prior on it.
     false_positive_rate, false_negative_rate : float or None, default=None
-        Known P(s=1 given r=0) and P(s=0 given r=1). None estimates them, with a prior about .13.
+        Known P(s=1 given r=0) and P(s=0 given r=1). None estimates them, with a prior whose median
+        is .13.
     selection_log_odds : float or None, default=None
-        How much likelier a liked answer is rated than a disliked one, in log odds, fixed within
-        -10 and 10; 0 is selection on x alone. None estimates it, with a prior about 0.
+        Known log odds by which a liked answer is rated rather than a disliked one, from -10 to 10;
+        0 means selection on x alone. None estimates it, with a prior centred on 0.
     verified_error_rate : float, default=0.0
-        How often the person behind `verified` errs, below 0.5.
+        Error rate of the person behind `verified`, below 0.5.
     likelihood_power : float, default=0.25
-        Power of the likelihood of the volunteered rows, in (0, 1]. The likelihood is a model, and
-        at full power it would be sure of what it cannot know.
-    cv : int or splitter, default=4
-        Folds of the two indices.
+        Power of the likelihood of the volunteered rows, in (0, 1]. Less than 1 because the
+        likelihood is misspecified: at full power it is too sure of the base rate.
+    cv : int, splitter or None, default=4
+        Folds of the two linear predictors; None means 5.
     random_state : int, RandomState or None, default=None
-        Folds, and the rows on which `predictor_slope_` is measured.
+        Seed of the folds, and of the rows on which `predictor_slope_` is measured.
     n_jobs : int or None, default=None
-        Link functions in parallel.
+        Link functions fitted in parallel.
 
     Attributes
     ----------
+    classes_ : ndarray of shape (2,)
+        Negative and positive feedback, as in y.
     base_rate_ : float
-        Posterior mean of the mean of P(r=1 given x).
+        Posterior mean of the base rate.
     base_rate_interval_ : (float, float)
-        Its 5% and 95% quantiles.
+        5% and 95% quantiles of the base rate.
     base_rate_std_ : float
-        Standard deviation of its logit.
+        Standard deviation of the base rate's logit.
     selection_log_odds_, selection_log_odds_std_ : float
-        How much likelier a liked answer is rated, posterior mean and standard deviation; NaN if
-        nothing could be learned of it.
+        Posterior mean and standard deviation of the selection log odds; NaN if the log says
+        nothing about selection.
     false_positive_rate_, false_negative_rate_ : float
-        Posterior means.
+        Posterior means of the flip rates.
     link_weights_ : dict of float to float
-        Posterior weight of each link (1: logit, towards 0: complementary log-log).
+        Posterior weight of each link (1 is the logit, 0 the limit complementary log-log).
     predictor_slope_ : ndarray of shape (2,)
-        By what the two indices of new rows were stretched.
+        Factors by which the linear predictors of new rows are stretched.
     head_ : MixtureHead
         P(r=1 given x), before recalibration.
     recalibration_ : Recalibration or None
-        Where there were verified rows.
+        Fitted where there were verified rows.
+    row_posterior_ : Posterior
+        P(r=1 given feedback and x) by linear predictors, before recalibration.
     oof_linear_predictors_ : ndarray of shape (n, 2)
+        Out-of-fold linear predictors of the training rows: liked given rated, and rated.
     oof_probability_ : ndarray of shape (n,)
-        P(r=1 given x) of the training rows by models that did not see their feedback.
+        P(r=1 given x) of the training rows, out of fold.
     oof_posterior_ : ndarray of shape (n,)
-        P(r=1 given o, s, x) likewise: the target for a head of your own.
+        P(r=1 given o, s, x) of the training rows, out of fold: the target for other heads.
     log_evidence_ : float
-        Of the tempered likelihood, averaged over its parameters; to compare values of
+        Log of the tempered likelihood averaged over its parameters. Compares values of
         `selection_log_odds` on one log, not models.
     n_dropped_ : int
-        Solutions left out of the average, as they were no maxima.
+        Solutions left out of the average because they were no maxima.
     n_features_in_ : int
+        Number of columns of X.
     feature_names_in_ : ndarray of str
-        Where X has string column names.
+        Column names of X, where all are strings.
+
+    See Also
+    --------
+    CausalRewardRegressor : The same with other corrections, heads and reports.
 
     Notes
     -----
-    Two logistic regressions give each row two out-of-fold indices: of being liked given rated,
-    and of being rated. On these, the likelihood has a dozen parameters. Behind r lies a graded
-    strength; how likely a row is rated depends on it and on both indices (`skcausalrm.selection`).
-    With neither verified nor asked rows, nor a base rate, the ranking is reliable and the level is
-    a guess within `base_rate_interval_`; a warning says so. Assumed: that feedback depends on x
-    through the indices alone, and that selection on the preference has the same form everywhere.
+    Two logistic regressions give each row two out-of-fold linear predictors: of being liked given
+    rated, and of being rated. On these, the likelihood has a dozen parameters: a graded strength
+    is behind r, and the chance of a rating depends on it and on both predictors
+    (`skcausalrm.selection._likelihood` has the equations). Without verified rows, asked rows or a
+    base rate the log identifies the ranking, and the base rate only within
+    `base_rate_interval_`; a warning says so. Assumptions: feedback depends on x through the two
+    linear predictors alone, and selection on the preference has the same form for all rows.
 
     Examples
     --------
@@ -133,9 +130,7 @@ class SelectionModel(BaseEstimator):
     True
     """
 
-    __metadata_request__fit: ClassVar = dict.fromkeys(
-        ("groups", "sample_weight", "asked", "verified"), True
-    )
+    __metadata_request__fit: ClassVar = {"groups": True, "asked": True, "verified": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "base_rate": [Real, tuple, list, None],
@@ -144,7 +139,7 @@ class SelectionModel(BaseEstimator):
         "selection_log_odds": [Real, None],
         "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
         "likelihood_power": [Interval(Real, 0, 1, closed="right")],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "array-like"],
+        "cv": ["cv_object"],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
     }
@@ -173,99 +168,91 @@ class SelectionModel(BaseEstimator):
         self.n_jobs = n_jobs
 
     def fit(self, X, y, *, groups=None, sample_weight=None, asked=None, verified=None):
-        """Fit indices, likelihood and recalibration.
+        """Fit linear predictors, likelihood and recalibration.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
             Embeddings, float32 or float64.
         y : array-like of shape (n,)
-            Feedback: 1, 0, NaN where the user left none.
-        groups : array-like of shape (n,) or (n, 2), default=None
-            Prompt ids, or prompt and user ids: rows that share one are never split.
+            Feedback of two classes, the larger one positive; NaN or None where the user left none.
+            A log of one class, such as clicks, must hold 1 (or 0).
+        groups : array-like of shape (n,), default=None
+            Conversation or prompt ids: rows that share one are never split.
         sample_weight : array-like of shape (n,), default=None
             A weight counts as so many rows.
         asked : array-like of bool, shape (n,), default=None
             Rows whose feedback was asked for at random rather than volunteered.
         verified : array-like of shape (n,), default=None
-            1 or 0 where a careful person has judged the answer, NaN elsewhere. A rule in x and the
-            feedback may pick them; random rows do best.
+            1 or 0 where a careful person has judged the answer, NaN elsewhere. Any rule in x and
+            the feedback may pick them; random rows do best.
 
         Returns
         -------
         self
+            Fitted model.
 
         Raises
         ------
-        FeedbackError, FeedbackError
-            If y is not 0, 1 and NaN, or NaN throughout.
         FeedbackError
-            If all feedback is of one class, as of clicks, and neither a base rate nor verified nor
-            asked rows are given.
-        InvalidInputError, InvalidInputError
-            If a known base rate, selection log odds or flip rate cannot be.
+            If y is NaN throughout or has more than two classes, or if all feedback is of one class
+            and neither a base rate nor verified nor asked rows are given.
+        InvalidInputError
+            If a known base rate, selection log odds or flip rate is impossible.
         GroupsError
             If groups cannot be used.
 
         Warns
         -----
         BaseRateUncertainWarning
-            If the standard deviation of the logit of the base rate exceeds 0.4.
-        BaseRateUncertainWarning
-            If no solution comes near the base rate that was given.
-        FewFeedbackWarning, AssumptionWarning, FewFeedbackWarning
+            If the standard deviation of the base rate's logit exceeds 0.4 (code "uncertain"), or no
+            solution comes near the base rate that was given (code "unreached").
+        FewFeedbackWarning, AssumptionWarning
+            If a kind of row is rare or absent.
         """
         self._validate_params()
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        feedback = check_feedback(X, y)
+        self.classes_, values = encode_labels(X, y, one_class=True)
+        feedback = Feedback(values, ~np.isnan(values), True)
         asked = check_asked(asked, len(X))
         verified = check_verified(verified, len(X))
         sample_weight = check_weights(sample_weight, X)
-        folds = make_folds(X, feedback.values, groups, self.cv, self.random_state)
-        return self._fit_folds(X, feedback, folds, sample_weight, asked, verified)
+        self._check_knowledge()
+        folds = make_folds(X, values, groups, self.cv, self.random_state)
+        return self._fit(X, feedback, folds, sample_weight, asked, verified)
 
-    def _fit_folds(self, X, feedback: Feedback, folds: Folds, sample_weight, asked, verified):
-        """Fit on checked input and folds that are there already."""
-        self._check_feedback(feedback, asked, verified, sample_weight)
-        rng = check_random_state(self.random_state)
-        indices = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
-        self._fit_likelihood(indices, feedback.values, sample_weight, asked, verified)
-        self.n_features_in_ = X.shape[1]
-        return self
+    def fit_on_folds(
+        self,
+        X: NDArray,
+        feedback: Feedback,
+        folds: Folds,
+        *,
+        sample_weight: NDArray | None = None,
+        asked: NDArray | None = None,
+        verified: NDArray | None = None,
+    ):
+        """Fit on checked 0/1 feedback and on folds that other estimators share.
 
-    def _check_feedback(self, feedback: Feedback, asked, verified, sample_weight=None) -> None:
-        if not feedback.binary:
-            raise FeedbackError(
-                f"SelectionModel is a model of 0/1 feedback, but {feedback.observed.sum()} rated "
-                f"rows hold other values: binarise them."
-            )
-        # Bad knowledge is refused before the work that comes before its use.
-        self._knowledge()
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        feedback : Feedback
+        folds : Folds
+        sample_weight, asked, verified : ndarray of shape (n,) or None
+
+        Returns
+        -------
+        self
+            Fitted model.
+        """
+        self._validate_params()
+        self._check_knowledge()
+        self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
+        return self._fit(X, feedback, folds, sample_weight, asked, verified)
+
+    def _check_knowledge(self) -> Knowledge:
+        """Return what is known; raise, before any work, if it is impossible."""
         base_rate_prior(self.base_rate)
-        observed, values = feedback.observed, feedback.values
-        if sample_weight is not None:
-            observed = observed & (sample_weight > 0)
-        spontaneous = np.ones(len(values), dtype=bool) if asked is None else ~asked
-        volunteered, answered = observed & spontaneous, observed & ~spontaneous
-        positives = int((values[volunteered] == 1).sum())
-        if volunteered.any() and positives in (0, volunteered.sum()):
-            if self.base_rate is None and verified is None and not answered.any():
-                raise FeedbackError(
-                    f"All {volunteered.sum()} rated rows are of one class, {int(positives > 0)}, "
-                    f"so how rare good answers are and how rarely people rate them cannot be told "
-                    f"apart: give base_rate, verified rows or asked rows."
-                )
-        else:
-            warn_of_rare_class(values)
-        if volunteered.any() and observed[spontaneous].all():
-            warn(
-                f"All {volunteered.sum()} rows that nobody asked for are rated, so there is no "
-                f"selection to model: keep the unrated rows of the log if there were any.",
-                AssumptionWarning,
-                "no-unrated-rows",
-            )
-
-    def _knowledge(self) -> Knowledge:
         return check_knowledge(
             self.false_positive_rate,
             self.false_negative_rate,
@@ -273,137 +260,89 @@ class SelectionModel(BaseEstimator):
             self.verified_error_rate,
         )
 
-    def _fit_likelihood(self, indices: LinearPredictors, y, sample_weight, asked, verified) -> None:
-        """Fit all that stands on the indices."""
-        self.oof_linear_predictors_, self.predictor_slope_ = indices.z, indices.slope
-        outcome = outcomes_of_rows(y, asked)
-        seen = np.bincount(outcome, sample_weight, minlength=len(Outcome))
-        pair = Outcome.DISLIKED, Outcome.LIKED
-        self._clicks = [
-            kind for kind, other in (pair, pair[::-1]) if seen[kind] and not seen[other]
-        ]
-        outcome = self._merge_clicks(outcome)
-        counts = count_outcomes(
-            indices.z,
-            outcome,
-            verified,
-            weight=sample_weight,
+    def _fit(self, X, feedback: Feedback, folds: Folds, sample_weight, asked, verified):
+        check_likelihood_feedback(
+            feedback, asked, verified, sample_weight, base_rate=self.base_rate
+        )
+        rng = check_random_state(self.random_state)
+        predictors = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
+        found = fit_likelihood(
+            predictors,
+            feedback.values,
+            self._check_knowledge(),
+            base_rate=self.base_rate,
             likelihood_power=self.likelihood_power,
+            sample_weight=sample_weight,
+            asked=asked,
+            verified=verified,
+            n_jobs=self.n_jobs,
         )
-        prior = base_rate_prior(self.base_rate)
-        knowledge = self._knowledge()._replace(rated_is_praise=Outcome.DISLIKED not in self._clicks)
-        mixture, whole = average(counts, knowledge, prior, n_jobs=self.n_jobs)
-        self._check_reach(whole, prior)
-        self._mixture = mixture
-        self._describe(whole)
-        self.oof_probability_ = mixture.probability(indices.z)
-        self.head_ = self._make_head(indices, counts, self.oof_probability_)
-        posterior = self._posterior(indices.z, outcome)
-        self.recalibration_ = None
-        if verified is not None:
-            self.recalibration_ = fit_recalibration(
-                self.oof_probability_,
-                verified,
-                y,
-                sample_weight=sample_weight,
-                error_rate=self.verified_error_rate,
-                posterior=self._without_own_label(indices.z, outcome, verified),
-            )
-            posterior = self.recalibration_.move(posterior, self.oof_probability_)
-            self.oof_probability_ = self.recalibration_(self.oof_probability_)
-        self.oof_posterior_ = posterior
-        if self.base_rate_std_ > UNCERTAIN:
-            low, high = self.base_rate_interval_
-            warn(
-                f"The log leaves the share of good answers open between {low:.0%} and {high:.0%}, "
-                f"so the reward ranks but its level is a guess: have about 50 rows checked "
-                f"(`skcausalrm label`) and pass them as verified, or give base_rate.",
-                BaseRateUncertainWarning,
-                "uncertain",
-            )
-
-    def _check_reach(self, mixture: Mixture, prior) -> None:
-        """Warn if a base rate was given that no solution comes near."""
-        levels = [node.level for node in mixture.nodes]
-        low, high = min(levels), max(levels)
-        beyond = max(low - prior.mean(), prior.mean() - high)
-        if self.base_rate is not None and beyond > max(4 * prior.std(), _NEAR):
-            warn(
-                f"base_rate is {self.base_rate!r}, but the feedback goes with base rates between "
-                f"{expit(low):.1%} and {expit(high):.1%} alone, so the reward's mean is at the "
-                f"nearer end: mend the rate, or leave it out.",
-                BaseRateUncertainWarning,
-                "unreached",
-            )
-
-    def _merge_clicks(self, outcome: NDArray) -> NDArray:
-        """Where volunteers say only one thing, that they said it is all there is."""
-        return np.where(np.isin(outcome, self._clicks), Outcome.RATED, outcome)
-
-    def _describe(self, mixture: Mixture) -> None:
-        """Set what the posterior says of base rate, selection, flips and links."""
-        nodes = mixture.nodes
-        self.base_rate_ = mixture.mean([node.base_rate for node in nodes])
-        self.base_rate_std_ = level_moments(mixture)[1]
-        self.base_rate_interval_ = base_rate_interval(mixture)
-        towards = np.zeros(len(nodes[0].theta))
-        towards[GAMMA], towards[DELTA] = 1, _DELTA_SHARE
-        any_model = next(iter(mixture.models.values()))
-        self.selection_log_odds_ = self.selection_log_odds_std_ = np.nan
-        if any_model.selects:
-            log_odds = np.array([node.theta @ towards for node in nodes])
-            variances = np.array([towards @ node.covariance @ towards for node in nodes])
-            mean = mixture.mean(log_odds)
-            self.selection_log_odds_ = mean
-            self.selection_log_odds_std_ = mixture.mean(variances + (log_odds - mean) ** 2) ** 0.5
-        rates = np.array([any_model.rates(node.theta) for node in nodes])
-        self.false_positive_rate_, self.false_negative_rate_ = map(mixture.mean, rates.T)
-        self.link_weights_ = {
-            float(link): float(mixture.weights[mixture.links == link].sum())
-            for link in mixture.models
-        }
-        self.log_evidence_ = mixture.log_evidence
-        self.n_dropped_ = mixture.n_dropped
-
-    def _make_head(self, indices: LinearPredictors, counts, probability: NDArray) -> MixtureHead:
-        theta = np.array([node.theta for node in self._mixture.nodes])
-        weights, intercepts, slopes = self._mixture.weights, theta[:, B], theta[:, A]
-        # The linear predictor of the one sigmoid is the mean log odds, stretched to fit.
-        p = self._mixture.probability(counts.z)
-        slope, intercept = weights @ slopes, weights @ intercepts
-        stretch, shift = fit_sigmoid(counts.z @ slope + intercept, p, counts.weight)
-        single_slopes, single_intercept = stretch * slope, stretch * intercept + shift
-        single = expit(indices.z @ single_slopes + single_intercept)
-        return MixtureHead(
-            directions=indices.directions,
-            offsets=indices.offsets,
-            weights=weights,
-            intercepts=intercepts,
-            slopes=slopes,
-            single_slopes=single_slopes,
-            single_intercept=float(single_intercept),
-            single_difference=float(np.abs(single - probability).max()),
-        )
-
-    def _posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
-        return self._mixture.posterior(z, outcome)
-
-    def _without_own_label(self, z, outcome, verified) -> NDArray[np.float64]:
-        """P(r=1 given o, s, x) of the verified rows, NaN elsewhere."""
-        judged = ~np.isnan(verified)
-        result = np.full(len(z), np.nan)
-        result[judged] = self._mixture.posterior_without_label(
-            z[judged], outcome[judged], verified[judged], self.verified_error_rate
-        )
-        return result
+        self.oof_linear_predictors_, self.predictor_slope_ = predictors.z, predictors.slope
+        self.row_posterior_ = found.posterior
+        self.head_, self.recalibration_ = found.head, found.recalibration
+        self.oof_probability_, self.oof_posterior_ = found.probability, found.target
+        self.base_rate_, self.base_rate_std_ = found.base_rate, found.base_rate_std
+        self.base_rate_interval_ = found.base_rate_interval
+        self.selection_log_odds_ = found.selection_log_odds
+        self.selection_log_odds_std_ = found.selection_log_odds_std
+        self.false_positive_rate_, self.false_negative_rate_ = found.rates
+        self.link_weights_ = found.link_weights
+        self.log_evidence_, self.n_dropped_ = found.log_evidence, found.n_dropped
+        return self
 
     def predict_proba(self, X) -> NDArray[np.float64]:
-        """Return P(r=0 given x) and P(r=1 given x), shape (n, 2)."""
+        """Return P(r=0 given x) and P(r=1 given x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            Probabilities, recalibrated where there were verified rows.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         p = self.head_.predict(X)
         p = p if self.recalibration_ is None else self.recalibration_(p)
         return np.column_stack([1 - p, p])
+
+    def predict(self, X) -> NDArray:
+        """Return the likelier class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels of `classes_`.
+        """
+        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the debiased accuracy of `predict` on a log, by the posterior of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+        y : array-like of shape (n,)
+            Feedback of the classes seen in `fit`, NaN where there is none.
+        sample_weight : array-like of shape (n,), default=None
+            Row weights.
+
+        Returns
+        -------
+        float
+            Estimated share of rows whose class is predicted right.
+        """
+        p = self.predict_proba(X)[:, 1]
+        return debiased_accuracy_score(self.posterior(X, y), p, sample_weight=sample_weight)
 
     def posterior(self, X, y, *, asked=None) -> NDArray[np.float64]:
         """Return P(r=1 given feedback and x) of new rows, rated or not.
@@ -411,21 +350,27 @@ class SelectionModel(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, d)
+            Embeddings.
         y : array-like of shape (n,)
-            Feedback, NaN where there is none; that too tells something.
+            Feedback of the classes seen in `fit`, NaN where there is none, which is evidence too.
         asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random.
 
         Returns
         -------
         ndarray of shape (n,)
-            For training rows use `oof_posterior_`, which has not seen their feedback twice.
+            Posterior probabilities. For training rows use `oof_posterior_`, whose linear
+            predictors have not seen the row's feedback.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        y = check_column(y, "y", len(X), allow_nan=True)
-        outcome = self._merge_clicks(outcomes_of_rows(y, check_asked(asked, len(X))))
+        y = decode_labels(y, self.classes_, n_rows=len(X))
+        outcome = self.row_posterior_.outcomes(y, check_asked(asked, len(X)))
         z = self.head_.linear_predictors(X)
-        posterior = self._posterior(z, outcome)
+        posterior = self.row_posterior_(z, outcome)
         if self.recalibration_ is None:
             return posterior
-        return self.recalibration_.move(posterior, self._mixture.probability(z))
+        return self.recalibration_.move(posterior, self.row_posterior_.mixture.probability(z))
+
+    def __sklearn_tags__(self):
+        return binary_only(super().__sklearn_tags__())

@@ -1,0 +1,340 @@
+"""Fit the nuisances that a correction needs, out of fold, and apply its recipe."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from .._utils._validation import Feedback, check_two_classes, warn_of_rare_class
+from .._utils._warnings import warn
+from ..exceptions import AssumptionWarning, FeedbackError, OverlapWarning, UnusedParameterError
+from ..heads._moments import FoldMoments
+from ..heads._ridge import RidgeHead, held_out_scores
+from ..model_selection._cross_fitting import Folds, cross_fit
+from ..nuisances._noise import NoiseTransitionEstimator
+from ..nuisances._propensity import PropensityEstimator
+from ..nuisances._recipes import NEEDS, Target, correct_labels, effective_sample_size
+from ..selection._model import SelectionModel
+from ._columns import RowColumns
+from ._corrections import (
+    Correction,
+    DoublyRobust,
+    InversePropensity,
+    Naive,
+    NoiseOnly,
+    method_name,
+)
+from ._nuisances import FittedNuisances, check_positive, predicted_propensity, union_propensity
+
+__all__ = ["Defaults", "NuisanceFit", "fit_nuisances", "seeded"]
+
+# Effective sample size, as a share of the rated rows, below which a warning is raised.
+_LOW_SHARE = 0.1
+
+
+class Defaults(NamedTuple):
+    """Settings for nuisances that the user did not give."""
+
+    cv: Any = 5
+    random_state: Any = None
+    n_jobs: int | None = None
+
+
+class NuisanceFit(NamedTuple):
+    """Fitted nuisances, and their out-of-fold values at the training rows.
+
+    Attributes
+    ----------
+    nuisances : FittedNuisances
+    target : Target
+    propensity : ndarray of shape (n,) or None
+    outcome : ndarray of shape (n,) or None
+        Out-of-fold m(x), or the posterior of each row.
+    effective_sample_size : float
+        Effective number of rated rows under the weights 1/propensity.
+    moments : FoldMoments or None
+        Moments of all rows, where they were computed and the head can use them.
+    """
+
+    nuisances: FittedNuisances
+    target: Target
+    propensity: NDArray[np.float64] | None
+    outcome: NDArray[np.float64] | None
+    effective_sample_size: float
+    moments: FoldMoments | None = None
+
+
+def seeded(estimator: Any, random_state: Any) -> Any:
+    """Return a clone of `estimator`, with `random_state` where it has none of its own."""
+    fresh = clone(estimator)
+    if fresh.get_params(deep=False).get("random_state", 0) is None:
+        fresh.set_params(random_state=random_state)
+    return fresh
+
+
+def fit_nuisances(
+    method: str | Correction | SelectionModel,
+    X: NDArray,
+    feedback: Feedback,
+    columns: RowColumns,
+    folds: Folds,
+    defaults: Defaults,
+) -> NuisanceFit:
+    """Fit what the method needs, out of fold, and apply its recipe.
+
+    Parameters
+    ----------
+    method : str, Correction or SelectionModel
+        A string stands for the correction of that name with its defaults, on `folds`.
+    X : ndarray of shape (n, d)
+    feedback : Feedback
+    columns : RowColumns
+    folds : Folds
+        Shared by all nuisances that the user did not give; a given one uses its own `cv`.
+    defaults : Defaults
+
+    Returns
+    -------
+    NuisanceFit
+
+    Raises
+    ------
+    FeedbackError
+        If the feedback is of one class, or not 0/1 where the method needs it.
+    UnusedParameterError
+        If a column was given that the method does not read.
+    """
+    name = method_name(method)
+    _refuse_unread_columns(name, columns)
+    if name == "selection":
+        return _fit_selection(method, X, feedback, columns, folds, defaults)
+    correction: Any = _default_correction(name) if isinstance(method, str) else method
+    correction.check_parameters()
+    settings = correction.get_params(deep=False)
+    given_noise = settings.get("noise_estimator")
+    given_propensity = settings.get("propensity_estimator")
+    if columns.propensity is not None and given_propensity is not None:
+        raise UnusedParameterError(
+            "Both propensity and propensity_estimator were given, but known propensities replace "
+            "the estimate: leave one out."
+        )
+    needs, observed = NEEDS[name], feedback.observed
+    _check_feedback(name, feedback, columns, given_noise)
+    rates, noise = (0.0, 0.0), None
+    # Gram matrices of the rated rows serve s(x) and m(x); they go before those of all rows come.
+    rated = _SharedMoments(X, folds, observed, columns.sample_weight)
+    if "rates" in needs and feedback.binary:
+        noise = _fit_noise(given_noise, X, feedback.values, columns, folds, rated, defaults)
+        rates = noise.rates_
+    m, outcome = None, None
+    if "outcome" in needs:
+        t = correct_labels(feedback.values, rates)
+        given = settings["outcome_estimator"]
+        outcome, m = _fit_outcome(given, X, t, columns, folds, rated, defaults)
+    del rated
+    e, propensity = None, None
+    everyone = _SharedMoments(X, folds, None, columns.sample_weight)
+    if "propensity" in needs:
+        propensity, e = _fit_propensity(
+            given_propensity, X, observed, columns, folds, everyone, defaults
+        )
+        e = union_propensity(e, columns.asked)
+    if columns.judge_score is not None:
+        m = _stack_judge_score(m, columns.judge_score, t, e, columns.sample_weight, folds)
+    fitted = FittedNuisances(name, rates, propensity, noise, outcome)
+    ess = _effective_sample_size(observed, e, columns.sample_weight)
+    target = fitted.apply(feedback, e, m)
+    return NuisanceFit(fitted, target, e, m, ess, everyone.moments if name == "dr" else None)
+
+
+def _default_correction(name: str) -> Correction:
+    return {
+        "naive": Naive(),
+        "noise": NoiseOnly(),
+        "ips": InversePropensity(normalize=False),
+        "snips": InversePropensity(),
+        "dr": DoublyRobust(),
+    }[name]
+
+
+def _refuse_unread_columns(name: str, columns: RowColumns) -> None:
+    for column, need in (("propensity", "propensity"), ("judge_score", "outcome")):
+        if getattr(columns, column) is not None and need not in NEEDS[name]:
+            users = ", ".join(repr(other) for other, needs in NEEDS.items() if need in needs)
+            raise UnusedParameterError(
+                f"{column} was given, but method={name!r} does not use it: leave it out, or choose "
+                f"one of {users}."
+            )
+
+
+def _check_feedback(name: str, feedback: Feedback, columns: RowColumns, given_noise) -> None:
+    if feedback.binary:
+        check_two_classes(feedback.values, columns.sample_weight)
+        warn_of_rare_class(feedback.values)
+        return
+    if name == "noise":
+        raise FeedbackError(
+            f"method='noise' corrects flips of 0/1 feedback, but {feedback.observed.sum()} rated "
+            f"rows hold other values: binarise them, or use 'naive' or 'dr'."
+        )
+    if given_noise is not None:
+        warn(
+            "The feedback is not 0/1, so noise_estimator is not used: only the selection is "
+            "corrected.",
+            AssumptionWarning,
+            "continuous-feedback",
+        )
+
+
+def _fit_selection(
+    method, X, feedback: Feedback, columns: RowColumns, folds: Folds, defaults: Defaults
+) -> NuisanceFit:
+    if not feedback.binary:
+        raise FeedbackError(
+            f"method='selection' is a model of 0/1 feedback, but {feedback.observed.sum()} rated "
+            f"rows hold other values: binarise them, or use 'naive' or 'dr'."
+        )
+    shared = {
+        "sample_weight": columns.sample_weight,
+        "asked": columns.asked,
+        "verified": columns.verified,
+    }
+    if isinstance(method, str):
+        model = SelectionModel(**defaults._asdict())
+        model.fit_on_folds(X, feedback, folds, **shared)
+    else:
+        model = seeded(method, defaults.random_state)
+        model.fit(X, feedback.values, groups=columns.groups, **shared)
+    rates = model.false_positive_rate_, model.false_negative_rate_
+    fitted = FittedNuisances("selection", rates, selection_model=model)
+    m = model.oof_posterior_
+    ess = _effective_sample_size(feedback.observed, None, columns.sample_weight)
+    return NuisanceFit(fitted, fitted.apply(feedback, None, m), None, m, ess)
+
+
+class _SharedMoments:
+    """Moments of some rows, computed at the first call and then shared."""
+
+    def __init__(self, X, folds: Folds, rows, sample_weight):
+        self.X, self.folds = X, folds
+        if rows is None:
+            self.weight = sample_weight
+        else:
+            self.weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
+        self.moments: FoldMoments | None = None
+
+    def get(self) -> FoldMoments:
+        if self.moments is None:
+            self.moments = FoldMoments(self.X, self.folds.of_row, self.folds.n_splits, self.weight)
+        return self.moments
+
+
+def _fit_noise(given, X, s, columns: RowColumns, folds, rated, defaults: Defaults):
+    if isinstance(given, FrozenEstimator):
+        return given.estimator
+    rows = {"users": columns.users, "sample_weight": columns.sample_weight}
+    if given is not None:
+        noise = seeded(given, defaults.random_state)
+        return noise.fit(X, s, groups=columns.groups, **rows)
+    noise = NoiseTransitionEstimator(**defaults._asdict())
+    return noise.fit_on_folds(X, s, folds, moments=rated.get(), **rows)
+
+
+def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, defaults: Defaults):
+    if columns.propensity is not None:
+        return None, columns.propensity
+    if observed.all():
+        warn(
+            f"All {len(observed)} rows are rated, so there is no selection to correct: keep the "
+            f"unrated rows of the log if there were any.",
+            AssumptionWarning,
+            "no-unrated-rows",
+        )
+        return None, np.ones(len(observed))
+    if isinstance(given, FrozenEstimator):
+        return given.estimator, predicted_propensity(given.estimator, X)
+    labels = observed.astype(np.float64)
+    if columns.asked is not None:
+        labels[columns.asked] = np.nan
+        volunteered = labels[~columns.asked]
+        if not (volunteered == 0).any() or not (volunteered == 1).any():
+            # All rows that nobody asked were rated, or none: there is nothing to model.
+            return None, np.full(len(labels), float((volunteered == 1).any()))
+    if isinstance(given, PropensityEstimator):
+        propensity = seeded(given, defaults.random_state)
+        propensity.fit(X, labels, groups=columns.groups, sample_weight=columns.sample_weight)
+    else:
+        propensity = PropensityEstimator(given, **defaults._asdict())
+        share = given is None and columns.asked is None
+        propensity.fit_on_folds(
+            X,
+            labels,
+            folds,
+            sample_weight=columns.sample_weight,
+            moments=everyone.get() if share else None,
+        )
+    return propensity, check_positive(propensity.oof_propensity_)
+
+
+def _fit_outcome(given, X, t, columns: RowColumns, folds: Folds, rated, defaults: Defaults):
+    """Regress the corrected label on x over the rated rows; return the model and out-of-fold m."""
+    if isinstance(given, FrozenEstimator):
+        return given.estimator, np.asarray(given.predict(X), dtype=np.float64)
+    if given is None:
+        head = RidgeHead(cv=defaults.cv, random_state=defaults.random_state)
+        head.fit_moments(rated.get(), t, folds_only=True)
+        return head, held_out_scores(X, folds.of_row, head.fold_coefs_, head.fold_intercepts_)
+    observed = ~np.isnan(t)
+    weight = {} if columns.sample_weight is None else {"sample_weight": columns.sample_weight}
+    _, m = cross_fit(
+        given,
+        X,
+        t,
+        folds,
+        rows=observed,
+        fit_params=weight,
+        predict=lambda fitted, rows: fitted.predict(rows),
+        n_jobs=defaults.n_jobs,
+    )
+    weight = {name: values[observed] for name, values in weight.items()}
+    return clone(given).fit(X[observed], t[observed], **weight), m
+
+
+def _stack_judge_score(m, judge_score, t, e, sample_weight, folds: Folds) -> NDArray[np.float64]:
+    """Combine m(x) and the judge's score by least squares, out of fold, weighted by 1/e.
+
+    The judge is calibrated, not trusted: one unrelated to r gets a coefficient of about 0.
+    """
+    scaled = [(v - v.mean()) / (v.std() or 1.0) for v in (m, judge_score)]
+    design = np.column_stack([np.ones(len(m)), *scaled])
+    observed = ~np.isnan(t)
+    weight = observed / e if sample_weight is None else observed / e * sample_weight
+    weighted = design * weight[:, None]
+    combined = np.empty(len(m))
+    ridge = 1e-9 * np.eye(3)
+    for k in range(folds.n_splits):
+        train = observed & (folds.of_row != k)
+        gram = weighted[train].T @ design[train]
+        coef = np.linalg.solve(gram + np.trace(gram) * ridge, weighted[train].T @ t[train])
+        test = folds.of_row == k
+        combined[test] = design[test] @ coef
+    return combined
+
+
+def _effective_sample_size(observed, e, sample_weight) -> float:
+    weight = np.ones(len(observed)) if sample_weight is None else sample_weight
+    weight = weight[observed] if e is None else weight[observed] / e[observed]
+    ess = effective_sample_size(weight)
+    if ess < _LOW_SHARE * observed.sum():
+        warn(
+            f"The weights 1/propensity leave an effective sample of {ess:.0f} of "
+            f"{observed.sum()} rated rows: raise the clipping threshold, or collect feedback where "
+            f"it is rare.",
+            OverlapWarning,
+            "effective-sample-size",
+        )
+    return ess
