@@ -6,7 +6,12 @@ from scipy.special import expit
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression
 
-from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator
+from skcausalrm import (
+    CausalRewardRegressor,
+    DoublyRobust,
+    InversePropensity,
+    NoiseTransitionEstimator,
+)
 from skcausalrm.metrics import debiased_r2_score, pseudo_outcomes
 
 pytestmark = [
@@ -39,13 +44,9 @@ def prediction_rmse(n, make_model, extra, seeds=20):
     return np.sqrt(np.mean(errors))
 
 
-def regressor(method, **kwargs):
+def regressor(correction, **settings):
     return lambda: CausalRewardRegressor(
-        method,
-        LinearRegression(),
-        random_state=0,
-        **({} if method == "naive" else {"noise_estimator": KNOWN}),
-        **kwargs,
+        correction(noise_estimator=KNOWN, **settings), LinearRegression(), random_state=0
     )
 
 
@@ -58,11 +59,14 @@ def wrong_propensity(X, y, e):
 
 
 CONSISTENT = {
-    "ips, true e": (regressor("ips"), true_propensity),
-    "snips, true e": (regressor("snips"), true_propensity),
-    "dr, wrong m": (regressor("dr", outcome_estimator=DummyRegressor()), true_propensity),
-    "dr, wrong e": (regressor("dr", outcome_estimator=LinearRegression()), wrong_propensity),
-    "dr, both estimated": (regressor("dr"), lambda X, y, e: {}),
+    "ips, true e": (regressor(InversePropensity, normalize=False), true_propensity),
+    "snips, true e": (regressor(InversePropensity), true_propensity),
+    "dr, wrong m": (regressor(DoublyRobust, outcome_estimator=DummyRegressor()), true_propensity),
+    "dr, wrong e": (
+        regressor(DoublyRobust, outcome_estimator=LinearRegression()),
+        wrong_propensity,
+    ),
+    "dr, both estimated": (regressor(DoublyRobust), lambda X, y, e: {}),
 }
 
 
@@ -112,10 +116,10 @@ def test_debiased_r2_lies_within_two_standard_errors_of_the_true_one():
     within = 0
     for seed in range(20):
         X, y, *_ = linear_world(10_000, 1_000 + seed)
-        model = CausalRewardRegressor("dr", noise_estimator=KNOWN, random_state=0).fit(X, y)
+        model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0).fit(X, y)
         X, y, _, _, r = linear_world(10_000, 2_000 + seed)
         f = model.predict(X)
-        z = pseudo_outcomes(X, y, noise_estimator=KNOWN, random_state=0)
+        z = pseudo_outcomes(X, y, method=DoublyRobust(noise_estimator=KNOWN), random_state=0)
         estimate, std = debiased_r2_score(z, f, return_std=True)
         truth = 1 - np.mean((f - r) ** 2) / np.var(r)
         within += abs(estimate - truth) < 2 * std
@@ -133,7 +137,7 @@ def test_a_good_judge_helps_and_a_useless_one_does_not_hurt():
             "useless": rng.random(len(r)),
         }
         for name, judge in judges.items():
-            model = CausalRewardRegressor("dr", noise_estimator=KNOWN, random_state=0)
+            model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
             model.fit(X, y, judge_score=judge)
             errors[name].append(np.mean((model.predict(X) - p) ** 2))
     none, good, useless = (np.sqrt(np.mean(errors[name])) for name in errors)
@@ -152,7 +156,7 @@ def test_verified_rows_repair_the_level_under_selection_on_the_reward():
         verified = np.full(len(r), np.nan)
         checked = rng.choice(len(r), 200, replace=False)
         verified[checked] = r[checked]
-        model = CausalRewardRegressor("dr", noise_estimator=KNOWN, random_state=0)
+        model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
         for name, column in (("without", None), ("with", verified)):
             f = model.fit(X, y, verified=column).predict(X)
             gaps[name].append(abs(f.mean() - p.mean()))

@@ -23,6 +23,7 @@ def asked_score(
     false_positive_rate,
     false_negative_rate,
     groups=None,
+    users=None,
     sample_weight=None,
     return_std=False,
 ) -> float | tuple[float, float]:

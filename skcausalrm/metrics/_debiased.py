@@ -169,6 +169,12 @@ def debiased_mse(
     return _mean_score(sample, _squared_error(sample), return_std)
 
 
+def debiased_accuracy_score(z, prediction, *, groups=None, sample_weight=None, return_std=False):
+    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    c = sample.prediction > 0.5
+    return _mean_score(sample, np.where(c, sample.z, 1 - sample.z), return_std)
+
+
 def debiased_brier_score(
     z, prediction, *, groups=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
@@ -248,7 +254,7 @@ def debiased_log_loss(
 
 
 def debiased_r2_score(
-    z, prediction, *, groups=None, sample_weight=None, return_std=False
+    z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
     """Share of the unseen reward's variance that is explained, ``1 - mse / (mu (1 - mu))``.
 
@@ -307,7 +313,7 @@ def debiased_r2_score(
 
 
 def debiased_roc_auc_score(
-    z, prediction, *, groups=None, sample_weight=None, return_std=False
+    z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
     """Chance that a good row is ranked above a bad one, by weighted pairs.
 

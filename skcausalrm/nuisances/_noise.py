@@ -20,22 +20,13 @@ from .._utils._validation import (
     decode_labels,
     encode_labels,
 )
-from .._utils._warnings import warn
-from ..exceptions import AssumptionWarning
 from ..heads._moments import FoldMoments
 from ..model_selection._cross_fitting import Folds, make_folds
+from ._flip_rates import anchor_rates, confident_rates, sigmoid_rates
 from ._probability import fit_probability
 from ._recipes import check_rates, correct_labels
 
 __all__ = ["NoiseTransitionEstimator"]
-
-_BOOTSTRAP_DRAWS = 200
-# Width of a rate's 90% interval above which anchors count as absent.
-_WIDE_INTERVAL = 0.1
-# Distance between a rate and the level of the fitted curve above which anchors count as absent.
-_LEVEL_GAP = 0.05
-# Minimum distance of the extreme quantiles: a smaller one magnifies labels more than fivefold.
-_LEAST_CONTRAST = 0.2
 
 
 class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
@@ -231,15 +222,17 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         )
         self.oof_probability_ = self.model_.calibrate(scores)
         rng = check_random_state(self.random_state)
-        estimate = {
-            "anchor": self._anchor_rates,
-            "sigmoid": self._sigmoid_rates,
-            "confident": self._confident_rates,
-        }[self.method]
-        rates, stds = estimate(scores, s, folds, weight, rng)
-        for i, known in enumerate((self.false_positive_rate, self.false_negative_rate)):
-            if known is not None:
-                rates[i], stds[i] = known, 0.0
+        known = self.false_positive_rate, self.false_negative_rate
+        curve = self.model_.calibrate
+        if self.method == "anchor":
+            rates, stds = anchor_rates(curve, scores, folds, weight, rng, self.quantile, known)
+        elif self.method == "sigmoid":
+            rates, stds = sigmoid_rates(curve)
+        else:
+            rates, stds = confident_rates(curve, scores, s, folds, weight, rng)
+        for i, rate in enumerate(known):
+            if rate is not None:
+                rates[i], stds[i] = rate, 0.0
         check_rates(*rates)
         self.false_positive_rate_, self.false_negative_rate_ = (float(rate) for rate in rates)
         self.false_positive_rate_std_, self.false_negative_rate_std_ = (float(s) for s in stds)
@@ -251,98 +244,6 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
     def rates_(self) -> tuple[float, float]:
         """False positive and false negative rate."""
         return self.false_positive_rate_, self.false_negative_rate_
-
-    def _anchor_rates(self, scores, s, folds: Folds, weight, rng):
-        """Return the median over folds of the extreme quantiles of s(x), with a bootstrap.
-
-        The bootstrap redraws folds, groups and calibration curve. The q-quantile of a bootstrap
-        sample of n points is the sorted original at a Beta(qn, (1-q)n) fraction, so no row is
-        resampled; the curve is redrawn from its clustered covariance.
-        """
-        curve, K, B = self.model_.calibrate, folds.n_splits, _BOOTSTRAP_DRAWS
-        thetas = rng.multivariate_normal(curve.theta, curve.covariance, size=B)
-        found, draws = np.empty((2, K)), np.empty((2, K, B))
-        for k in range(K):
-            rows = folds.of_row == k
-            n_units = max(len(np.unique(folds.groups[rows])), 2)
-            q = self.quantile
-            fractions = rng.beta(q * n_units + 0.5, (1 - q) * n_units + 0.5, size=B)
-            for end in (0, 1):
-                at = np.append(q, fractions) if end == 0 else 1 - np.append(q, fractions)
-                cuts = _quantile(scores[rows], at, weight, rows)
-                p = np.append(curve(cuts[:1]), curve(cuts[1:], thetas))
-                p = p if end == 0 else 1 - p
-                found[end, k], draws[end, k] = p[0], p[1:]
-        chosen = rng.randint(K, size=(B, K))
-        resampled = np.median(draws[:, chosen, np.arange(B)[:, None]], axis=2)
-        stds = resampled.std(axis=1)
-        rates, known = (
-            np.median(found, axis=1),
-            (self.false_positive_rate, self.false_negative_rate),
-        )
-        if rates.sum() > 1 - _LEAST_CONTRAST and None in known:
-            levels, level_stds = self._sigmoid_rates(scores, s, folds, weight, rng)
-            warn(
-                f"The extreme quantiles of s(x), {rates[0]:.2f} and {1 - rates[1]:.2f}, hardly "
-                f"differ, so x predicts feedback too poorly for anchors. The levels of the fitted "
-                f"curve, {levels[0]:.2f} and {levels[1]:.2f}, are used as flip rates; they are "
-                f"little more than a prior: pass known rates.",
-                AssumptionWarning,
-                "absent-anchors",
-            )
-            return levels, level_stds
-        for end, name in enumerate(("false_positive_rate", "false_negative_rate")):
-            bottom, top = np.quantile(resampled[end], (0.05, 0.95))
-            rising = rates[end] - (curve.low, 1 - curve.high)[end] > _LEVEL_GAP
-            if (top - bottom > _WIDE_INTERVAL or rising) and known[end] is None:
-                warn(
-                    f"The {name} from the {'lowest' if end == 0 else 'highest'} "
-                    f"{100 * self.quantile:.3g}% of s(x) is {rates[end]:.2f} (90% interval "
-                    f"{bottom:.2f} to {top:.2f}), where s(x) has "
-                    f"{'not levelled off' if rising else 'few rows'}. There may be no surely "
-                    f"{'bad' if end == 0 else 'good'} rows: pass {name}= if you know it.",
-                    AssumptionWarning,
-                    "absent-anchors",
-                )
-        return rates, stds
-
-    def _sigmoid_rates(self, scores, s, folds: Folds, weight, rng):
-        """Return the levels of the calibration curve and their delta-method standard errors."""
-        curve = self.model_.calibrate
-        rates = np.array([curve.low, 1 - curve.high])
-        slopes = rates * (1 - 2 * rates)
-        return rates, slopes * np.sqrt(np.maximum(np.diag(curve.covariance)[2:], 0))
-
-    def _confident_rates(self, scores, s, folds: Folds, weight, rng):
-        """Return rates from the confident joint counts of both classes; bootstrap over groups."""
-        rated = ~np.isnan(s)
-        p, s = self.model_.calibrate(scores[rated]), s[rated]
-        w = np.ones(len(s)) if weight is None else weight[rated]
-        bar_1 = np.average(p[s == 1], weights=w[s == 1])
-        bar_0 = np.average(1 - p[s == 0], weights=w[s == 0])
-        sure_1, sure_0 = p >= bar_1, 1 - p >= bar_0
-        both = sure_1 & sure_0
-        sure_1, sure_0 = sure_1 & (~both | (p >= 0.5)), sure_0 & (~both | (p < 0.5))
-        _, unit = np.unique(folds.groups[rated], return_inverse=True)
-        n_units = int(unit.max()) + 1
-        # Weighted counts by group of: logged class x confident class.
-        logged = np.array([s == 0, s == 1])[:, None]
-        sure = np.array([sure_0, sure_1])[None, :]
-        cells = np.apply_along_axis(
-            lambda row: np.bincount(unit, row, minlength=n_units), 2, w * (logged & sure)
-        )
-        logged_totals = np.array([w[s == 0].sum(), w[s == 1].sum()])
-
-        def rates_of(counts):
-            counts = np.maximum(counts, 1e-12)
-            joint = counts * (logged_totals / counts.sum(axis=1))[:, None]
-            return joint[1, 0] / joint[:, 0].sum(), joint[0, 1] / joint[:, 1].sum()
-
-        draws = [
-            rates_of(cells @ rng.multinomial(n_units, np.full(n_units, 1 / n_units)))
-            for _ in range(_BOOTSTRAP_DRAWS)
-        ]
-        return np.array(rates_of(cells.sum(axis=2))), np.std(draws, axis=0)
 
     def correct(self, y) -> NDArray[np.float64]:
         """Return ``t(s) = (s - fpr) / (1 - fpr - fnr)``; NaN stays NaN.
@@ -401,13 +302,3 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         return binary_only(super().__sklearn_tags__())
-
-
-def _quantile(values, fractions, weight, rows) -> NDArray[np.float64]:
-    """Return quantiles of `values`, weighted where there are weights."""
-    if weight is None:
-        return np.quantile(values, fractions)
-    order = np.argsort(values)
-    w = weight[rows][order]
-    below = np.cumsum(w) - w
-    return np.interp(fractions, below / max(below[-1], np.finfo(float).tiny), values[order])

@@ -79,7 +79,7 @@ class Sigmoid:
 
 
 class NoisySigmoid:
-    """Calibration map with levels short of 0 and 1: ``low + (high - low) sigmoid(slope * z + intercept)``.
+    """Calibration map ``low + (high - low) sigmoid(slope * z + intercept)``, for flipped labels.
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ def _check_training_parts(labels, folds: Folds, sample_weight) -> None:
     for label, counts in enumerate(training_rows(labels, folds, sample_weight)):
         if not counts.all():
             raise FeedbackError(
-                f"The {int(np.count_nonzero(labels == label))} rows of class {label} are all in one "
-                f"fold, so one of {folds.n_splits} training parts has no such row: add rows of that "
-                f"class from other prompts, or use fewer folds."
+                f"The {int(np.count_nonzero(labels == label))} rows of class {label} are all in "
+                f"one fold, so one of {folds.n_splits} training parts has no such row: add rows of "
+                f"that class from other prompts, or use fewer folds."
             )
 
 

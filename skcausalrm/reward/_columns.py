@@ -58,7 +58,6 @@ class RowColumns(NamedTuple):
 def check_columns(
     X,
     feedback: Feedback,
-    *,
     groups=None,
     users=None,
     sample_weight=None,

@@ -113,31 +113,19 @@ class _CausalReward(BaseEstimator):
             If flip rates or propensities are impossible.
         GroupsError
             If groups cannot be split into folds.
-
-        Warns
-        -----
-        SkcausalrmWarning
-            One of its subclasses, where data cannot support an assumption; see `exceptions`.
         """
         self._validate_params()
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         feedback = self._encode(X, y)
         columns = check_columns(
-            X,
-            feedback,
-            groups=groups,
-            users=users,
-            sample_weight=sample_weight,
-            asked=asked,
-            verified=verified,
-            propensity=propensity,
-            judge_score=judge_score,
+            X, feedback, groups, users, sample_weight, asked, verified, propensity, judge_score
         )
         defaults = Defaults(self.cv, self.random_state, self.n_jobs)
         fit = fit_reward(
             self.method, self.estimator, X, feedback, columns, defaults, self._report_stage
         )
-        self.nuisances_, (self.target_, self.weight_) = fit.nuisances.nuisances, fit.nuisances.target
+        self.nuisances_ = fit.nuisances.nuisances
+        self.target_, self.weight_ = fit.nuisances.target
         self.effective_sample_size_ = fit.nuisances.effective_sample_size
         self.estimator_, self.recalibration_ = fit.head, fit.recalibration
         self.method_, self.binary_ = self.nuisances_.method, feedback.binary
@@ -159,7 +147,7 @@ class _CausalReward(BaseEstimator):
         Returns
         -------
         ndarray of shape (n,)
-            Scores; of a classifier positive where the positive class is likelier.
+            Scores; a classifier's are positive where the positive class is likelier.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
@@ -171,9 +159,7 @@ class _CausalReward(BaseEstimator):
         """Return reward and standard deviation (None unless asked for) of each row."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        reward, std = reward_and_std(
-            self.estimator_, X, binary=self.binary_, return_std=return_std
-        )
+        reward, std = reward_and_std(self.estimator_, X, binary=self.binary_, return_std=return_std)
         if self.recalibration_ is None:
             return reward, std
         scale = None if std is None else self.recalibration_.derivative(reward) * std
@@ -182,8 +168,8 @@ class _CausalReward(BaseEstimator):
     def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
         """Return the debiased R2 (regressor) or accuracy (classifier) on a log.
 
-        For monitoring one model, whose own nuisances make the pseudo-outcomes that it is scored
-        on. Compare models by `make_debiased_scorer`, which scores all on the same target.
+        It monitors one model, on pseudo-outcomes by its own nuisances. Compare models by
+        `make_debiased_scorer`, which scores all on the same target.
 
         Parameters
         ----------
@@ -203,8 +189,8 @@ class _CausalReward(BaseEstimator):
         Returns
         -------
         float
-            Score on all rows ("naive" and "noise": on the rated rows). For continuous feedback, R2
-            on the rated rows weighted by 1/propensity.
+            On all rows ("naive" and "noise": on the rated). For continuous feedback, R2 on the
+            rated rows weighted by 1/propensity.
         """
         check_is_fitted(self)
         warn_of_shared_groups(groups, self.group_hashes_)
@@ -221,23 +207,21 @@ class _CausalReward(BaseEstimator):
 class CausalRewardRegressor(RegressorMixin, _CausalReward):
     """Reward model P(r=1 given x) from noisy, self-selected feedback.
 
-    Fits on all rows of a log, rated (y = 0 or 1) and unrated (y = NaN). Corrects flips in the
-    feedback and the users' choice of what to rate (CausalRM, arXiv 2603.18736, and beyond).
+    Fits on all rows of a log, rated (y = 0 or 1) and unrated (y = NaN), and corrects flips and the
+    users' choice of what to rate (CausalRM, arXiv 2603.18736, and beyond).
 
     Parameters
     ----------
     method : str, SelectionModel or correction, default="auto"
-        How target and weight are made (see Notes). One of "selection", "dr", "snips", "ips",
-        "noise" and "naive", each the correction of that name with its defaults; or an object that
-        owns its parameters: `SelectionModel`, `DoublyRobust`, `InversePropensity`, `NoiseOnly`,
-        `Naive`. "auto" is "selection"; where that is impossible (feedback that is not 0/1, fewer
-        than 30 rated rows of a class, a known propensity or a judge's score) it is "dr", and
-        with nothing unrated "noise"; a warning and `method_` name it.
+        The correction (see Notes): "selection", "dr", "snips", "ips", "noise" or "naive" with its
+        defaults, or an object that owns its parameters: `SelectionModel`, `DoublyRobust`,
+        `InversePropensity`, `NoiseOnly`, `Naive`. "auto" is "selection"; where that is impossible
+        (feedback that is not 0/1, fewer than 30 rated rows of a class, a known propensity or a
+        judge's score) it is "dr", and with nothing unrated "noise"; a warning names it.
     estimator : regressor or None, default=None
-        The head, any scikit-learn regressor, such as `skcausalrm.heads.MLPHead()`. Its `fit`
-        must take `sample_weight` where rows are weighted ("ips", "snips"). None is ridge
-        regression in closed form, with the penalty chosen on the out-of-fold corrected risk; for
-        "selection" it is the likelihood's own mixture.
+        The head: any scikit-learn regressor, such as `skcausalrm.heads.MLPHead()`; with
+        `sample_weight` in `fit` for "ips" and "snips". None is ridge regression, its penalty chosen
+        on the out-of-fold corrected risk; for "selection" it is the likelihood's own mixture.
     cv : int, splitter or None, default=5
         Folds of default nuisances and head; the test sets must partition the rows. None means 5.
     random_state : int, RandomState or None, default=None
@@ -254,8 +238,7 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
     estimator_ : object
         The fitted head.
     nuisances_ : FittedNuisances
-        Fitted propensity, flip rates, outcome model or selection model, and their
-        ``target(X, feedback, columns)`` of new rows.
+        Fitted propensity, flip rates, outcome model or selection model.
     target_ : ndarray of shape (n,)
         Targets of the head; NaN in excluded rows.
     weight_ : ndarray of shape (n,)
@@ -275,7 +258,6 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
 
     See Also
     --------
-    CausalRewardClassifier : The same with classes and `predict_proba`.
     skcausalrm.reward.selection_report : Diagnostics and a comparison of the corrections.
     skcausalrm.metrics.make_debiased_scorer : Scores for choosing between models.
 
@@ -295,11 +277,10 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
     selection P(r=1 given o, s, x)    1           the selection likelihood right
     ========= ======================= =========== =======================================
 
-    All but "selection" assume that selection does not depend on the reward given x, overlap
-    (e > 0) and, unless flip rates are known, anchors (see `NoiseTransitionEstimator`). Nothing in
-    rated rows shows if the first assumption fails; verified rows repair the level then.
-    "selection" models selection on the preference itself (see `SelectionModel`): logs identify its
-    ranking, and about 50 verified rows its level; a warning says when they are needed.
+    All but "selection" assume that selection does not depend on the reward given x (rated rows
+    cannot show that it does), overlap (e > 0) and, unless flip rates are known, anchors
+    (`NoiseTransitionEstimator`). "selection" models selection on the preference (`SelectionModel`):
+    logs identify its ranking, about 50 verified rows its level.
 
     Examples
     --------
@@ -337,14 +318,8 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
         reward : ndarray of shape (n,)
             Predicted rewards.
         std : ndarray of shape (n,)
-            Only if `return_std`: the standard deviation over the solutions that the log allows
-            ("selection"), else over the fold models. It measures how well the fit determines this
-            prediction, not how far a single answer's reward lies from it.
-
-        Raises
-        ------
-        UnusedParameterError
-            If `return_std` is set and the head is one of your own.
+            Only if `return_std`: standard deviation over the solutions that the log allows
+            ("selection") or over the fold models. UnusedParameterError if the head has neither.
         """
         reward, std = self._reward(X, return_std)
         return (reward, std) if return_std else reward
@@ -361,15 +336,8 @@ class CausalRewardClassifier(ClassifierMixin, _CausalReward):
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        Negative and positive feedback, as in y.
-
-    See Also
-    --------
-    CausalRewardRegressor : All other attributes, the methods and their assumptions.
-
-    Notes
-    -----
-    Feedback may be of any two classes; the larger is the positive one, NaN or None is none.
+        Negative and positive feedback: the larger of y's two labels is positive, NaN or None is no
+        feedback. All other attributes are those of `CausalRewardRegressor`.
 
     Examples
     --------
@@ -407,7 +375,7 @@ class CausalRewardClassifier(ClassifierMixin, _CausalReward):
         p = self._reward(X)[0]
         return np.column_stack([1 - p, p])
 
-    def decision_function(self, X) -> NDArray[np.float64]:  # noqa: D102
+    def decision_function(self, X) -> NDArray[np.float64]:
         score = super().decision_function(X)
         half = 0.0 if self.recalibration_ is None else self.recalibration_.threshold
         on_logits = hasattr(self.estimator_, "decision_function")

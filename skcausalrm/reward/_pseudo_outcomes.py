@@ -102,15 +102,7 @@ def pseudo_outcomes(
             f"other values: binarise them."
         )
     columns = check_columns(
-        X,
-        feedback,
-        groups=groups,
-        users=users,
-        sample_weight=sample_weight,
-        asked=asked,
-        verified=verified,
-        propensity=propensity,
-        judge_score=judge_score,
+        X, feedback, groups, users, sample_weight, asked, verified, propensity, judge_score
     )
     if columns.verified is not None and name != "selection":
         raise UnusedParameterError(

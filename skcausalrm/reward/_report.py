@@ -118,15 +118,7 @@ false_positive_rate, false_negative_rate, link_weights
             f"pass the log that it was fitted on."
         )
     feedback = check_feedback(X, decode_labels(y, getattr(model, "classes_", np.array([0, 1]))))
-    columns = check_columns(
-        X,
-        feedback,
-        groups=groups,
-        users=users,
-        sample_weight=sample_weight,
-        asked=asked,
-        verified=verified,
-    )
+    columns = check_columns(X, feedback, groups, users, sample_weight, asked, verified)
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
     defaults = Defaults(model.cv, model.random_state, model.n_jobs)
     recipes = {}

@@ -1,4 +1,4 @@
-"""From linear predictors to the fitted likelihood: counts, averaging, head, posterior, recalibration."""
+"""Fit of the likelihood to linear predictors: averaging, head, posterior, recalibration."""
 
 from __future__ import annotations
 
@@ -76,6 +76,8 @@ class LikelihoodFit(NamedTuple):
     rates : (float, float)
         False positive and false negative rate.
     link_weights : dict of float to float
+    log_evidence : float
+    n_dropped : int
     """
 
     posterior: Posterior
@@ -90,16 +92,8 @@ class LikelihoodFit(NamedTuple):
     selection_log_odds_std: float
     rates: tuple[float, float]
     link_weights: dict[float, float]
-
-    @property
-    def log_evidence(self) -> float:
-        """Log of the tempered likelihood averaged over its parameters."""
-        return self.posterior.mixture.log_evidence
-
-    @property
-    def n_dropped(self) -> int:
-        """Number of solutions that were no maxima."""
-        return self.posterior.mixture.n_dropped
+    log_evidence: float
+    n_dropped: int
 
 
 def check_likelihood_feedback(
@@ -236,6 +230,8 @@ def fit_likelihood(
         link_weights={
             float(link): float(whole.weights[whole.links == link].sum()) for link in whole.models
         },
+        log_evidence=whole.log_evidence,
+        n_dropped=whole.n_dropped,
     )
 
 
@@ -254,7 +250,7 @@ def _warn_if_unreached(mixture: Mixture, prior, base_rate) -> None:
 
 
 def _selection_log_odds(mixture: Mixture) -> tuple[float, float]:
-    """Return posterior mean and sd of ``gamma + 1.2 delta``; NaN where selection is not modelled."""
+    """Return posterior mean and sd of ``gamma + 1.2 delta``, NaN if selection is not modelled."""
     nodes = mixture.nodes
     if not next(iter(mixture.models.values())).selects:
         return np.nan, np.nan

@@ -1,4 +1,4 @@
-"""How a reward would change if selection on the preference were stronger or weaker."""
+"""Sensitivity of a reward to the strength of selection on the preference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -15,8 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._validation import FLOATS, check_asked, check_feedback, check_verified, check_weights
 from ..exceptions import BaseRateUncertainWarning
 from ..model_selection._cross_fitting import make_folds
+from ._fitting import check_likelihood_feedback, fit_likelihood
 from ._linear_predictors import fit_linear_predictors
 from ._model import SelectionModel
+from ._priors import check_knowledge
 
 __all__ = ["sensitivity_analysis"]
 
@@ -35,17 +36,15 @@ def sensitivity_analysis(
 ):
     """Refit the selection likelihood with selection on the preference fixed at each of a grid.
 
-    The log alone tells little of how much likelier a liked answer is rated than a disliked one.
-    The analysis says what follows from each value: where conclusions agree over all values that
-    you find credible, they do not hang on it.
+    The log alone hardly identifies by how much likelier a liked answer is rated than a disliked
+    one. Where conclusions agree over all values that you find credible, they do not depend on it.
 
     Parameters
     ----------
     fitted : estimator
         A fitted reward: `SelectionModel`, `CausalRewardRegressor` or `CausalRewardClassifier` of
-        any method, or any other with `predict_proba` or `predict`. Settings of a
-        selection model in it are used. Of a Pipeline pass the last step, and X as that step
-        sees it.
+        any method, or any other with `predict_proba` or `predict`. The settings of a selection
+        model in it are used. For a Pipeline pass its last step, and X as that step sees it.
     X : array-like of shape (n, d)
         The log that it was fitted on.
     y : array-like of shape (n,)
@@ -63,9 +62,9 @@ def sensitivity_analysis(
     DataFrame
         One row per value: ``selection_log_odds``; ``base_rate``, the mean of P(r=1 given x) over
         the log, with its 90% interval ``base_rate_low`` and ``base_rate_high``; ``mean_reward`` of
-        the chosen rows; ``rank_correlation``, Spearman's, of the refitted with the fitted reward
-        over the log; ``false_positive_rate`` and ``false_negative_rate``; ``log_evidence``, how
-        well that value fits, in nats under the best of the grid.
+        the chosen rows; ``rank_correlation``, Spearman's, between refitted and fitted reward over
+        the log; ``false_positive_rate`` and ``false_negative_rate``; ``log_evidence`` in nats
+        below the best value of the grid.
 
     Raises
     ------
@@ -108,37 +107,49 @@ def sensitivity_analysis(
         rows = slice(None)
     elif not isinstance(rows, slice):
         rows = np.asarray(rows)
-    settings = _settings(fitted)
-    models = [
-        clone(settings).set_params(selection_log_odds=float(value))
+    model = _settings(fitted)
+    knowledge = [
+        check_knowledge(
+            model.false_positive_rate,
+            model.false_negative_rate,
+            float(value),
+            model.verified_error_rate,
+        )
         for value in np.atleast_1d(selection_log_odds)
     ]
-    for model in models:
-        model._validate_params()
-        model._check_feedback(feedback, asked, verified)
-    folds = make_folds(X, feedback.values, groups, settings.cv, settings.random_state)
-    rng = check_random_state(settings.random_state)
-    indices = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
+    check_likelihood_feedback(feedback, asked, verified, None, base_rate=model.base_rate)
+    folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
+    rng = check_random_state(model.random_state)
+    predictors = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
     weight = np.ones(len(X)) if sample_weight is None else sample_weight
     table = []
-    for model in models:
+    for known in knowledge:
         with warnings.catch_warnings():
             # The interval is in the table.
             warnings.simplefilter("ignore", BaseRateUncertainWarning)
-            model._fit_likelihood(indices, feedback.values, sample_weight, asked, verified)
-        reward = model.oof_probability_
-        low, high = model.base_rate_interval_
+            fit = fit_likelihood(
+                predictors,
+                feedback.values,
+                known,
+                base_rate=model.base_rate,
+                likelihood_power=model.likelihood_power,
+                sample_weight=sample_weight,
+                asked=asked,
+                verified=verified,
+                n_jobs=model.n_jobs,
+            )
+        low, high = fit.base_rate_interval
         table.append(
             {
-                "selection_log_odds": model.selection_log_odds,
-                "base_rate": model.base_rate_,
+                "selection_log_odds": known.selection_log_odds,
+                "base_rate": fit.base_rate,
                 "base_rate_low": low,
                 "base_rate_high": high,
-                "mean_reward": float(np.average(reward[rows], weights=weight[rows])),
-                "rank_correlation": float(spearmanr(reward, reference).statistic),
-                "false_positive_rate": model.false_positive_rate_,
-                "false_negative_rate": model.false_negative_rate_,
-                "log_evidence": model.log_evidence_,
+                "mean_reward": float(np.average(fit.probability[rows], weights=weight[rows])),
+                "rank_correlation": float(spearmanr(fit.probability, reference).statistic),
+                "false_positive_rate": fit.rates[0],
+                "false_negative_rate": fit.rates[1],
+                "log_evidence": fit.log_evidence,
             }
         )
     frame = pd.DataFrame(table)
@@ -154,10 +165,10 @@ def _reward(fitted: Any, X):
 
 
 def _settings(fitted: Any) -> SelectionModel:
-    """The selection model to refit: that of the fitted reward, or the default."""
+    """Return the selection model to refit: that of the fitted reward, or the default."""
     if isinstance(fitted, SelectionModel):
         return fitted
-    found = getattr(fitted, "selection_model_", None)
+    found = getattr(getattr(fitted, "nuisances_", None), "selection_model", None)
     if found is not None:
         return found
     return SelectionModel(random_state=getattr(fitted, "random_state", None))

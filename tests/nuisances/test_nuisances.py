@@ -16,6 +16,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from skcausalrm import (
     CausalRewardClassifier,
     CausalRewardRegressor,
+    DoublyRobust,
+    InversePropensity,
     NoiseTransitionEstimator,
     PropensityEstimator,
 )
@@ -59,7 +61,9 @@ def test_groups_reach_every_cross_fit(where):
         "propensity": {"propensity_estimator": PropensityEstimator(Recorder())},
         "noise": {"noise_estimator": NoiseTransitionEstimator(Recorder())},
     }[where]
-    CausalRewardRegressor("ips", random_state=0, **parameters).fit(X, y, groups=groups)
+    CausalRewardRegressor(InversePropensity(normalize=False, **parameters), random_state=0).fit(
+        X, y, groups=groups
+    )
     assert len(Recorder.seen) == 5
     eligible = np.ones(len(X), bool) if where != "noise" else ~np.isnan(y)
     for seen in Recorder.seen:
@@ -74,7 +78,9 @@ def test_asked_rows_stay_out_of_the_propensity_fit():
     asked = np.zeros(len(X), bool)
     asked[::4] = True
     Recorder.seen = ()
-    model = CausalRewardRegressor("ips", propensity_estimator=Recorder(), noise_estimator=KNOWN)
+    model = CausalRewardRegressor(
+        InversePropensity(propensity_estimator=Recorder(), noise_estimator=KNOWN)
+    )
     model.fit(X, y, asked=asked)
     assert not set(X[asked, 0].tolist()) & set().union(*Recorder.seen)
 
@@ -85,13 +91,15 @@ def test_logs_whose_answers_were_all_asked_for(everyone):
     X, r = rng.normal(size=(3000, 4)), rng.integers(0, 2, 3000).astype(float)
     asked = np.ones(3000, bool) if everyone else rng.random(3000) < 0.3
     y = np.where(asked, r, np.nan)
-    model = CausalRewardRegressor("ips", noise_estimator=KNOWN).fit(X, y, asked=asked)
+    model = CausalRewardRegressor(InversePropensity(noise_estimator=KNOWN, normalize=False)).fit(
+        X, y, asked=asked
+    )
     np.testing.assert_allclose(model.weight_[asked], 1 / asked.mean())
 
 
 def test_score_counts_asked_rows_as_fit_does():
     log = make_observational_feedback(40_000, 8, signal="strong", n_asked=8000, random_state=0)
-    model = CausalRewardRegressor(noise_estimator=KNOWN, random_state=0)
+    model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
     model.fit(log.X, log.y, asked=log.asked)
     truth = 1 - np.mean((model.predict(log.X) - log.reward) ** 2) / np.var(log.reward)
     assert model.score(log.X, log.y, asked=log.asked) == pytest.approx(truth, abs=0.06)
@@ -102,13 +110,13 @@ def test_propensities_of_zero_are_refused_not_divided_by():
     X[:, 0] = np.random.default_rng(0).normal(size=len(X))
     forest = RandomForestClassifier(5, random_state=0).fit(X, ~np.isnan(y))
     with pytest.raises(ex.InvalidInputError, match="is 0 in"):
-        CausalRewardRegressor(propensity_estimator=FrozenEstimator(forest)).fit(X, y)
+        CausalRewardRegressor(DoublyRobust(propensity_estimator=FrozenEstimator(forest))).fit(X, y)
 
 
 def test_a_frozen_classifier_serves_fit_and_score():
     X, y, _ = numbered_log()
     frozen = FrozenEstimator(LogisticRegression().fit(X[:, 1:], ~np.isnan(y)))
-    model = CausalRewardRegressor(propensity_estimator=frozen, noise_estimator=KNOWN)
+    model = CausalRewardRegressor(DoublyRobust(propensity_estimator=frozen, noise_estimator=KNOWN))
     model.fit(X[:, 1:], y)
     assert np.isfinite(model.score(X[:, 1:], y))
 
@@ -173,13 +181,13 @@ def test_a_judge_on_another_scale_helps_as_much_and_weightless_rows_say_nothing(
     judge = 0.1 + 0.8 * log.reward
     fits = {}
     for name, column in (("unit", judge), ("elo", 1500 + 100 * judge)):
-        model = CausalRewardRegressor(noise_estimator=KNOWN, random_state=0)
+        model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
         fits[name] = model.fit(log.X, log.y, judge_score=column).target_
     np.testing.assert_allclose(fits["elo"], fits["unit"], atol=1e-4)
 
     half = np.arange(4000) < 2000
     inverted = np.where(half, judge, 1 - judge)
-    model = CausalRewardRegressor(noise_estimator=KNOWN, random_state=0)
+    model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
     model.fit(log.X, log.y, judge_score=inverted, sample_weight=half.astype(float))
     assert np.var(model.target_[half]) < 1.2 * np.var(fits["unit"])
 

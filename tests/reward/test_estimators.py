@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,16 @@ from sklearn.tree import DecisionTreeRegressor
 from skcausalrm import (
     CausalRewardClassifier,
     CausalRewardRegressor,
+    DoublyRobust,
+    InversePropensity,
+    Naive,
+    NoiseOnly,
     NoiseTransitionEstimator,
     PropensityEstimator,
 )
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.heads import MLPHead
 from skcausalrm.nuisances._recipes import NEEDS
 
 METHODS = list(NEEDS)
@@ -38,9 +44,25 @@ def log():
     )
 
 
-def fitted(log, method="dr", **kwargs):
-    columns = kwargs.pop("columns", {})
-    return CausalRewardRegressor(method, random_state=0, **kwargs).fit(log.X, log.y, **columns)
+# Corrections by the name of their recipe.
+CORRECTIONS = {
+    "naive": Naive,
+    "noise": NoiseOnly,
+    "ips": partial(InversePropensity, normalize=False),
+    "snips": InversePropensity,
+    "dr": DoublyRobust,
+}
+
+
+def fitted(log, method="dr", estimator=None, *, columns=None, n_jobs=None, verbose=0, **settings):
+    """Fit by a method's name, or by its correction with settings."""
+    return CausalRewardRegressor(
+        CORRECTIONS[method](**settings) if settings else method,
+        estimator,
+        random_state=0,
+        n_jobs=n_jobs,
+        verbose=verbose,
+    ).fit(log.X, log.y, **(columns or {}))
 
 
 @quiet
@@ -96,7 +118,7 @@ def test_any_regressor_is_a_head(log, method, head):
 @quiet
 def test_mlp_head(log):
     pytest.importorskip("torch")
-    model = CausalRewardRegressor("dr", "mlp", noise_estimator=KNOWN, random_state=0)
+    model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), MLPHead(), random_state=0)
     model.fit(log.X[:1500], log.y[:1500])
     assert model.estimator_.link == "logistic"
     assert np.corrcoef(model.predict(log.X), log.probability)[0, 1] > 0.5
@@ -107,7 +129,7 @@ def test_mlp_head(log):
 @pytest.mark.parametrize("method", ["ips", "snips", "dr"])
 def test_known_propensity_replaces_the_estimate(log, method):
     model = fitted(log, method, columns={"propensity": log.propensity})
-    assert model.propensity_estimator_ is None
+    assert model.nuisances_.propensity_estimator is None
     observed = ~np.isnan(log.y)
     if method == "ips":
         np.testing.assert_allclose(model.weight_[observed], 1 / log.propensity[observed])
@@ -131,10 +153,10 @@ def test_nuisances_of_ones_own(log):
         noise_estimator=NoiseTransitionEstimator(LogisticRegression(), false_positive_rate=0.1),
         outcome_estimator=DecisionTreeRegressor(max_depth=4),
     )
-    assert isinstance(model.propensity_estimator_, PropensityEstimator)
-    assert isinstance(model.propensity_estimator_.estimators_[0], RandomForestClassifier)
-    assert model.noise_estimator_.false_positive_rate_ == 0.1
-    assert isinstance(model.outcome_estimator_, DecisionTreeRegressor)
+    assert isinstance(model.nuisances_.propensity_estimator, PropensityEstimator)
+    assert isinstance(model.nuisances_.propensity_estimator.estimators_[0], RandomForestClassifier)
+    assert model.nuisances_.noise_estimator.false_positive_rate_ == 0.1
+    assert isinstance(model.nuisances_.outcome_estimator, DecisionTreeRegressor)
 
 
 @quiet
@@ -148,8 +170,8 @@ def test_frozen_nuisances_are_used_as_they_are(log):
         noise_estimator=FrozenEstimator(noise),
         outcome_estimator=FrozenEstimator(outcome),
     )
-    assert model.propensity_estimator_ is propensity
-    assert model.noise_estimator_ is noise
+    assert model.nuisances_.propensity_estimator is propensity
+    assert model.nuisances_.noise_estimator is noise
     e, m = propensity.predict_propensity(log.X), outcome.predict(log.X)
     residual = np.where(np.isnan(log.y), 0, noise.correct(log.y) - m)
     np.testing.assert_allclose(model.target_, m + residual / e, rtol=1e-6)
@@ -158,14 +180,20 @@ def test_frozen_nuisances_are_used_as_they_are(log):
 @quiet
 def test_asked_rows_weigh_as_the_union_of_two_samples():
     log = make_observational_feedback(4000, 8, n_asked=600, random_state=0)
-    model = CausalRewardRegressor("ips", random_state=0, noise_estimator=KNOWN)
+    model = CausalRewardRegressor(
+        InversePropensity(noise_estimator=KNOWN, normalize=False), random_state=0
+    )
     model.fit(log.X, log.y, asked=log.asked, propensity=log.propensity)
     share, observed = log.asked.mean(), ~np.isnan(log.y)
     expected = log.propensity + (1 - log.propensity) * share
     np.testing.assert_allclose(model.weight_[observed], 1 / expected[observed])
-    estimated = CausalRewardRegressor("ips", random_state=0, noise_estimator=KNOWN)
+    estimated = CausalRewardRegressor(
+        InversePropensity(noise_estimator=KNOWN, normalize=False), random_state=0
+    )
     estimated.fit(log.X, log.y, asked=log.asked)
-    assert (estimated.weight_[observed] > 0).all()
+    e = estimated.nuisances_.propensity_estimator.oof_propensity_
+    union = e + (1 - e) * share
+    np.testing.assert_allclose(estimated.weight_[observed], 1 / union[observed])
 
 
 @quiet
@@ -196,12 +224,12 @@ def test_recalibration_of_rows_trained_on_is_out_of_fold():
 @quiet
 def test_continuous_feedback_corrects_selection_only(log):
     graded = np.where(np.isnan(log.y), np.nan, 3 * log.probability + 1)
-    model = fitted(log, columns={}).fit(log.X, graded)
+    model = fitted(log).fit(log.X, graded)
     assert not model.binary_
-    assert model.noise_estimator_ is None
+    assert model.nuisances_.noise_estimator is None
     assert model.predict(log.X).max() > 1.5
     with pytest.warns(ex.AssumptionWarning):
-        CausalRewardRegressor("dr", noise_estimator=KNOWN).fit(log.X, graded)
+        CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN)).fit(log.X, graded)
     with pytest.raises(ex.FeedbackError, match="method='noise'"):
         CausalRewardRegressor("noise").fit(log.X, graded)
     with pytest.raises(ex.UnusedParameterError, match="verified"):
@@ -255,9 +283,7 @@ def test_weights_of_one_change_nothing(log, method):
 @quiet
 @pytest.mark.parametrize("method", RECIPES_ON_RATIOS)
 def test_scale_of_weights_does_not_matter(log, method):
-    known = (
-        {} if method == "naive" else {"noise_estimator": clone(KNOWN).set_params(random_state=0)}
-    )
+    known = {} if method == "naive" else {"noise_estimator": KNOWN}
     plain = fitted(log, method, **known).predict(log.X)
     sevens = fitted(log, method, columns={"sample_weight": np.full(len(log.y), 7.0)}, **known)
     np.testing.assert_allclose(sevens.predict(log.X), plain, atol=1e-3)
@@ -352,22 +378,68 @@ def test_unknown_method_and_unusable_parameters(log):
     with pytest.raises(ValueError, match="method"):
         CausalRewardRegressor("magic").fit(log.X, log.y)
     unusable = [
-        ("naive", {"noise_estimator": KNOWN}, {}),
-        ("naive", {"propensity_estimator": LogisticRegression()}, {}),
         ("noise", {}, {"propensity": np.ones(n)}),
-        ("ips", {"outcome_estimator": Ridge()}, {}),
+        ("selection", {}, {"propensity": np.ones(n)}),
         ("snips", {}, {"judge_score": np.ones(n)}),
         ("dr", {"propensity_estimator": LogisticRegression()}, {"propensity": np.ones(n)}),
     ]
-    for method, parameters, columns in unusable:
+    for method, settings, columns in unusable:
         with pytest.raises(ex.UnusedParameterError, match="leave"):
-            CausalRewardRegressor(method, **parameters).fit(log.X, log.y, **columns)
+            fitted(log, method, columns=columns, **settings)
+    impossible = NoiseTransitionEstimator(false_positive_rate=0.5, false_negative_rate=0.6)
     with pytest.raises(ex.InvalidInputError, match="below 1"):
-        CausalRewardRegressor(
-            noise_estimator=NoiseTransitionEstimator(
-                false_positive_rate=0.5, false_negative_rate=0.6
-            )
-        ).fit(log.X, log.y)
+        fitted(log, noise_estimator=impossible)
+    with pytest.raises(ValueError, match="noise_estimator"):
+        fitted(log, noise_estimator=LogisticRegression())
+    with pytest.raises(ValueError, match="verified_error_rate"):
+        fitted(log, "naive", verified_error_rate=0.5)
+
+
+@quiet
+def test_settings_are_searched_through_the_method(log):
+    """A grid reaches a correction's parameters by their nested names, and whole corrections."""
+    model = CausalRewardRegressor(DoublyRobust(), random_state=0)
+    nested = clone(model).set_params(method__noise_estimator=KNOWN)
+    whole = clone(model).set_params(method=DoublyRobust(noise_estimator=KNOWN))
+    np.testing.assert_array_equal(
+        nested.fit(log.X, log.y).predict(log.X), whole.fit(log.X, log.y).predict(log.X)
+    )
+    assert model.method.noise_estimator is None
+    assert not hasattr(nested.method.noise_estimator, "classes_")  # cloned, never fitted in place
+
+
+@quiet
+@pytest.mark.parametrize("method", ["naive", "dr"])
+def test_the_persons_errors_soften_the_recalibration(log, method):
+    columns = {"verified": np.where(np.arange(len(log.y)) < 300, log.reward, np.nan)}
+    trusted = fitted(log, method, columns=columns)
+    doubted = fitted(log, method, columns=columns, verified_error_rate=0.3)
+    assert trusted.recalibration_.intercept != doubted.recalibration_.intercept
+    np.testing.assert_array_equal(trusted.target_, doubted.target_)
+
+
+@quiet
+def test_a_strings_default_is_its_object(log):
+    for method, correction in CORRECTIONS.items():
+        np.testing.assert_array_equal(
+            fitted(log, method).predict(log.X),
+            CausalRewardRegressor(correction(), random_state=0).fit(log.X, log.y).predict(log.X),
+        )
+
+
+@quiet
+def test_users_are_clusters_of_standard_errors_alone(log):
+    users = np.arange(len(log.y)) % 40
+    plain, clustered = fitted(log), fitted(log, columns={"users": users})
+    np.testing.assert_array_equal(plain.predict(log.X), clustered.predict(log.X))
+    stds = [m.nuisances_.noise_estimator.false_positive_rate_std_ for m in (plain, clustered)]
+    assert stds[0] != stds[1]
+
+
+def test_a_head_of_probabilities_refuses_continuous_feedback(log):
+    graded = np.where(np.isnan(log.y), np.nan, 3 * log.probability + 1)
+    with pytest.raises(ex.InvalidInputError, match="link='identity'"):
+        CausalRewardRegressor("naive", MLPHead()).fit(log.X, graded)
 
 
 def test_warnings_of_their_own():
@@ -382,23 +454,29 @@ def test_warnings_of_their_own():
 
     rare = np.where(rng.random(3000) < 0.02, (X[:, 0] > 0).astype(float), np.nan)
     with pytest.warns(ex.OverlapWarning, match="of 3000 propensities"):
-        CausalRewardRegressor("ips", noise_estimator=KNOWN).fit(X, rare)
+        CausalRewardRegressor(InversePropensity(noise_estimator=KNOWN, normalize=False)).fit(
+            X, rare
+        )
 
     propensity = np.where(rng.random(3000) < 0.002, 1e-4, 0.9)
     with pytest.warns(ex.OverlapWarning, match="effective sample"):
-        CausalRewardRegressor("ips", noise_estimator=KNOWN).fit(X, y, propensity=propensity)
+        CausalRewardRegressor(InversePropensity(noise_estimator=KNOWN, normalize=False)).fit(
+            X, y, propensity=propensity
+        )
 
     noise = np.where(np.isnan(y), np.nan, rng.integers(0, 2, 3000))
     with pytest.warns(ex.AssumptionWarning, match="hardly"):
         CausalRewardRegressor("noise").fit(X, noise)
 
     with pytest.warns(ex.AssumptionWarning, match="All 3000 rows are rated"):
-        CausalRewardRegressor("dr", noise_estimator=KNOWN).fit(X, rng.integers(0, 2, 3000))
+        CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN)).fit(X, rng.integers(0, 2, 3000))
 
     asked = np.zeros(3000, bool)
     asked[:1000] = True
     with pytest.warns(ex.AssumptionWarning, match="of 1000 asked rows"):
-        CausalRewardRegressor("ips", noise_estimator=KNOWN).fit(X, y, asked=asked)
+        CausalRewardRegressor(InversePropensity(noise_estimator=KNOWN, normalize=False)).fit(
+            X, y, asked=asked
+        )
 
     verified = np.where(np.isnan(y), np.nan, y)
     with pytest.warns(ex.FewFeedbackWarning, match="unrated"):

@@ -1,19 +1,18 @@
-"""method="auto": what it chooses, what it says of it, and the report beside it."""
+"""method="auto": its choice; and the report on the selection likelihood."""
 
 import json
 import warnings
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 
-from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, SelectionModel
+from skcausalrm import CausalRewardClassifier, CausalRewardRegressor, SelectionModel
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.reward import selection_report
 
 quiet = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
-KNOWN = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +30,14 @@ def fitted(log, method="auto", y=None, columns=(), **kwargs):
         )
 
 
+def report_on(model, log, y=None, columns=()):
+    given = {name: log[name] for name in columns}
+    return selection_report(model, log.X, log.y if y is None else y, **given)
+
+
+RICH = ("asked", "verified")
+
+
 @pytest.fixture(scope="module")
 def plain(log):
     return fitted(log)
@@ -38,16 +45,25 @@ def plain(log):
 
 @pytest.fixture(scope="module")
 def rich(log):
-    return fitted(log, columns=("asked", "verified"))
+    return fitted(log, columns=RICH)
+
+
+@pytest.fixture(scope="module")
+def plain_report(log, plain):
+    return report_on(plain, log)
+
+
+@pytest.fixture(scope="module")
+def rich_report(log, rich):
+    return report_on(rich, log, columns=RICH)
 
 
 class TestChoice:
     def test_joint_where_it_can_be_had(self, log, plain):
         assert plain.method_ == "selection"
-        assert isinstance(plain.selection_model_, SelectionModel)
+        assert isinstance(plain.nuisances_.selection_model, SelectionModel)
         named = fitted(log, "selection")
         np.testing.assert_array_equal(named.predict(log.X), plain.predict(log.X))
-        assert named.selection_report_ is None
 
     def test_no_fallback_no_warning(self, log):
         with warnings.catch_warnings():
@@ -71,55 +87,38 @@ class TestChoice:
             y[np.flatnonzero(y == 0)[29:]] = np.nan
         else:
             y = np.where(np.isnan(y), log.reward, y)
-        with pytest.warns(ex.MethodFallbackWarning, match=f"used '{method}', as {reason}"):
+        with pytest.warns(ex.MethodFallbackWarning, match=f"used '{method}', because {reason}"):
             model = CausalRewardRegressor(random_state=0).fit(log.X, y)
         assert model.method_ == method
-        assert model.selection_model_ is None
-        assert model.selection_report_ is None
+        assert model.nuisances_.selection_model is None
         expected = fitted(log, method, y)
         np.testing.assert_array_equal(model.predict(log.X), expected.predict(log.X))
 
     @quiet
-    @pytest.mark.parametrize(
-        ("parameters", "columns"),
-        [
-            ({"noise_estimator": KNOWN}, ()),
-            ({"propensity_estimator": RandomForestClassifier(5, random_state=0)}, ()),
-            ({"outcome_estimator": Ridge()}, ()),
-            ({}, ("propensity",)),
-            ({}, ("judge_score",)),
-        ],
-    )
-    def test_what_only_dr_uses(self, log, parameters, columns):
+    @pytest.mark.parametrize("name", ["propensity", "judge_score"])
+    def test_columns_that_only_dr_uses(self, log, name):
         given = {"propensity": log.propensity, "judge_score": log.probability}
-        (name,) = [*parameters, *columns]
-        with pytest.warns(ex.MethodFallbackWarning, match=f"{name} can be used by 'dr'"):
-            model = CausalRewardRegressor(random_state=0, **parameters).fit(
-                log.X, log.y, **{column: given[column] for column in columns}
-            )
+        with pytest.warns(ex.MethodFallbackWarning, match=f"'selection' cannot use {name}"):
+            model = CausalRewardRegressor(random_state=0).fit(log.X, log.y, **{name: given[name]})
         assert model.method_ == "dr"
 
-    def test_with_a_selection_model_it_is_joint_or_an_error(self, log):
-        model = fitted(log, selection_model=SelectionModel(base_rate=0.3))
+    def test_a_selection_model_is_used_with_its_parameters(self, log):
+        model = fitted(log, SelectionModel(base_rate=0.3))
         assert model.method_ == "selection"
-        assert model.selection_model_.base_rate_ == pytest.approx(0.3, abs=0.02)
+        assert model.nuisances_.selection_model.base_rate_ == pytest.approx(0.3, abs=0.02)
         assert model.predict(log.X).mean() == pytest.approx(0.3, abs=0.03)
-        with pytest.raises(ex.UnusedParameterError, match="noise_estimator"):
-            fitted(log, selection_model=SelectionModel(), noise_estimator=KNOWN)
-        with pytest.raises(ex.UnusedParameterError, match="selection_model"):
-            fitted(log, "dr", selection_model=SelectionModel())
         with pytest.raises(ex.FeedbackError, match="binarise"):
             fitted(log, "selection", np.where(np.isnan(log.y), np.nan, log.probability))
 
-    def test_with_a_selection_model_it_is_joint_on_a_complete_log_too(self, log):
+    def test_a_selection_model_is_used_on_a_complete_log_too(self, log):
         complete = np.where(np.isnan(log.y), log.reward, log.y)
         with pytest.warns(ex.AssumptionWarning):
-            model = CausalRewardRegressor(
-                random_state=0, selection_model=SelectionModel(base_rate=0.4)
-            ).fit(log.X, complete)
+            model = CausalRewardRegressor(SelectionModel(base_rate=0.4), random_state=0).fit(
+                log.X, complete
+            )
         assert model.method_ == "selection"
         with pytest.raises(ex.FeedbackError, match="binarise"):
-            fitted(log, y=log.probability, selection_model=SelectionModel())
+            fitted(log, SelectionModel(), y=log.probability)
 
     def test_few_of_a_class_is_a_warning_where_joint_is_named(self, log):
         y = log.y.copy()
@@ -158,9 +157,9 @@ class TestReport:
         names = {f"{kind}_r2", f"{kind}_roc_auc"}
         return names | {f"{name}_std" for name in names}
 
-    def test_keys_and_finite_numbers(self, plain, rich):
-        for model, kinds in ((plain, ["debiased"]), (rich, ["debiased", "asked", "verified"])):
-            report = model.selection_report_
+    def test_keys_and_finite_numbers(self, plain_report, rich_report):
+        kinds_of_rich = ["debiased", "asked", "verified"]
+        for report, kinds in ((plain_report, ["debiased"]), (rich_report, kinds_of_rich)):
             assert set(report) == self.KEYS
             assert tuple(report["recipes"]) == self.RECIPES
             expected = set(self.FACTS).union(*(self.scores(kind) for kind in kinds))
@@ -170,8 +169,8 @@ class TestReport:
                 assert all(found[name] > 0 for name in found if name.endswith("_std"))
             json.dumps(report)  # plain numbers throughout
 
-    def test_says_what_the_models_found(self, log, rich):
-        report, selection = rich.selection_report_, rich.selection_model_
+    def test_says_what_the_models_found(self, log, rich, rich_report):
+        report, selection = rich_report, rich.nuisances_.selection_model
         assert report["base_rate"] == selection.base_rate_
         assert report["base_rate_interval"] == selection.base_rate_interval_
         assert report["n_verified"] == 150
@@ -184,19 +183,19 @@ class TestReport:
         assert recipes["naive"]["effective_sample_size"] == pytest.approx(rated)
         assert recipes["snips"]["effective_sample_size"] < rated
 
-    def test_each_recipe_says_what_it_would_have_said_itself(self, log, plain):
+    def test_each_recipe_says_what_it_would_have_said_itself(self, log, plain_report):
         for name in ("naive", "dr"):
-            found = plain.selection_report_["recipes"][name]
+            found = plain_report["recipes"][name]
             own = fitted(log, name)
             assert found["base_rate"] == pytest.approx(own.predict(log.X).mean(), abs=0.02)
             assert found["effective_sample_size"] == pytest.approx(own.effective_sample_size_)
 
-    def test_scores_are_near_the_truth(self, log, rich):
+    def test_scores_are_near_the_truth(self, log, rich, rich_report):
         """AUROC on checked rows, out of fold, against that on all true rewards."""
         from sklearn.metrics import roc_auc_score
 
-        found = rich.selection_report_["recipes"]["selection"]
-        truth = roc_auc_score(log.reward, rich.selection_model_.oof_probability_)
+        found = rich_report["recipes"]["selection"]
+        truth = roc_auc_score(log.reward, rich.nuisances_.selection_model.oof_probability_)
         for kind in ("verified", "asked"):
             gap = abs(found[f"{kind}_roc_auc"] - truth)
             assert gap < 3.5 * found[f"{kind}_roc_auc_std"]
@@ -205,20 +204,40 @@ class TestReport:
         clicks = np.where(log.y == 1, 1.0, np.nan)
         model = fitted(log, y=clicks, columns=("verified",))
         assert model.method_ == "selection"
-        recipes = model.selection_report_["recipes"]
+        recipes = report_on(model, log, clicks, ("verified",))["recipes"]
         assert set(recipes["dr"]) == {"error"}
         assert "one class" in recipes["dr"]["error"]
         assert np.isfinite(recipes["selection"]["debiased_roc_auc"])
 
-    def test_one_sentence_of_advice(self, log, plain, rich):
-        assert "check about 50 rows with `skcausalrm label`" in plain.selection_report_["advice"]
-        assert rich.selection_report_["advice"].startswith(
-            "Ranking reliable, and the level to this"
-        )
+    def test_one_sentence_of_advice(self, log, plain_report, rich_report):
+        assert "check about 50 rows with `skcausalrm label`" in plain_report["advice"]
+        assert rich_report["advice"].startswith("Ranking and level are reliable")
         few = log.y.copy()
         few[np.flatnonzero(few == 0)[60:]] = np.nan
-        advice = fitted(log, y=few).selection_report_["advice"]
-        assert advice.startswith("Only 60 ratings are of one kind")
+        advice = report_on(fitted(log, y=few), log, few)["advice"]
+        assert advice.startswith("Only 60 ratings are of one class")
+
+    def test_only_on_the_log_and_method_that_it_is_about(self, log, plain):
+        with pytest.raises(ex.InvalidInputError, match="fitted on 4000"):
+            selection_report(plain, log.X[:100], log.y[:100])
+        with pytest.raises(ex.UnusedParameterError, match="method='selection'"):
+            report_on(fitted(log, "naive"), log)
+
+    def test_a_classifiers_report_is_the_regressors(self, log, plain_report):
+        names = np.where(np.isnan(log.y), None, np.where(log.y == 1, "up", "down"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ex.SkcausalrmWarning)
+            model = CausalRewardClassifier(random_state=0).fit(log.X, names)
+        assert selection_report(model, log.X, names)["recipes"] == plain_report["recipes"]
+
+    def test_users_widen_the_standard_errors_of_what_they_share(self, log, plain, plain_report):
+        users = (log.probability > np.median(log.probability)).astype(int) * 50 + np.arange(
+            4000
+        ) % 50
+        found = selection_report(plain, log.X, log.y, users=users)["recipes"]["naive"]
+        plain_found = plain_report["recipes"]["naive"]
+        assert found["debiased_r2"] == plain_found["debiased_r2"]
+        assert found["debiased_r2_std"] > plain_found["debiased_r2_std"]
 
     @pytest.mark.parametrize("columns", [(), ("verified",)])
     def test_only_an_open_level_is_warned_of(self, log, columns):
@@ -228,7 +247,7 @@ class TestReport:
             model = CausalRewardRegressor(random_state=0).fit(
                 log.X, log.y, **{name: log[name] for name in columns}
             )
-        is_open = model.selection_report_["base_rate_std"] > 0.4
+        is_open = report_on(model, log, columns=columns)["base_rate_std"] > 0.4
         assert is_open == (not columns)
         assert [w.category for w in caught] == [ex.BaseRateUncertainWarning] * is_open
 
@@ -263,7 +282,7 @@ class TestStd:
 @quiet
 def test_a_head_of_ones_own_learns_the_posterior(log):
     model = fitted(log, "selection", estimator=Ridge(), columns=("verified",))
-    np.testing.assert_array_equal(model.target_, model.selection_model_.oof_posterior_)
+    np.testing.assert_array_equal(model.target_, model.nuisances_.selection_model.oof_posterior_)
     assert (model.weight_ == 1).all()
     assert model.recalibration_ is None  # the target has it
     np.testing.assert_allclose(
@@ -278,6 +297,7 @@ def test_answers_too_few_to_score_do_not_cost_the_verified_scores(log):
     asked[np.flatnonzero(log.y == 1)[:20]] = True  # all liked: no score of them
     model = CausalRewardRegressor(random_state=0)
     model.fit(log.X, log.y, asked=asked, verified=log.verified)
-    found = model.selection_report_["recipes"]["selection"]
+    found = selection_report(model, log.X, log.y, asked=asked, verified=log.verified)
+    found = found["recipes"]["selection"]
     assert "asked_roc_auc" not in found
     assert {"verified_r2", "verified_roc_auc"} <= set(found)

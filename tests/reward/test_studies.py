@@ -8,7 +8,11 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, ParameterGrid, cro
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator
+from skcausalrm import (
+    CausalRewardRegressor,
+    DoublyRobust,
+    NoiseTransitionEstimator,
+)
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.metrics import debiased_r2_score, make_debiased_scorer, pseudo_outcomes
 from skcausalrm.metrics._metric import METRICS
@@ -50,7 +54,7 @@ def study():
         y,
         groups=log.groups,
         propensity=log.propensity,
-        noise_estimator=KNOWN_RATES,
+        method=DoublyRobust(noise_estimator=KNOWN_RATES),
         random_state=0,
     )
     return log, y, pd.Series(z)
@@ -117,9 +121,9 @@ def test_groups_given_to_the_splitter_alone_do_not_reach_the_estimator(study):
         cv=GroupKFold(2),
     )
     search.fit(log.X, y, groups=log.groups)
-    assert search.best_estimator_["reward"].groups_ is None
+    assert search.best_estimator_["reward"].group_hashes_ is None
     search.fit(log.X, y, groups=log.groups, reward__groups=log.groups)
-    assert len(search.best_estimator_["reward"].groups_) == len(np.unique(log.groups))
+    assert len(search.best_estimator_["reward"].group_hashes_) == len(np.unique(log.groups))
 
 
 def test_z_cross_fitted_within_the_held_out_rows(study):
@@ -149,7 +153,7 @@ def test_within_two_standard_errors_of_the_truth():
         )
         train = log.groups < 1000
         test = ~train
-        model = CausalRewardRegressor(noise_estimator=KNOWN_RATES, random_state=seed)
+        model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN_RATES), random_state=seed)
         model.fit(log.X[train], log.y[train], groups=log.groups[train])
         # A head that is sure and wrong gives log loss too heavy a tail for a normal interval.
         f, groups = model.predict(log.X[test]).clip(0.02, 0.98), log.groups[test]
@@ -157,7 +161,7 @@ def test_within_two_standard_errors_of_the_truth():
             log.X[test],
             log.y[test],
             groups=groups,
-            noise_estimator=KNOWN_RATES,
+            method=DoublyRobust(noise_estimator=KNOWN_RATES),
             random_state=seed,
         )
         for name, (score, _) in METRICS.items():
