@@ -1,7 +1,110 @@
+"""Clustered covariance: rows that share a conversation or a user are not independent."""
+
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import GroupsError
+
+__all__ = ["clustered_covariance", "group_codes", "user_codes"]
 
 
-def clustered_covariance(scores, groups, users=None):
-    codes = np.unique(groups, return_inverse=True)[1].ravel()
-    by_group = np.array([np.bincount(codes, column) for column in scores.T])
-    return by_group @ by_group.T
+def group_codes(groups, n_rows: int) -> NDArray[np.intp]:
+    """Return codes 0, 1, ... of group ids, shape (n_rows,).
+
+    Raises
+    ------
+    GroupsError
+        If `groups` has another shape, or an id is missing.
+    """
+    codes = _factorize(groups, n_rows, "groups")
+    if missing := int(np.count_nonzero(codes < 0)):
+        raise GroupsError(
+            f"groups is missing in {missing} of {n_rows} rows: give such rows an id of their own."
+        )
+    return codes
+
+
+def user_codes(users, n_rows: int) -> NDArray[np.intp]:
+    """Return codes of user ids, shape (n_rows,); a row without an id is a user of its own.
+
+    Raises
+    ------
+    GroupsError
+        If `users` has another shape.
+    """
+    codes = _factorize(users, n_rows, "users")
+    missing = codes < 0
+    codes[missing] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(missing))
+    return codes
+
+
+def _factorize(ids, n_rows: int, name: str) -> NDArray[np.intp]:
+    import pandas as pd
+
+    ids = ids if hasattr(ids, "dtype") else np.asarray(ids)
+    if ids.shape != (n_rows,):
+        raise GroupsError(f"{name} has shape {ids.shape} for {n_rows} rows: give one id per row.")
+    return pd.factorize(ids)[0]
+
+
+def clustered_covariance(
+    scores: NDArray,
+    groups: NDArray[np.intp] | None,
+    users=None,
+    *,
+    finite_sample: bool = False,
+) -> NDArray[np.float64]:
+    """Return the covariance of the sum of the rows' scores, clustered one way or two ways.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, k)
+        Contribution of each row to an estimate's error.
+    groups : ndarray of int, shape (n,), or None
+        Codes of the first clusters; None: every row is its own.
+    users : array-like of shape (n,) or None, default=None
+        Ids of the second clusters; missing ids are clusters of their own.
+    finite_sample : bool, default=False
+        Multiply each term by G / (G - 1) for its G clusters.
+
+    Returns
+    -------
+    ndarray of shape (k, k)
+
+    Raises
+    ------
+    GroupsError
+        If `finite_sample` and all rows are in one cluster.
+
+    Notes
+    -----
+    Two-way clustering is ``V_groups + V_users - V_both``, `both` being the pairs that occur
+    (Cameron, Gelbach and Miller, 2011). On few clusters it may have a negative variance; then it is
+    the larger one-way covariance by its trace.
+    """
+    n = len(scores)
+    groups = np.arange(n) if groups is None else groups
+    one_way = _covariance(scores, groups, finite_sample)
+    if users is None:
+        return one_way
+    codes = user_codes(users, n)
+    both = np.unique(groups * (codes.max() + 1) + codes, return_inverse=True)[1].ravel()
+    by_user = _covariance(scores, codes, finite_sample)
+    two_way = one_way + by_user - _covariance(scores, both, finite_sample)
+    if (np.diag(two_way) <= 0).any():
+        return max(one_way, by_user, key=np.trace)
+    return two_way
+
+
+def _covariance(scores, codes, finite_sample: bool) -> NDArray[np.float64]:
+    codes = np.unique(codes, return_inverse=True)[1].ravel()
+    size = int(codes.max()) + 1
+    if finite_sample and size < 2:
+        raise GroupsError(
+            f"All {len(scores)} rows are of one group or user, but a standard error needs at least "
+            f"two: leave the column out if rows are independent."
+        )
+    sums = np.array([np.bincount(codes, column) for column in scores.T])
+    return sums @ sums.T * (size / (size - 1) if finite_sample else 1.0)

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "asked_score": "._asked",
         "best_of_4_score": "._reward_bench",
         "best_of_n": "._best_of_n",
+        "debiased_accuracy_score": "._debiased",
         "debiased_brier_score": "._debiased",
         "debiased_log_loss": "._debiased",
         "debiased_mse": "._debiased",

@@ -34,7 +34,7 @@ def asked_score(
 
     Parameters
     ----------
-    metric : {"r2", "mse", "log_loss", "brier", "roc_auc"}
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc", "accuracy"}
         The score, as the function of that name defines it: losses are not negated.
     y : array-like of shape (n,)
         Feedback: 0, 1, or NaN where there is none.
@@ -44,7 +44,7 @@ def asked_score(
         Rows drawn at random whose feedback was asked for, not volunteered.
     false_positive_rate, false_negative_rate : float
         P(y=1 given r=0) and P(y=0 given r=1); 0 and 0 where answers are trusted.
-    groups, sample_weight, return_std
+    groups, users, sample_weight, return_std
         As in `debiased_mse`.
 
     Returns
@@ -56,9 +56,7 @@ def asked_score(
     Raises
     ------
     FeedbackError
-        If no asked row has an answer.
-    FeedbackError
-        If an answer is neither 0 nor 1.
+        If no asked row has an answer, or an answer is neither 0 nor 1.
     InvalidInputError
         If the rates are not probabilities with a sum below 1.
 
@@ -105,6 +103,7 @@ def asked_score(
         correct_labels(y[answered], (false_positive_rate, false_negative_rate)),
         prediction[answered],
         groups=None if groups is None else np.asarray(groups)[answered],
+        users=None if users is None else np.asarray(users)[answered],
         sample_weight=None if sample_weight is None else np.asarray(sample_weight)[answered],
         return_std=return_std,
     )

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 from sklearn.utils import check_consistent_length, check_random_state
 
+from .._utils._clusters import group_codes
 from ..exceptions import GroupsError, InvalidInputError
-from ._debiased import _finite, _group_codes
+from ._debiased import _finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ def best_of_n(
         raise InvalidInputError("scores names no score: give at least one.")
     columns |= {"random": np.zeros(len(preference)), "oracle": preference}
     check_consistent_length(preference, *columns.values())
-    codes = _group_codes(groups, len(preference))
+    codes = group_codes(groups, len(preference))
     _, codes = np.unique(codes, return_inverse=True)
     sizes = np.bincount(codes)
     if len(sizes) < 2:

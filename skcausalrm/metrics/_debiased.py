@@ -1,7 +1,7 @@
 """Scores of predictions against pseudo-outcomes: unbiased for the scores on clean labels.
 
 A pseudo-outcome z of a row has mean E[r given x] for the unseen reward r in {0, 1}. Every score
-here is linear in the labels, or a smooth function of such means, so z takes the label's place.
+here is linear in the labels, or a smooth function of such means, so z can replace the label.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import column_or_1d
 
+from .._utils._clusters import clustered_covariance, group_codes, user_codes
 from .._utils._validation import check_weights
-from ..exceptions import FeedbackError, GroupsError, InvalidInputError
-from ..model_selection._cross_fitting import check_groups
+from ..exceptions import FeedbackError, InvalidInputError
 
 __all__ = [
+    "debiased_accuracy_score",
     "debiased_brier_score",
     "debiased_log_loss",
     "debiased_mse",
@@ -34,21 +35,17 @@ class _Sample(NamedTuple):
     prediction: Array
     weight: Array | float
     groups: NDArray | None
+    users: NDArray | None
 
     def mean(self, values: Array) -> float:
         return float(values.mean() if isinstance(self.weight, float) else values @ self.weight)
 
     def standard_error(self, influence: Array) -> float:
-        """Standard error of a score whose deviation from the truth is the sum of `influence`."""
-        if self.groups is not None:
-            influence = np.bincount(self.groups, weights=influence).astype(np.float64, copy=False)
-        size = len(influence)
-        if size < 2:
-            raise GroupsError(
-                f"All {len(self.z)} rows are of one group, but a standard error needs at least "
-                f"two: leave groups out if rows are independent."
-            )
-        return float(np.sqrt(influence @ influence * (size / (size - 1))))
+        """Return the standard error of a score whose error is the sum of `influence`."""
+        variance = clustered_covariance(
+            influence[:, None], self.groups, self.users, finite_sample=True
+        )
+        return float(np.sqrt(variance[0, 0]))
 
 
 def _finite(column: ArrayLike, name: str, error: type[ValueError], cure: str) -> Array:
@@ -60,21 +57,7 @@ def _finite(column: ArrayLike, name: str, error: type[ValueError], cure: str) ->
     return values
 
 
-def _group_codes(groups, n_rows: int) -> NDArray[np.intp]:
-    if np.ndim(groups) != 1:
-        return check_groups(np.arange(n_rows)[:, None], groups)
-    import pandas as pd
-
-    check_consistent_length(groups, np.empty(n_rows))
-    codes, _ = pd.factorize(groups if hasattr(groups, "dtype") else np.asarray(groups))
-    if missing := int(np.count_nonzero(codes < 0)):
-        raise GroupsError(
-            f"groups is missing in {missing} of {n_rows} rows: give such rows an id of their own."
-        )
-    return codes
-
-
-def _check_sample(z, prediction, groups, sample_weight, return_std) -> _Sample:
+def _check_sample(z, prediction, groups, users, sample_weight, return_std) -> _Sample:
     z = _finite(
         z,
         "z",
@@ -87,15 +70,18 @@ def _check_sample(z, prediction, groups, sample_weight, return_std) -> _Sample:
             f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
             f"of the predicted rows."
         )
-    codes = None if groups is None or not return_std else _group_codes(groups, len(z))
+    clusters = [
+        None if ids is None or not return_std else codes_of(ids, len(z))
+        for codes_of, ids in ((group_codes, groups), (user_codes, users))
+    ]
     weight = check_weights(sample_weight, z)
     if weight is None:
-        return _Sample(z, prediction, 1 / len(z), codes)
+        return _Sample(z, prediction, 1 / len(z), *clusters)
     if not weight.all():
         kept = weight > 0
         z, prediction, weight = z[kept], prediction[kept], weight[kept]
-        codes = None if codes is None else np.unique(codes[kept], return_inverse=True)[1]
-    return _Sample(z, prediction, weight / weight.sum(), codes)
+        clusters = [None if codes is None else codes[kept] for codes in clusters]
+    return _Sample(z, prediction, weight / weight.sum(), *clusters)
 
 
 def _check_probabilities(prediction: Array, score: str) -> None:
@@ -118,7 +104,7 @@ def _mean_score(sample: _Sample, values: Array, return_std: bool) -> float | tup
 
 
 def debiased_mse(
-    z, prediction, *, groups=None, sample_weight=None, return_std=False
+    z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
     """Mean squared error against the unseen reward, ``mean(f^2 - 2 f z + z)``.
 
@@ -128,9 +114,10 @@ def debiased_mse(
         Pseudo-outcomes, as `pseudo_outcomes` makes them; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), f; any finite number.
-    groups : array-like of shape (n,) or (n, 2), default=None
-        Prompt ids, or prompt and user ids, of rows that are not independent; used by the standard
-        error alone. None: every row is independent of the others.
+    groups : array-like of shape (n,), default=None
+        Conversation or prompt ids: clusters of the standard error. None: rows are independent.
+    users : array-like of shape (n,), default=None
+        User ids: further clusters of the standard error; a missing id is a user of its own.
     sample_weight : array-like of shape (n,), default=None
         Rows of weight 0 do not count.
     return_std : bool, default=False
@@ -141,11 +128,11 @@ def debiased_mse(
     score : float
         It may be negative on few rows, where z lies outside [0, 1].
     std : float
-        Standard error clustered by group; only with ``return_std=True``.
+        Standard error, clustered by group and user; only with ``return_std=True``.
 
     Raises
     ------
-    InvalidInputError, InvalidInputError
+    InvalidInputError
         If a value is not finite, or the lengths differ.
     GroupsError
         If a standard error is asked for and all rows are of one group.
@@ -165,18 +152,50 @@ def debiased_mse(
     >>> round(debiased_mse([-0.1, 1.2, 1.1, 0.0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.01
     """
-    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
     return _mean_score(sample, _squared_error(sample), return_std)
 
 
-def debiased_accuracy_score(z, prediction, *, groups=None, sample_weight=None, return_std=False):
-    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
-    c = sample.prediction > 0.5
-    return _mean_score(sample, np.where(c, sample.z, 1 - sample.z), return_std)
+def debiased_accuracy_score(
+    z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Accuracy of the predicted class against the unseen reward, ``mean(z c + (1 - z)(1 - c))``.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,)
+        Pseudo-outcomes; they may lie outside [0, 1].
+    prediction : array-like of shape (n,)
+        Predicted P(r=1 given x), or classes 0 and 1; the predicted class c is 1 above one half.
+    groups, users, sample_weight, return_std
+        As in `debiased_mse`.
+
+    Returns
+    -------
+    score : float
+        Estimated share of rows whose class is predicted right.
+    std : float
+        Standard error; only with ``return_std=True``.
+
+    Raises
+    ------
+    InvalidInputError, GroupsError
+        As in `debiased_mse`, and if a prediction lies outside [0, 1].
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_accuracy_score
+    >>> debiased_accuracy_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.7])
+    0.75
+    """
+    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
+    _check_probabilities(sample.prediction, "accuracy")
+    right = np.where(sample.prediction > 0.5, sample.z, 1 - sample.z)
+    return _mean_score(sample, right, return_std)
 
 
 def debiased_brier_score(
-    z, prediction, *, groups=None, sample_weight=None, return_std=False
+    z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
     """Brier score against the unseen reward: `debiased_mse` of predicted probabilities.
 
@@ -186,7 +205,7 @@ def debiased_brier_score(
         Pseudo-outcomes; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), in [0, 1].
-    groups, sample_weight, return_std
+    groups, users, sample_weight, return_std
         As in `debiased_mse`.
 
     Returns
@@ -197,7 +216,7 @@ def debiased_brier_score(
 
     Raises
     ------
-    InvalidInputError, InvalidInputError, GroupsError
+    InvalidInputError, GroupsError
         As in `debiased_mse`, and if a prediction lies outside [0, 1].
 
     Examples
@@ -206,13 +225,13 @@ def debiased_brier_score(
     >>> round(debiased_brier_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.055
     """
-    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
     _check_probabilities(sample.prediction, "Brier score")
     return _mean_score(sample, _squared_error(sample), return_std)
 
 
 def debiased_log_loss(
-    z, prediction, *, groups=None, sample_weight=None, return_std=False
+    z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
     """Log loss against the unseen reward, ``-mean(z log f + (1 - z) log(1 - f))``.
 
@@ -224,7 +243,7 @@ def debiased_log_loss(
         Predicted P(r=1 given x), f, in [0, 1]. As in scikit-learn, f is kept off 0 and 1 by the
         machine epsilon of its dtype, so a sure and wrong prediction costs about 36 (float64) or
         16 (float32), and a sure one at z > 1 earns as much per unit: prefer calibrated f.
-    groups, sample_weight, return_std
+    groups, users, sample_weight, return_std
         As in `debiased_mse`.
 
     Returns
@@ -235,7 +254,7 @@ def debiased_log_loss(
 
     Raises
     ------
-    InvalidInputError, InvalidInputError, GroupsError
+    InvalidInputError, GroupsError
         As in `debiased_mse`, and if a prediction lies outside [0, 1].
 
     Examples
@@ -246,7 +265,7 @@ def debiased_log_loss(
     """
     dtype = np.asarray(prediction).dtype
     eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
-    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
     _check_probabilities(sample.prediction, "log loss")
     f = np.clip(sample.prediction, eps, 1 - eps)
     values = sample.z * (np.log1p(-f) - np.log(f)) - np.log1p(-f)
@@ -264,7 +283,7 @@ def debiased_r2_score(
         Pseudo-outcomes; they may lie outside [0, 1]. ``mu`` is their mean.
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x); any finite number.
-    groups, sample_weight, return_std
+    groups, users, sample_weight, return_std
         As in `debiased_mse`.
 
     Returns
@@ -278,7 +297,7 @@ def debiased_r2_score(
     ------
     FeedbackError
         If mu lies outside (.01, .99): there is next to no variance to explain.
-    InvalidInputError, InvalidInputError, GroupsError
+    InvalidInputError, GroupsError
         As in `debiased_mse`.
 
     Notes
@@ -295,7 +314,7 @@ def debiased_r2_score(
     >>> round(std, 3)
     0.143
     """
-    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
     mu = sample.mean(sample.z)
     if not 0.01 < mu < 0.99:
         raise FeedbackError(
@@ -323,7 +342,7 @@ def debiased_roc_auc_score(
         Pseudo-outcomes; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Any score that ranks; ties count one half.
-    groups, sample_weight, return_std
+    groups, users, sample_weight, return_std
         As in `debiased_mse`. A pair weighs the product of its two weights.
 
     Returns
@@ -337,7 +356,7 @@ def debiased_roc_auc_score(
     ------
     FeedbackError
         If z says that no row is good, or none bad.
-    InvalidInputError, InvalidInputError, GroupsError
+    InvalidInputError, GroupsError
         As in `debiased_mse`.
 
     Notes
@@ -356,7 +375,7 @@ def debiased_roc_auc_score(
     >>> debiased_roc_auc_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.6])
     0.875
     """
-    sample = _check_sample(z, prediction, groups, sample_weight, return_std)
+    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
     order = np.argsort(sample.prediction)
     ranked = sample.prediction[order]
     first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # of each run of ties

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ._debiased import (
+    debiased_accuracy_score,
     debiased_brier_score,
     debiased_log_loss,
     debiased_mse,
@@ -29,6 +30,7 @@ METRICS = {
     "log_loss": Metric(debiased_log_loss, -1),
     "brier": Metric(debiased_brier_score, -1),
     "roc_auc": Metric(debiased_roc_auc_score, 1),
+    "accuracy": Metric(debiased_accuracy_score, 1),
 }
 
 

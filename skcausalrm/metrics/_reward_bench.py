@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
+from .._utils._clusters import group_codes
 from ..exceptions import GroupsError, InvalidInputError
-from ._debiased import _finite, _group_codes
+from ._debiased import _finite
 
 __all__ = ["best_of_4_score", "ties_score"]
 
@@ -145,7 +146,7 @@ def _columns(correct, score, groups) -> tuple[NDArray[np.bool_], Array, NDArray[
     score = _finite(score, "score", InvalidInputError, "score every answer")
     correct = np.asarray(correct, dtype=bool)
     check_consistent_length(score, correct)
-    _, codes = np.unique(_group_codes(groups, len(score)), return_inverse=True)
+    _, codes = np.unique(group_codes(groups, len(score)), return_inverse=True)
     return correct, score, codes
 
 

@@ -1,4 +1,4 @@
-"""Cross-fitting: which rows may not be split, folds shared by all nuisances, out-of-fold values."""
+"""Cross-fitting: rows that stay together, folds shared by all nuisances, out-of-fold values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ __all__ = ["Folds", "check_groups", "cross_fit", "make_folds", "training_rows"]
 
 
 class Folds(NamedTuple):
-    """The fold of each row, the number of folds, and what was kept together."""
+    """Assignment of rows to folds.
+
+    Attributes
+    ----------
+    of_row : ndarray of int, shape (n,)
+    n_splits : int
+    groups : ndarray of int, shape (n,)
+        Codes of the rows that stay together.
+    """
 
     of_row: NDArray[np.intp]
     n_splits: int
@@ -31,8 +39,8 @@ class Folds(NamedTuple):
 def _equal_rows(X: NDArray) -> NDArray[np.intp]:
     """Return the same code for rows of X that are equal, bit for bit.
 
-    Eight bytes settle most rows at the price of an integer sort; only rows that agree in those
-    are compared in full.
+    Eight bytes of a row identify most rows at the price of an integer sort; only rows that agree in
+    those are compared in full.
     """
     few = max(1, 8 // X.dtype.itemsize)
     if X.shape[1] <= few:
@@ -60,8 +68,8 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
     ----------
     X : ndarray of shape (n, d)
         Rows that are equal always share a code.
-    groups : None, array-like of shape (n,) or (n, 2)
-        Prompt ids, or prompt and user ids: then rows connected through either share a code.
+    groups : array-like of shape (n,) or None
+        Conversation or prompt ids.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
     Raises
     ------
     GroupsError
-        If prompts and users together connect over half the rows, or groups hold a missing value.
+        If groups hold a missing value, or are not one id per row.
     """
     codes = _equal_rows(X)
     return codes if groups is None else link_groups(codes, groups)
@@ -85,10 +93,10 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
     X : ndarray of shape (n, d)
     y : ndarray of shape (n,)
         Feedback, NaN where there is none.
-    groups : None or array-like of shape (n,) or (n, 2)
-    cv : int, splitter, or iterable of (train, test)
-        An int asks for that many folds. Test sets must be a partition of the rows and keep groups
-        together; rows with equal X are then where they put them.
+    groups : array-like of shape (n,) or None
+    cv : int, splitter, iterable of (train, test), or None
+        An int asks for that many folds, None for 5. Test sets must partition the rows and keep
+        groups together; they decide on rows with equal X.
     random_state : int, RandomState or None
 
     Raises
@@ -97,6 +105,7 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
         If there are too few groups, or the test sets do not cover each row once.
     """
     codes = check_groups(X, groups)
+    cv = 5 if cv is None else cv
     if isinstance(cv, (int, np.integer)):
         if cv < 2:
             raise GroupsError(f"cv is {cv}, but cross-fitting needs at least 2 folds.")
@@ -104,7 +113,8 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
         if 2 <= n_groups < cv:
             warn(
                 f"cv={cv} folds were asked for, but the rows form {n_groups} groups (rows of one "
-                f"prompt, and rows with equal X, count as one): each group is a fold.",
+                f"prompt, and rows with equal X, count as one), so each group is a fold: lower cv "
+                f"or add conversations.",
                 FewFeedbackWarning,
                 "fewer-folds",
             )

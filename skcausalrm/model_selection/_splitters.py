@@ -1,4 +1,4 @@
-"""Splitters that know feedback: groups stay together, unrated and rated rows are spread evenly."""
+"""Splitters for feedback: groups stay together, unrated and rated rows are spread evenly."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["FeedbackStratifiedGroupKFold"]
 
 
 def feedback_strata(y) -> NDArray[np.intp]:
-    """Code feedback as 0 (none), 1 (negative) and 2 (positive); the cut is the mean if graded."""
+    """Return 0 (no feedback), 1 (negative) or 2 (positive) per row; graded y is cut at its mean."""
     y = np.asarray(y)
     observed = ~is_missing(y)
     if y.dtype.kind not in "fiub":
-        # Names of classes: their order stands in for good and bad.
+        # Class names: the larger one counts as positive.
         codes = np.full(len(y), np.nan)
         codes[observed] = np.unique(np.array(y[observed].tolist()), return_inverse=True)[1].ravel()
         y = codes
@@ -44,9 +44,9 @@ def balanced_folds(
 ) -> NDArray[np.intp]:
     """Assign each group to a fold so that every stratum is spread evenly; return folds of rows.
 
-    Groups of equal composition are dealt out evenly at random, at once; what does not divide is
+    Groups of equal composition are dealt out evenly at random, all at once. The remainder is
     placed one by one, largest first, where its strata are fewest. The cost is one short step per
-    group of a composition of its own, not per row.
+    remaining group, not per row.
     """
     n_groups, n_strata = int(groups.max()) + 1, int(strata.max()) + 1
     if n_groups < n_splits:
@@ -82,52 +82,41 @@ def balanced_folds(
 
 
 def link_groups(codes: NDArray[np.intp], groups) -> NDArray[np.intp]:
-    """Join codes of rows that share a prompt or a user; return codes without gaps.
+    """Join codes of rows that share a group; return codes without gaps.
 
     Parameters
     ----------
     codes : ndarray of shape (n,)
         Rows with the same code belong together already.
-    groups : array-like of shape (n,) or (n, 2)
+    groups : array-like of shape (n,)
 
     Raises
     ------
     GroupsError
-        If an id is missing, there are more than two columns, or prompts and users together connect
-        over half the rows.
+        If an id is missing, or groups are not one id per row.
     """
     groups = np.asarray(groups)
     check_consistent_length(codes, groups)
-    columns = groups.reshape(len(groups), -1).T
-    if len(columns) > 2:
+    if groups.ndim > 1 and groups.size != len(groups):
         raise GroupsError(
-            f"groups has {len(columns)} columns: give prompt ids (n,) or prompts and users (n, 2)."
+            f"groups has shape {groups.shape}: give one conversation or prompt id per row; user "
+            f"ids go to users."
         )
-    for column in columns:
-        if missing := int(is_missing(column).sum()):
-            raise GroupsError(
-                f"groups is missing in {missing} of {len(column)} rows: give such rows an id of "
-                f"their own."
-            )
-        if column.dtype.kind == "O":
-            column = column.astype(str)
-        link = np.unique(column, return_inverse=True)[1].ravel()
-        # Bipartite graph of old and new codes: one edge per row.
-        size = int(codes.max()) + 1
-        total = size + int(link.max()) + 1
-        edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
-        component = connected_components(edges, directed=False)[1][codes]
-        codes = np.unique(component, return_inverse=True)[1].ravel()
-    sizes = np.bincount(codes)
-    largest = int(sizes.argmax())
-    if len(columns) == 2 and sizes[largest] > len(codes) / 2:
-        prompt, user = groups[np.flatnonzero(codes == largest)[0]]
+    groups = groups.reshape(-1)
+    if missing := int(is_missing(groups).sum()):
         raise GroupsError(
-            f"Prompts and users connect {sizes[largest]} of {len(codes)} rows into one group (the "
-            f"one of prompt {prompt!r} and user {user!r}), which cannot be split: give prompt ids "
-            f"alone."
+            f"groups is missing in {missing} of {len(groups)} rows: give such rows an id of their "
+            f"own."
         )
-    return codes
+    if groups.dtype.kind == "O":
+        groups = groups.astype(str)
+    link = np.unique(groups, return_inverse=True)[1].ravel()
+    # Bipartite graph of old and new codes: one edge per row.
+    size = int(codes.max()) + 1
+    total = size + int(link.max()) + 1
+    edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
+    component = connected_components(edges, directed=False)[1][codes]
+    return np.unique(component, return_inverse=True)[1].ravel()
 
 
 class FeedbackStratifiedGroupKFold(BaseCrossValidator):
@@ -141,7 +130,7 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
     n_splits : int, default=5
         Number of folds, at least 2.
     random_state : int, RandomState or None, default=None
-        Which groups go where; None draws anew at each call of `split`.
+        Seed of the assignment; None draws a new one at each call of `split`.
 
     Raises
     ------
@@ -151,7 +140,7 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
     Examples
     --------
     >>> import numpy as np
-    >>> from skcausalrm.model_selection._splitters import FeedbackStratifiedGroupKFold
+    >>> from skcausalrm.model_selection import FeedbackStratifiedGroupKFold
     >>> y = np.array([1, 0, np.nan, np.nan] * 6)
     >>> cv = FeedbackStratifiedGroupKFold(n_splits=3, random_state=0)
     >>> for _, test in cv.split(np.zeros((24, 1)), y, groups=np.arange(24) // 2):
@@ -176,13 +165,16 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
             Only its length is used.
         y : array-like of shape (n,)
             Feedback, NaN where there is none.
-        groups : array-like of shape (n,) or (n, 2), default=None
-            Rows of one group share a fold; two columns are prompt and user ids. None makes each
-            row its own group.
+        groups : array-like of shape (n,), default=None
+            Conversation or prompt ids: rows that share one share a fold. None makes each row its
+            own group.
 
         Yields
         ------
-        train, test : ndarray of int
+        train : ndarray of int
+            Training rows.
+        test : ndarray of int
+            Test rows.
         """
         if y is None:
             raise ValueError("y is missing: the folds are spread over the feedback in it.")
@@ -198,5 +190,16 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
     def get_n_splits(self, X=None, y=None, groups=None) -> int:
-        """Return the number of folds."""
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            Number of folds.
+        """
         return self.n_splits

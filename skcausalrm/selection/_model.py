@@ -342,7 +342,8 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
             Estimated share of rows whose class is predicted right.
         """
         p = self.predict_proba(X)[:, 1]
-        return debiased_accuracy_score(self.posterior(X, y), p, sample_weight=sample_weight)
+        z = self.posterior(X, y)
+        return float(debiased_accuracy_score(z, p, sample_weight=sample_weight))  # type: ignore[arg-type]
 
     def posterior(self, X, y, *, asked=None) -> NDArray[np.float64]:
         """Return P(r=1 given feedback and x) of new rows, rated or not.

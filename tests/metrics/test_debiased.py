@@ -36,6 +36,9 @@ def test_equal_scikit_learn_on_complete_labels(data):
     assert m.debiased_log_loss(r, f, **kw) == pytest.approx(sk.log_loss(r, f, labels=[0, 1], **kw))
     assert m.debiased_roc_auc_score(r, f, **kw) == pytest.approx(sk.roc_auc_score(r, f, **kw))
     assert m.debiased_r2_score(r, f, **kw) == pytest.approx(sk.r2_score(r, f, **kw), abs=1e-9)
+    accuracy = sk.accuracy_score(r, f > 0.5, **kw)
+    assert m.debiased_accuracy_score(r, f, **kw) == pytest.approx(accuracy)
+    assert m.debiased_accuracy_score(r, f > 0.5, **kw) == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -114,12 +117,14 @@ def test_groups_of_any_kind_give_the_same_error():
     z, f = rng.normal(0.5, 1, 400), rng.random(400)
     expected = m.debiased_mse(z, f, groups=g, return_std=True)
     names = np.array([f"prompt {k}" for k in g])
-    for groups in (names, names.astype(object), list(names), g[:, None]):
+    for groups in (names, names.astype(object), list(names)):
         assert m.debiased_mse(z, f, groups=groups, return_std=True) == pytest.approx(expected)
-    users = np.arange(400) + 1000 * (np.arange(400) > 0)  # a user of its own for every row
-    assert m.debiased_mse(
-        z, f, groups=np.column_stack([g, users]), return_std=True
-    ) == pytest.approx(expected)
+    for users in (None, g, np.full(400, np.nan), np.arange(400)):  # nothing beyond the groups
+        assert m.debiased_mse(z, f, groups=g, users=users, return_std=True) == pytest.approx(
+            expected, rel=1e-3
+        )
+    with pytest.raises(GroupsError, match="one id per row"):
+        m.debiased_mse(z, f, groups=g[:, None], return_std=True)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -206,7 +211,7 @@ def test_asked_score_says_what_is_wrong():
             "mse", y, f, np.ones(5, bool), false_positive_rate=0.5, false_negative_rate=0.5
         )
     with pytest.raises(ValueError, match="must be one of r2, mse"):
-        m.asked_score("accuracy", y, f, np.ones(5, bool), **rates)
+        m.asked_score("recall", y, f, np.ones(5, bool), **rates)
     with pytest.warns(AssumptionWarning, match="2 of 4 asked rows"):
         m.asked_score("mse", [1, np.nan, np.nan, 0, np.nan], f, np.arange(5) < 4, **rates)
 

@@ -1,0 +1,67 @@
+"""Clustered covariance against brute force, and its coverage where users share an effect."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skcausalrm._utils._clusters import clustered_covariance, user_codes
+from skcausalrm.exceptions import GroupsError
+from skcausalrm.metrics import debiased_mse
+
+
+def brute_force(scores, *clusterings):
+    """Sum of s_i s_j' over all pairs of rows that share a cluster of any kind."""
+    share = np.zeros((len(scores), len(scores)), dtype=bool)
+    for codes in clusterings:
+        share |= codes[:, None] == codes[None, :]
+    return scores.T @ share @ scores
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 20))
+def test_two_way_covariance_is_that_of_all_pairs_that_share_a_cluster(seed, k, n_clusters):
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(60, k))
+    groups, users = rng.integers(0, n_clusters, (2, 60))
+    expected = brute_force(scores, groups, users)
+    if (np.diag(expected) > 1e-9).all():
+        found = clustered_covariance(scores, groups, users)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_allclose(clustered_covariance(scores, groups), brute_force(scores, groups))
+
+
+def test_a_negative_variance_falls_back_to_the_larger_one_way():
+    scores = np.array([[1.0], [-1.0], [-1.0], [1.0]])
+    groups, users = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    assert brute_force(scores, groups, users) < 0
+    assert clustered_covariance(scores, groups, users) == pytest.approx(0)
+
+
+def test_rows_without_a_user_are_users_of_their_own():
+    codes = user_codes(np.array(["a", None, "b", "a", None], dtype=object), 5)
+    assert codes[0] == codes[3]
+    assert len(set(codes.tolist())) == 4
+    with pytest.raises(GroupsError, match="users has shape"):
+        user_codes([1, 2], 3)
+    with pytest.raises(GroupsError, match="one group or user"):
+        clustered_covariance(np.ones((3, 1)), np.zeros(3, int), finite_sample=True)
+
+
+@pytest.mark.slow
+def test_users_in_common_are_covered_by_two_way_errors_and_not_by_one_way():
+    rng = np.random.default_rng(0)
+    groups, users = np.arange(1200) // 4, np.tile(np.arange(60), 20)
+    f = np.full(1200, 0.5)
+    deviations, one_way, two_way = [], [], []
+    for _ in range(400):
+        z = 0.5 + 0.3 * rng.normal(size=60)[users] + 0.3 * rng.normal(size=300)[groups]
+        z += 0.5 * rng.normal(size=1200)
+        # at f = 0.6 the score is linear in z: 0.36 - 0.2 z
+        score, std = debiased_mse(z, f + 0.1, groups=groups, return_std=True)
+        deviations.append(score - (0.36 - 0.1))
+        one_way.append(std)
+        two_way.append(debiased_mse(z, f + 0.1, groups=groups, users=users, return_std=True)[1])
+    spread = np.std(deviations)
+    assert np.mean(two_way) == pytest.approx(spread, rel=0.1)
+    assert np.mean(one_way) < 0.75 * spread
