@@ -1,4 +1,4 @@
-"""Scores on feedback logs that agree with scores on clean labels; see ``docs/guide/evaluation.md``."""
+"""Scores on feedback logs that agree with scores on clean labels (docs/guide/evaluation.md)."""
 
 from __future__ import annotations
 
