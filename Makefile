@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 STAMP := .venv/installed
 LOWEST_STAMP := $(LOWEST)/installed
 
-.PHONY: setup demo test lint test-lowest benchmarks clean
+.PHONY: setup demo test lint docs test-lowest benchmarks clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,12 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+# Every warning is an error; the fast examples run.
+docs: setup
+	OMP_NUM_THREADS=2 HF_HUB_OFFLINE=1 $(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+	@echo "The site is in docs/_build/html: open index.html."
 
 # The suite on the lowest versions that pyproject.toml allows of its direct dependencies.
 test-lowest: $(LOWEST_STAMP)
@@ -51,4 +57,4 @@ benchmarks: setup
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist demo
+	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist demo docs/_build docs/auto_examples docs/generated

@@ -1,0 +1,85 @@
+"""Sphinx configuration: `make docs` builds the site and treats every warning as an error."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the examples' encoder is an installed package
+
+from skcausalrm import __version__  # noqa: E402
+
+project = "skcausalrm"
+author = "The skcausalrm developers"
+copyright = f"2026, {author}"
+version = release = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "**/GALLERY_HEADER.rst", "sg_execution_times.rst"]
+templates_path = ["_templates"]
+default_role = "py:obj"
+
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # benchmark pages are written by scripts and included
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's sections hold the types
+autodoc_default_options = {"members": True, "inherited-members": True}
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = {"of", "shape", "default", "or", "and", "array-like", "optional", "type"}
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(HERE.parent / "examples"),
+    "gallery_dirs": "auto_examples",
+    # Examples that run in the build: the fast ones. The others are shown as source.
+    "filename_pattern": r"/(from_log_to_reward)\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "min_reported_time": 0,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skcausalrm"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "header_links_before_dropdown": 5,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"changelog": [], "glossary": [], "architecture": []}
+
+warnings.filterwarnings("ignore", category=UserWarning, module="sphinx_gallery")
+
+
+def _skip_foreign_members(app, what, name, obj, skip, options):
+    """Leave out methods that scikit-learn adds to every estimator; its own pages hold them."""
+    home = getattr(obj, "__module__", None) or ""
+    foreign = callable(obj) and not home.startswith("skcausalrm")
+    return True if foreign or name.startswith("set_") else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", _skip_foreign_members)
