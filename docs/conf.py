@@ -41,8 +41,6 @@ autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections hold the types
 autodoc_default_options = {"members": True, "inherited-members": True}
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = True
-numpydoc_xref_ignore = {"of", "shape", "default", "or", "and", "array-like", "optional", "type"}
 
 sphinx_gallery_conf = {
     "examples_dirs": str(HERE.parent / "examples"),
@@ -62,6 +60,7 @@ html_title = "skcausalrm"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_copy_source = False
 html_theme_options = {
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
