@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,31 +13,39 @@ from .._utils._warnings import warn
 from ..exceptions import (
     AssumptionWarning,
     DataLossWarning,
+    FeedbackError,
     FileFormatError,
     InvalidInputError,
     UnusedParameterError,
 )
-from ._roles import Names, join, rename_columns
-from ._sources import read_records
+from ._exports import Export
+from ._merge import group_by_opening, merge_logs
+from ._plain import PLAIN_FORMATS, read_plain
+from ._roles import Names, join
+from ._sources import read_records, split_sources
 from ._tools import READERS
-from ._values import (
-    as_messages,
-    is_sequence,
-    parse_flags,
-    parse_json,
-    parse_labels,
-    parse_times,
-    parse_unit_interval,
-    simplify_prompt,
-    split_messages,
-)
+from ._values import is_sequence, parse_times
 
-PLAIN_FORMATS = ("plain", "trl", "chat")
 FORMATS = (*PLAIN_FORMATS, *READERS)
 _COLUMNS = (
     "prompt", "completion", "feedback", "verified", "asked", "judge_score",
     "group", "user", "model", "timestamp", "comment", "id",
 )  # fmt: skip
+# Text for each count of rows or scores that an import changed or left out.
+_LOSSES = {
+    "n_repeated": "repeated answers of which the last was kept",
+    "n_duplicates": "rows that an earlier source holds too, which were dropped ({duplicates})",
+    "n_conflicts": "contradictions between these rows (the later rating counts if both are dated, "
+    "else the earlier source)",
+    "n_unanswered": "traces without an output, which were left out",
+    "n_unmatched": "scores of answers that are not in the source, which were left out",
+    "n_superseded": "scores superseded by a later one of the same answer",
+    "n_outvoted": "verified answers decided by the majority of people who disagree",
+    "n_undecided": "answers on which people are evenly split, which are left unverified",
+    "n_asked_by_answer": "asked answers that only their feedback marks, so that the asked who "
+    "gave none look like rows that nobody asked about (mark the trace instead)",
+    "n_other_scores": "scores that are neither feedback nor named for another column",
+}
 
 
 def load_feedback(
@@ -51,33 +59,33 @@ def load_feedback(
     judge_score_name: str | None = None,
     labels: Mapping[Any, float | None] | None = None,
 ) -> pd.DataFrame:
-    """Load feedback logs, rated and unrated rows alike, from what tools export.
+    """Load feedback logs, rated and unrated rows alike, from the exports of common tools.
 
     Parameters
     ----------
-    source : path, list of paths, DataFrame, datasets.Dataset or list of dict
+    source : path, DataFrame, datasets.Dataset, list of dict, or list of these
         The answers: a JSONL, JSON, CSV or Parquet file, or records in memory. For a tracing tool
-        the traces, runs, spans or chats.
+        the traces, runs, spans or chats. A list of several sources is loaded as one log.
     scores : like `source`, default=None
-        What was said about them, where the tool exports it apart: Langfuse scores, LangSmith
-        feedback, Phoenix annotations, OpenTelemetry logs, Open WebUI feedback. Left-joined, so
-        that answers nobody rated stay.
-    format : str, default="auto"
-        "plain", "trl", "chat", "langfuse", "langsmith", "phoenix", "otel" or "open-webui";
-        "auto" tells by the columns.
+        The feedback on these answers, if the tool exports it to another file: Langfuse scores,
+        LangSmith feedback, Phoenix annotations, OpenTelemetry logs, Open WebUI feedback. It is
+        left-joined, so that answers without feedback stay.
+    format : {"auto", "plain", "trl", "chat", "langfuse", "langsmith", "phoenix", "otel", \
+            "open-webui"}, default="auto"
+        Format of every source. "auto" detects it from the columns.
     feedback_name : str or None, default=None
-        What is the user's feedback: the column, or the name (key) of the score. None takes the
-        column ``feedback`` or ``label``, or the only score by users.
+        Column or score that holds the users' feedback. None takes the column ``feedback`` or
+        ``label``, or the only score by users.
     verified_name : str or None, default=None
-        Where a careful person judged the answer: the column, or the name of the score. None
-        takes the column ``verified``, and no score. A score made by a model is refused.
+        Column or score in which a careful person judged the answer. None takes the column
+        ``verified``, and no score. A score made by a model is refused.
     asked_name : str or None, default=None
-        What marks the answers that users, drawn at random, were asked about: the column; or a
-        tag or a key of the metadata of the trace, a score of its own, or a key of the metadata
-        of the feedback. None takes the column ``asked``, and no mark.
+        Mark of the answers that users, drawn at random, were asked about: a column; or a tag or
+        metadata key of the trace, a score of its own, or a metadata key of the feedback. None
+        takes the column ``asked``, and no mark.
     judge_score_name : str or None, default=None
-        The column or the score that becomes ``judge_score``. None takes the column
-        ``judge_score``, or the only score by models.
+        Column or score that becomes ``judge_score``. None takes the column ``judge_score``, or
+        the only score by models.
     labels : dict or None, default=None
         Meaning of further spellings of labels, such as ``{"thumbs_up": 1, "skip": None}``.
 
@@ -86,48 +94,65 @@ def load_feedback(
     DataFrame
         One row per answer, with the columns
 
-        - ``prompt`` : str, or list of messages where there are several;
+        - ``prompt`` : str, or list of messages if there are several;
         - ``completion`` : str;
         - ``feedback`` : 1.0, 0.0, or NaN for none;
         - ``group`` : the source's ``group`` or ``prompt_id``, else an integer that is equal
           where the first user message is equal;
 
-        and, where the source has them, ``verified`` (1.0, 0.0, NaN), ``asked`` (bool),
+        and, if the source has them, ``verified`` (1.0, 0.0, NaN), ``asked`` (bool),
         ``judge_score`` (in [0, 1]), ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``id``.
-        Other columns of plain sources are kept. ``attrs["load_feedback"]`` counts what the
-        import superseded or left out.
+        Other columns of plain sources are kept. ``attrs["load_feedback"]`` holds the format and
+        the counts of rows and scores that were changed or left out.
 
     Raises
     ------
     FileFormatError
-        If the format cannot be told, a column is missing or there twice, ``feedback`` and
-        ``label`` disagree, a record is malformed, there is no answer, a name is ambiguous, not
-        found, or given for two columns, `verified_name` is a model's score, or scores are given
-        alone, without the answers that nobody rated.
+        If the format is not recognised, several sources have different formats, a column is
+        missing or occurs twice, ``feedback`` and ``label`` disagree, a record is malformed, there
+        is no answer, a name is ambiguous, absent, or given for two columns, `verified_name` is a
+        model's score, or scores are given without the answers that nobody rated.
     FeedbackError
-        If a label is neither true, false, 1, 0, -1 nor empty, a mark of the asked neither true,
-        false, 1, 0 nor empty, or a judge_score outside [0, 1].
+        If a label is not true, false, 1, 0, -1 or empty, a mark of the asked is not true, false,
+        1, 0 or empty, or a judge score is outside [0, 1].
     InvalidInputError
-        If a completion is empty or a chat does not end with the assistant.
+        If a completion is empty or a chat does not end with the assistant's message.
     UnusedParameterError
         If `scores` are given to a format that has its feedback in the rows.
+    ValueError
+        If `format` is unknown.
+    TypeError
+        If a source is of another type.
+    FileNotFoundError
+        If a file does not exist.
 
     Warns
     -----
     AssumptionWarning
         If every row is rated.
     DataLossWarning
-        If scores were superseded by later ones, match no answer, or were left out, if people
-        disagree on ``verified``, if only feedback marks the asked, if texts held unpaired
-        surrogates, or if one of ``feedback`` and ``label`` is empty.
+        If rows are in two sources, scores were superseded by later ones, match no answer, or were
+        left out, people disagree on ``verified``, only feedback marks the asked, texts held
+        unpaired surrogates, or one of ``feedback`` and ``label`` is empty.
 
     Notes
     -----
-    ``-1`` is a negative label. Of several scores of one answer the last by timestamp counts; of
-    ``verified`` the last by each person, and then the majority. A tie leaves the answer
-    unverified: have one more person judge it, since without the disputed answers the verified
-    ones are no longer a random sample. Scores by a model are never feedback and never verified.
-    An asked answer without feedback keeps ``asked`` True. docs/feedback_formats.md has more.
+    The label ``-1`` is negative. The last of several scores of an answer counts, by timestamp;
+    a score without one counts as the earliest. For ``verified`` the last verdict of each person
+    counts, then the majority. A tie leaves the answer unverified: ask one more person, because
+    without the disputed answers the verified ones are no longer a random sample. Scores by a
+    model are never feedback and never verified. An asked answer without feedback keeps ``asked``
+    True.
+
+    Several plain sources may overlap, as two monthly exports do. A row that an earlier source
+    holds is dropped and counted: it has equal texts and an equal id; if one of the rows has no
+    id, equal texts and an equal user (if both sources have users). If both rows are rated and
+    dated, the later rating is kept. Otherwise the earlier source's row is kept, unless only the
+    other one is rated. Empty fields are filled from the dropped row. Equal rows within one source
+    are kept. If a source has no groups, rows with an equal first user message or an equal group
+    share a group. The sources of a tracing tool are read as one export.
+
+    docs/feedback_formats.md describes each format.
 
     Examples
     --------
@@ -142,6 +167,22 @@ def load_feedback(
     0          4       1.0      0
     1          5       0.0      0
     2          6       NaN      1
+
+    Two exports that overlap. The rating that was given meanwhile is kept:
+
+    >>> import warnings
+    >>> may = [{"prompt": "2+2?", "completion": "4", "feedback": None}]
+    >>> june = [
+    ...     {"prompt": "2+2?", "completion": "4", "feedback": True},
+    ...     {"prompt": "3+3?", "completion": "7", "feedback": None},
+    ... ]
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")  # 1 row that an earlier source holds too
+    ...     logs = load_feedback([may, june])
+    >>> logs[["completion", "feedback", "group"]]
+      completion  feedback  group
+    0          4       1.0      0
+    1          7       NaN      1
 
     Traces and scores of a tracing tool, here Langfuse. Users were asked about the tagged traces,
     whether they answered or not, and a colleague judged one of them:
@@ -162,34 +203,32 @@ def load_feedback(
     1          5       0.0       1.0   True
     2          7       NaN       NaN  False
     """
-    records = read_records(source)
-    chosen = _detect(records) if format == "auto" else format
-    if chosen not in FORMATS:
+    if format not in ("auto", *FORMATS):
         raise ValueError(f"format={format!r} is unknown; choose one of {('auto', *FORMATS)}.")
-    tables = None if scores is None else read_records(scores, "scores")
-    n_repaired = sum(
-        table.attrs.pop("n_repaired") for table in (records, tables) if table is not None
-    )
+    sources = [(name, read_records(item, name)) for name, item in split_sources(source)]
+    given = [] if scores is None else split_sources(scores, "scores")
+    score_tables = [read_records(item, name) for name, item in given]
+    tables = [table for _, table in sources]
+    n_repaired = sum(table.attrs.pop("n_repaired") for table in tables + score_tables)
+    formats = [_detect(table) if format == "auto" else format for table in tables]
+    chosen = _one_format(formats)
     names = Names(feedback_name, verified_name, asked_name, judge_score_name)
-    if chosen in PLAIN_FORMATS:
+    if chosen in READERS:
+        export = _read_export(chosen, tables, score_tables)
+        frame, counts = join(export, names, labels)
+        frame = _check_rows(frame, chosen)
+    else:
         if scores is not None:
             raise UnusedParameterError(
                 f"scores was given, but the format {chosen!r} has its feedback in the rows "
                 "themselves: leave it out or name another format."
             )
-        frame = _read_plain(rename_columns(records, names), chosen, names, labels)
-        counts: dict[str, int] = {}
-    else:
-        _refuse_scores_alone(records, chosen)
-        try:
-            export = READERS[chosen](records, tables)
-        except (AttributeError, KeyError, TypeError) as error:
-            what = f"the key {error} is missing" if isinstance(error, KeyError) else error
-            raise FileFormatError(
-                f"A record of the {chosen} export is malformed ({what}): repair or drop it, or "
-                "export again."
-            ) from error
-        frame, counts = join(export, names, labels)
+        frames = []
+        for (name, table), one in zip(sources, formats, strict=True):
+            with _naming(name if len(sources) > 1 else None):
+                rows = _check_rows(read_plain(table, one, names, labels), one)
+            frames.append(rows)
+        frame, counts = merge_logs(frames, [name for name, _ in sources])
     if n_repaired:
         counts["n_repaired"] = n_repaired
     return _finish(frame, chosen, counts)
@@ -219,10 +258,45 @@ def _detect(records: pd.DataFrame) -> str:
         if columns.issuperset(needed):
             return name
     raise FileFormatError(
-        f"The format cannot be told from the columns {sorted(map(str, records.columns))}: rename "
+        f"The format is not recognised by the columns {sorted(map(str, records.columns))}: rename "
         "them to prompt, completion and feedback, or name one of the formats "
         f"{', '.join(FORMATS)}."
     )
+
+
+def _one_format(formats: list[str]) -> str:
+    """Return the common format of all sources; plain ones may differ."""
+    kinds = set(formats)
+    if len(kinds) == 1:
+        return formats[0]
+    if kinds <= set(PLAIN_FORMATS):
+        return "plain"
+    raise FileFormatError(
+        f"The sources have the formats {sorted(kinds)}, which cannot be read as one export: load "
+        "those of each tool by themselves, and pass the resulting DataFrames as a list."
+    )
+
+
+def _read_export(
+    format: str, tables: list[pd.DataFrame], score_tables: list[pd.DataFrame]
+) -> Export:
+    records = _concat(tables)
+    _refuse_scores_alone(records, format)
+    try:
+        return READERS[format](records, _concat(score_tables) if score_tables else None)
+    except (AttributeError, KeyError, TypeError) as error:
+        what = f"the key {error} is missing" if isinstance(error, KeyError) else error
+        raise FileFormatError(
+            f"A record of the {format} export is malformed ({what}): repair or drop it, or "
+            "export again."
+        ) from error
+
+
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    if len(tables) == 1:
+        return tables[0]
+    # Phoenix keeps ids in a named index.
+    return pd.concat(tables, ignore_index=tables[0].index.name is None)
 
 
 def _refuse_scores_alone(records: pd.DataFrame, format: str) -> None:
@@ -236,93 +310,25 @@ def _refuse_scores_alone(records: pd.DataFrame, format: str) -> None:
     }[format]
     if alone:
         raise FileFormatError(
-            f"source holds {format} scores alone ({len(records)} records) and so only rated "
-            "answers, with nothing to correct their selection with: pass the traces as source "
-            "and these as scores."
+            f"source holds {format} scores alone ({len(records)} records), so only rated answers, "
+            "and their selection cannot be corrected: pass the traces as source and these as "
+            "scores."
         )
 
 
-def _read_plain(
-    records: pd.DataFrame, format: str, names: Names, labels: Mapping[Any, float | None] | None
-) -> pd.DataFrame:
-    frame = records.reset_index(drop=True)
-    text = ("messages",) if format == "chat" else ("prompt", "completion")
-    known = ("feedback",) if names.feedback is not None else ("feedback", "label")
-    present = [name for name in known if name in frame.columns]
-    needed = known[-1] if format == "trl" else next(iter(present), "feedback")
-    missing = [name for name in (*text, needed) if name not in frame.columns]
-    if missing:
-        raise FileFormatError(
-            f"The format {format!r} needs the column(s) {', '.join(missing)}, which are missing "
-            f"among {sorted(map(str, frame.columns))}."
-        )
-    if format == "chat":
-        turns = [
-            split_messages(chat, f"messages of row {row}")
-            for row, chat in enumerate(frame["messages"])
-        ]
-        frame = frame.drop(columns="messages")
-        frame["prompt"], frame["completion"] = (
-            pd.Series(list(side), dtype=object) for side in zip(*turns, strict=True)
-        )
-    else:
-        frame = frame.assign(
-            prompt=_plain_turns(frame["prompt"]), completion=_plain_turns(frame["completion"])
-        )
-    feedback = _one_feedback({name: parse_labels(frame[name], name, labels) for name in present})
-    frame = frame.drop(columns=present).assign(feedback=feedback)
-    if "verified" in frame.columns:
-        frame["verified"] = parse_labels(frame["verified"], "verified", labels)
-    if "asked" in frame.columns:
-        frame["asked"] = parse_flags(frame["asked"], "asked")
-    if "judge_score" in frame.columns:
-        frame["judge_score"] = parse_unit_interval(frame["judge_score"], "judge_score")
-    if "group" not in frame.columns and "prompt_id" in frame.columns:
-        frame = frame.rename(columns={"prompt_id": "group"})
-    return frame
+@contextmanager
+def _naming(source: str | None) -> Iterator[None]:
+    """Put the name of one of several sources before an error's message."""
+    try:
+        yield
+    except (FeedbackError, FileFormatError, InvalidInputError) as error:
+        if source is None:
+            raise
+        raise type(error)(f"{source}: {error}") from error
 
 
-def _one_feedback(parsed: Mapping[str, pd.Series]) -> pd.Series:
-    """The parsed column that holds feedback, of ``feedback`` and ``label``."""
-    if len(parsed) == 1:
-        return next(iter(parsed.values()))
-    filled = [name for name, values in parsed.items() if values.notna().any()]
-    if len(filled) == 1:
-        empty = next(name for name in parsed if name not in filled)
-        warn(
-            f"The column {empty!r} is empty, so feedback is read from {filled[0]!r}.",
-            DataLossWarning,
-            "import",
-        )
-        return parsed[filled[0]]
-    if not parsed["feedback"].equals(parsed["label"]):
-        unequal = parsed["feedback"].fillna(-1) != parsed["label"].fillna(-1)
-        raise FileFormatError(
-            f"The columns 'feedback' and 'label' disagree in {int(unequal.sum())} of "
-            f"{len(unequal)} rows (first at row {int(np.argmax(unequal))}): drop or rename the "
-            "one that is not the user's feedback."
-        )
-    return parsed["feedback"]
-
-
-def _plain_turns(turns: pd.Series) -> pd.Series:
-    """Texts as they are; chats as messages, a lone one as its text."""
-    if isinstance(turns.dtype, pd.StringDtype):
-        return turns
-
-    def one(turn: Any) -> Any:
-        if isinstance(turn, str) or not is_sequence(turn):
-            return turn
-        chat = as_messages(turn)
-        if chat is None:
-            return turn
-        lone = len(chat) == 1 and chat[0]["role"] in ("user", "assistant")
-        return chat[0]["content"] if lone else simplify_prompt(chat)
-
-    return turns.map(one)
-
-
-def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.DataFrame:
+def _check_rows(frame: pd.DataFrame, format: str) -> pd.DataFrame:
+    """Return the rows with parsed times, numbered from 0; refuse rows without text."""
     if frame.empty:
         raise FileFormatError(
             f"The {format} export holds no answer, so there is nothing to load: export traces "
@@ -339,35 +345,34 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
             )
     if "timestamp" in frame.columns:
         frame["timestamp"] = parse_times(frame["timestamp"])
+    return frame
+
+
+def _finish(frame: pd.DataFrame, format: str, counts: dict[str, Any]) -> pd.DataFrame:
+    """Return the frame with groups, ordered columns and counts; warn of what was lost."""
     if "group" not in frame.columns:
-        frame["group"] = pd.factorize(_opening(frame["prompt"]))[0]
+        frame["group"] = group_by_opening(frame["prompt"])
     first = [name for name in _COLUMNS if name in frame.columns]
     frame = frame[[*first, *(name for name in frame.columns if name not in first)]]
     frame.attrs["load_feedback"] = {"format": format, **counts}
 
-    told = {
-        "n_repeated": "repeated answers of which the last was kept",
-        "n_unanswered": "traces without an output, which were left out",
-        "n_unmatched": "scores of answers that are not in the source, which were left out",
-        "n_superseded": "scores superseded by a later one of the same answer",
-        "n_outvoted": "verified answers decided by the majority of people who disagree",
-        "n_undecided": "answers on which people are evenly split, which are left unverified",
-        "n_asked_by_answer": "asked answers that only their feedback marks, so that the asked "
-        "who gave none pass for rows that nobody asked about (mark the trace instead)",
-        "n_other_scores": "scores that are neither feedback nor named for another column",
-    }
-    found = [f"{counts[name]} {text}" for name, text in told.items() if counts.get(name)]
+    dropped = counts.get("duplicates", {}).items()
+    duplicates = ", ".join(f"{count} in {name}" for name, count in dropped)
+    found = [
+        f"{counts[name]} {text.format(duplicates=duplicates)}"
+        for name, text in _LOSSES.items()
+        if counts.get(name)
+    ]
     if found:
         warn(
-            f"The import of {len(frame)} answers met {'; '.join(found)}.",
+            f"The import of {len(frame)} answers found {'; '.join(found)}.",
             DataLossWarning,
             "import",
         )
     if frame["feedback"].notna().all():
         warn(
-            f"All {len(frame)} rows are rated, so there is nothing to correct selection with: "
-            "load the answers without feedback too (traces, runs, chats) and pass the feedback "
-            "as scores.",
+            f"All {len(frame)} rows are rated, so there is no selection to correct: load the "
+            "answers without feedback too (traces, runs, chats) and pass the feedback as scores.",
             AssumptionWarning,
             "no-unrated-rows",
         )
@@ -375,29 +380,9 @@ def _finish(frame: pd.DataFrame, format: str, counts: dict[str, int]) -> pd.Data
 
 
 def _without_text(turns: pd.Series, may_be_empty: bool) -> np.ndarray:
-    if isinstance(turns.dtype, pd.StringDtype):
-        empty = turns.str.strip() == ""
-        return (turns.isna() | (empty & (not may_be_empty))).to_numpy(dtype=bool)
-
     def one(turn: Any) -> bool:
         if isinstance(turn, str):
             return not may_be_empty and not turn.strip()
         return not is_sequence(turn) or (not may_be_empty and len(turn) == 0)
 
     return np.fromiter(map(one, turns), dtype=bool, count=len(turns))
-
-
-def _opening(prompts: pd.Series) -> np.ndarray:
-    """The first user message: equal in all turns of a conversation."""
-    if isinstance(prompts.dtype, pd.StringDtype):
-        return prompts.to_numpy(dtype=object)
-
-    def one(prompt: Any) -> str:
-        if isinstance(prompt, str):
-            return prompt
-        chat = as_messages(parse_json(prompt))
-        if chat is None:
-            return json.dumps(prompt, default=str)
-        return next((turn["content"] for turn in chat if turn["role"] == "user"), "")
-
-    return np.array([one(prompt) for prompt in prompts], dtype=object)

@@ -22,6 +22,19 @@ from ..exceptions import DataLossWarning, FileFormatError
 _UNIFORM = ("integer", "floating", "boolean")
 
 
+def split_sources(source: Any, name: str = "source") -> list[tuple[str, Any]]:
+    """Return the sources in `source`, each with a name for messages.
+
+    A list of dictionaries is one source. Any other list is a list of sources.
+    """
+    if not isinstance(source, list | tuple) or all(isinstance(item, Mapping) for item in source):
+        return [(name, source)]
+    return [
+        (str(item) if isinstance(item, str | Path) else f"{name} {number}", item)
+        for number, item in enumerate(source, start=1)
+    ]
+
+
 def read_records(source: Any, name: str = "source") -> pd.DataFrame:
     """One row per record of `source`, columns as the source names them.
 
@@ -104,12 +117,10 @@ def _read(source: Any, name: str) -> pd.DataFrame:
     if hasattr(source, "to_pandas"):  # datasets.Dataset, pyarrow.Table, polars.DataFrame
         return source.to_pandas()
     if isinstance(source, list | tuple):
-        if source and all(isinstance(item, str | Path) for item in source):
-            return pd.concat([_read_file(Path(item), name) for item in source], ignore_index=True)
         return _from_json(list(source), name)
     raise TypeError(
-        f"{name} must be a path, a list of paths, a DataFrame, a data set or a list of "
-        f"dictionaries, got {type(source).__name__}."
+        f"{name} must be a path, a DataFrame, a data set, a list of dictionaries, or a list of "
+        f"these, got {type(source).__name__}."
     )
 
 
