@@ -1,4 +1,4 @@
-"""Files that are either complete or absent."""
+"""Atomic writes: a file is complete or absent, even after a crash."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["sibling", "sync_folder", "write_atomically", "write_synced"]
 
 
 def sibling(path: Path) -> Path:
-    """An unused hidden name in the folder of `path`, so that a rename stays on one disk."""
+    """Return an unused hidden name in the folder of `path`, so that a rename stays on one disk."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Create `path` with `content`, on disk when this returns."""
+    """Create `path` with `content` and wait until it is on disk."""
     with open(path, "xb") as file:
         file.write(content)
         file.flush()
@@ -23,7 +23,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put renames in `folder` on disk, where the system can open a folder (not on Windows)."""
+    """Wait until renames in `folder` are on disk, if the system can open folders (not Windows)."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -33,7 +33,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path`: at no time does half a file stand there."""
+    """Write `content` to `path` atomically: readers see the old file or the new one."""
     temporary = sibling(path)
     try:
         write_synced(temporary, content)

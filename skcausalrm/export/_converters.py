@@ -1,4 +1,4 @@
-"""Steps and heads of scikit-learn as parts of a graph, through skl2onnx."""
+"""Graphs of scikit-learn's steps and heads, written by skl2onnx."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from ..exceptions import UnsupportedExportError
 __all__ = ["sklearn_graph"]
 
 INPUT = "input"
-_ML_OPSET = 3  # the first whose trees have float64 thresholds
+# First operator set of ONNX-ML whose trees have float64 thresholds.
+_ML_OPSET = 3
 
 
 def sklearn_graph(estimator: Any, n_features: int, opset: int, *, double: bool):
-    """A fitted transformer or regressor as an ONNX model.
+    """Return the ONNX model of a fitted transformer or regressor.
 
     Parameters
     ----------
     estimator : scikit-learn estimator
+        Fitted transformer or regressor.
     n_features : int
-        Columns it takes.
+        Columns that it takes.
     opset : int
+        ONNX operator set.
     double : bool
-        Whether to compute in float64, which not every operator has.
+        Whether to compute in float64, which not every operator supports.
 
     Returns
     -------
     onnx.ModelProto
-        From "input" (N, n_features) to one output, in float64 or float32.
+        Model from "input" (N, n_features) to one output, in float64 or float32.
 
     Raises
     ------
     UnsupportedExportError
-        If skl2onnx has no converter for it or one of its parts.
+        If skl2onnx has no converter for the estimator or one of its parts.
     MissingExtraError
         If skl2onnx is not installed.
     """
@@ -57,14 +60,14 @@ def sklearn_graph(estimator: Any, n_features: int, opset: int, *, double: bool):
     except Exception as error:  # skl2onnx's errors have no common base
         raise UnsupportedExportError(
             f"skl2onnx {skl2onnx.__version__} cannot convert {type(estimator).__name__} "
-            f"({type(error).__name__}): use estimators that it knows, or score with the fitted "
+            f"({type(error).__name__}): use estimators that it supports, or score with the fitted "
             f"object."
         ) from error
 
 
 @contextmanager
 def _plain_attributes() -> Iterator[None]:
-    """Let skl2onnx hand numpy's unsigned and boolean numbers to onnx, which takes Python's own."""
+    """Let skl2onnx pass numpy's unsigned and boolean numbers to onnx as Python's own."""
     from skl2onnx.common import _container
 
     make_node = _container.make_node

@@ -1,7 +1,7 @@
-"""Smaller and faster forms of an encoder's graph, in which a text's reward is its own.
+"""Smaller and faster forms of an encoder's graph that score each text independently.
 
-onnxruntime's dynamic int8 has one scale for the activations of a whole batch, so that a text's
-reward depends on its batch mates. Here every token has a scale of its own.
+onnxruntime's dynamic int8 has one scale for the activations of a whole batch, so a text's reward
+depends on the other texts of its batch. Here every token has a scale of its own.
 """
 
 from __future__ import annotations
@@ -16,34 +16,37 @@ __all__ = ["PRECISIONS", "reduce_precision"]
 
 PRECISIONS = ("float32", "float16", "int8", "int8-weights")
 _MICROSOFT = "com.microsoft"
+# Smallest scale, so that a token or column of zeros can be divided by its scale.
 _TINY = np.float32(1e-12)
 
 
 def reduce_precision(model, precision: str):
-    """The model in one of the forms that `text_to_onnx` documents.
+    """Return the model in one of the precisions that `text_to_onnx` documents.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        In float32; it may be changed.
+        Model in float32. It may be changed in place.
     precision : {"float32", "float16", "int8", "int8-weights"}
+        Precision of the result.
 
     Returns
     -------
     onnx.ModelProto
+        Model in that precision.
     """
     if precision == "int8":
         model = _int8_feed_forward(model)
     elif precision == "int8-weights":
         model = _int8_weights(model)
-    # what is not int8, the table of word vectors above all, takes half its size too
+    # float16 halves the other weights, above all the table of word vectors
     return model if precision == "float32" else _float16_weights(model)
 
 
 def _int8_weights(model):
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    try:  # the module configures logging for the whole process when it is imported
+    try:  # importing the module configures logging for the whole process
         from onnxruntime.quantization import matmul_nbits_quantizer as library
     finally:
         root.handlers[:] = handlers
@@ -57,9 +60,10 @@ def _int8_weights(model):
 
 
 def _float16_weights(model):
-    """Weights as float16, cast to float32 when the file is loaded: products stay float32.
+    """Store weights as float16, cast to float32 when the file is loaded.
 
-    Products in float16 are no faster on a CPU, and their rounding depends on the padding.
+    Products stay float32: in float16 they are no faster on a CPU, and their rounding depends on
+    the padding.
     """
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
     casts, kept = [], []
@@ -82,12 +86,12 @@ def _float16_weights(model):
 
 
 def _int8_feed_forward(model):
-    """Feed-forward layers as int8 products, a scale per token and one per column of weights.
+    """Compute feed-forward layers as int8 products, with scales per token and per column.
 
-    Of a token's values x (K,) and weights W (K, N): x = a q with a = max|x| / 127, W = p c with
-    c = max|W[:, j]| / 127 for each column, both q and p integers, so x W is a (q p) c but for
-    rounding. Layers whose matrix is square are left alone: in a transformer these are attention's
-    projections, where a few columns of x dwarf the others and rounding costs most.
+    Let x (K,) be a token's values and W (K, N) the weights. Then x = a q with a = max|x| / 127 and
+    W = p c with c[j] = max|W[:, j]| / 127, where q and p are integers, so x W = a (q p) c up to
+    rounding. Layers with a square matrix are skipped: in a transformer these are the projections
+    of attention, where a few columns of x are much larger than the others and rounding costs most.
     """
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
     numpy_helper, make_node = onnx.numpy_helper, onnx.helper.make_node
@@ -105,7 +109,7 @@ def _int8_feed_forward(model):
         return name
 
     def quantize(x: str, width: int) -> None:
-        """Rows of `x` as uint8 around 128, their scales, and all dimensions of x but the last."""
+        """Add rows of `x` as uint8 around 128, their scales, and the leading dimensions of x."""
         rows, scale, zeros = f"{x}/rows", f"{x}/scale", f"{x}/zeros"
         axis = constant("int8/axis", np.array([1]))
         nodes.extend(

@@ -1,4 +1,4 @@
-"""`text_to_onnx`: encoder and reward in one ONNX file, its tokenizer beside it."""
+"""`text_to_onnx`: encoder and reward in one ONNX file, with its tokenizer next to it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .._utils._warnings import warn
 from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportError
 from ..text._backends import SentenceTransformersBackend, TransformersBackend
 from ..text._conversation import as_conversations, valid_unicode
+from ..text._encoder import backend_of
 from ._model_directory import ModelDirectory
 from ._onnx_file import TOLERANCE, to_onnx
 from ._quantization import PRECISIONS, reduce_precision
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["default_sample", "split_pipeline", "text_to_onnx"]
 
-# A text's reward alone and among others; Kendall's tau under which the user is told.
-_ALONE, _TAU = 1e-4, 0.97
-# What tokenizers are known to disagree on.
+# Maximum difference of a text's reward between a batch and alone.
+_ALONE = 1e-4
+# Kendall's tau with the original below which a warning is raised.
+_TAU = 0.97
+# Texts on which tokenizers are known to disagree.
 _HOSTILE = (
     "",
     " \t\n two  spaces\r\n\r\n",
@@ -62,53 +65,54 @@ def text_to_onnx(
 ) -> Path:
     """Write encoder and reward to one ONNX file that scores text.
 
-    :class:`RewardScorer` then takes rows of text, with numpy, onnxruntime and tokenizers and
-    nothing else. The graph takes "input_ids" and "attention_mask", (N, L) int64, and returns what
-    :func:`to_onnx` does and "sentence_embedding" (N, d). The tokenizer stands beside the file, as
-    NAME.<hash>.tokenizer.json; the ONNX file says its name and checksum.
+    :class:`RewardScorer` scores rows of text with it and needs only numpy, onnxruntime and
+    tokenizers. The graph takes "input_ids" and "attention_mask", (N, L) int64. It returns the
+    outputs of :func:`to_onnx` and "sentence_embedding" (N, d). The tokenizer is written next to
+    the file as NAME.<hash>.tokenizer.json; the ONNX file holds its name and checksum.
 
-    Before the files are kept, tokens are compared one for one with the encoder's on hostile texts
-    and on `sample`, rewards on `sample`, and each reward of a text alone with that among others.
+    Before the files are kept, three comparisons are made: every token with the encoder's on hostile
+    texts and on `sample`; rewards on `sample`; rewards of texts alone with those in a batch.
 
     Parameters
     ----------
     fitted : CausalRewardRegressor, CausalRewardClassifier, Pipeline or ModelDirectory
-        What scores embeddings. Of a Pipeline whose first step is a `ConversationEncoder`, that one
-        is taken, and `encoder` must be None.
+        Reward of embeddings. If it is a Pipeline whose first step is a `ConversationEncoder`, that
+        step is the encoder, and `encoder` must be None.
     encoder : ConversationEncoder or None
-        It is read in float32 on the CPU, whatever its device and dtype.
+        Encoder of the embeddings, loaded in float32 on the CPU whatever its device and dtype.
     path : path-like
-        The ONNX file. It and its tokenizer appear complete or not at all.
+        ONNX file to write. The write is atomic, for the tokenizer too.
     precision : {"float32", "float16", "int8", "int8-weights"}, default="float32"
-        Of the encoder; the reward is computed in float64 always.
+        Precision of the encoder; the reward is always computed in float64.
 
-        - "float16": weights in half the size; products stay float32, as fast as ever.
-        - "int8": feed-forward layers as int8 products with a scale for each token; the fastest on
-          a CPU. Attention stays float32. All other weights are float16.
-        - "int8-weights": weights of all layers as int8 in blocks of 32, other weights float16;
-          nearer to the original.
+        - "float16": weights of half the size. Products stay float32, so the speed is the same.
+        - "int8": feed-forward layers as int8 products with one scale per token, the fastest on a
+          CPU. Attention stays float32. All other weights are float16.
+        - "int8-weights": weights of all layers as int8 in blocks of 32, other weights float16.
+          Nearer to the original than "int8".
     sample : text rows, default=None
-        Some hundred texts like those to be scored, on which agreement is measured (see
-        ``ConversationEncoder`` for their form); None takes 200 that the package generates.
+        A few hundred texts like those to score, in any form that `ConversationEncoder` takes.
+        Agreement is measured on them. None uses 200 texts that the package generates.
     single : bool, default=False
-        As of :func:`to_onnx`.
+        Whether to write the one sigmoid nearest to a mixture, as in :func:`to_onnx`.
 
     Returns
     -------
     path : pathlib.Path
-        ``RewardScorer.load(path).metadata_["text"]["agreement"]`` says how well rewards agree with
-        those of the encoder in float32: Pearson's correlation, Kendall's tau, the largest
-        difference, and the largest between a text alone and in a batch.
+        The written file. ``RewardScorer.load(path).metadata_["text"]["agreement"]`` holds the
+        agreement of its rewards with those of the encoder in float32: Pearson's correlation,
+        Kendall's tau, the largest difference, and the largest difference between a text alone and
+        in a batch.
 
     Raises
     ------
     ExportParityError
-        If tokens differ; if rewards differ by over 1e-5 in float32 (relative to the largest where
-        that exceeds 1); or if a text's reward depends on its batch mates by over 1e-4.
+        If tokens differ, if rewards in float32 differ by more than 1e-5 (relative to the largest
+        if that exceeds 1), or if the rest of a batch changes a text's reward by more than 1e-4.
     UnsupportedExportError
-        If the encoder renders chats by a template, does its own tokenising, or cannot be traced.
+        If the encoder renders chats by a template, has a tokenizer of its own, or cannot be traced.
     InvalidInputError
-        If `sample` holds no text rows.
+        If `sample` does not hold text rows.
     MissingExtraError
         If onnx, onnxscript, onnxruntime, tokenizers or torch is not installed.
     ValueError
@@ -117,12 +121,12 @@ def text_to_onnx(
     Warns
     -----
     ExportWarning
-        If Kendall's tau is under 0.97.
+        If Kendall's tau with the original is below 0.97.
 
     Notes
     -----
-    onnxruntime's own dynamic int8 has one scale for the activations of a whole batch, so that a
-    text's reward depends on its batch mates; it is not offered.
+    onnxruntime's own dynamic int8 is not offered: it has one scale for the activations of a whole
+    batch, so a text's reward would depend on the other texts of its batch.
 
     Examples
     --------
@@ -138,7 +142,7 @@ def text_to_onnx(
     path = Path(path)
     fitted, encoder = split_pipeline(fitted, encoder)
     encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
-    backend = encoder._load()
+    backend = backend_of(encoder)
     tokenizer, settings = _tokenizer(backend, path, precision)
     rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
@@ -165,22 +169,20 @@ def text_to_onnx(
     return path
 
 
-def split_pipeline(
-    fitted: Any, encoder: ConversationEncoder | None
-) -> tuple[Any, ConversationEncoder]:
-    """What scores embeddings, and what makes them."""
+def split_pipeline(fitted: Any, encoder: ConversationEncoder | None) -> tuple[Any, Any]:
+    """Return the reward of embeddings and the encoder that makes them."""
     from ..text import ConversationEncoder
 
     first = fitted.steps[0][1] if isinstance(fitted, Pipeline) else None
-    if isinstance(first, ConversationEncoder) is (encoder is not None):
+    inside = first if isinstance(first, ConversationEncoder) else None
+    if (inside is None) is (encoder is None):
         raise ValueError(
-            "Exactly one encoder is needed: as the first step of a Pipeline, or as encoder."
+            "Exactly one encoder is needed: pass it as encoder, or as first step of a Pipeline."
         )
-    if encoder is not None:
+    if inside is None:
         return fitted, encoder
     rest = fitted[1:]
-    assert isinstance(first, ConversationEncoder)
-    return (rest if len(rest) > 1 else rest[0]), first
+    return (rest if len(rest) > 1 else rest[0]), inside
 
 
 def _head(fitted: Any, single: bool) -> bytes:
@@ -195,15 +197,14 @@ def _head(fitted: Any, single: bool) -> bytes:
 
 
 def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, TextSettings]:
-    """The tokenizer's file and all that is known before rewards are compared."""
+    """Return the tokenizer's file and the settings known before rewards are compared."""
     name = backend.settings.source.name
     if isinstance(backend, SentenceTransformersBackend):
         tokenizer = getattr(backend.model, "tokenizer", None)
         prefix = backend.model.prompts.get(backend.model.default_prompt_name) or ""
         max_length = backend.model.max_seq_length
         cure = "train on a transformer"
-    else:
-        assert isinstance(backend, TransformersBackend)
+    elif isinstance(backend, TransformersBackend):
         tokenizer, prefix, max_length = backend.tokenizer, "", backend.max_length
         cure = "export the head alone with to_onnx"
         if backend.uses_template:
@@ -211,6 +212,11 @@ def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, Tex
                 f"The encoder {name!r} reads chats through a template, which a text file cannot "
                 f"render: {cure}, and serve the model directory."
             )
+    else:
+        raise UnsupportedExportError(
+            f"The encoder {name!r} has an unknown back end, {type(backend).__name__}: export the "
+            f"head alone with to_onnx."
+        )
     if tokenizer is None or not getattr(tokenizer, "is_fast", False):
         raise UnsupportedExportError(
             f"The encoder {name!r} has no tokenizer of the tokenizers package: {cure}."
@@ -235,7 +241,7 @@ def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, Tex
 def _check_tokens(backend: Backend, tokenizer: TextTokenizer, rows: Any) -> None:
     prefix = tokenizer.settings.prefix
     plain = [*map(valid_unicode, as_conversations(rows).texts()), *_HOSTILE]
-    # some tokenizers make no token of white space
+    # some tokenizers make no tokens of white space
     plain = [text for text in plain if text.strip()]
     expected = backend.tokenize(plain)
     found = tokenizer.tokenize([prefix + text for text in plain])
@@ -243,19 +249,19 @@ def _check_tokens(backend: Backend, tokenizer: TextTokenizer, rows: Any) -> None
     for text, ours, theirs in zip(plain, found.ids, expected.columns["input_ids"], strict=True):
         if not np.array_equal(ours, theirs):
             raise ExportParityError(
-                f"The exported tokenizer gives {len(ours)} tokens of {text[:40]!r} where the "
-                f"encoder gives {len(theirs)}, or others, so no file was written; please report "
+                f"The exported tokenizer makes {len(ours)} tokens of {text[:40]!r} and the "
+                f"encoder {len(theirs)}, and they differ, so no file was written; please report "
                 f"this with the versions in use."
             )
     if any(np.any(row) for row in types):
         raise UnsupportedExportError(
             f"The encoder {tokenizer.settings.encoder!r} marks segments of a text, which a text "
-            f"file does not: export the head alone with to_onnx."
+            f"file cannot: export the head alone with to_onnx."
         )
 
 
 def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str) -> dict:
-    """Compare rewards, and texts alone with texts in a batch; refuse what may not differ."""
+    """Return how well rewards agree, and raise if they may not differ by so much."""
     from scipy.stats import kendalltau, pearsonr
 
     pairs = list(zip(rows.prompts, rows.completions, strict=True))
@@ -280,8 +286,9 @@ def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str)
     tau = float(kendalltau(found, expected)[0]) if varied else None
     if tau is not None and tau < _TAU:
         warn(
-            f"In {precision} the rewards of {len(pairs)} texts rank like the original's with a "
-            f"Kendall's tau of {tau:.3f} only: choose a higher precision if close rewards matter.",
+            f"In {precision} the rewards of {len(pairs)} texts agree in order with the original's "
+            f"only up to a Kendall's tau of {tau:.3f}: choose a higher precision if close rewards "
+            f"matter.",
             ExportWarning,
             "lossy",
         )
@@ -295,7 +302,7 @@ def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str)
 
 
 def default_sample():
-    """Texts on which agreement is measured where the user gives none."""
+    """Return the texts on which agreement is measured if the user gives none."""
     from ..datasets import make_feedback_logs
 
     return make_feedback_logs(200, random_state=0).frame

@@ -1,4 +1,4 @@
-"""An encoder as an ONNX graph, and its joint with the graph of a reward."""
+"""The ONNX graph of an encoder, and its union with the graph of a reward."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ if TYPE_CHECKING:
 
 __all__ = ["EMBEDDING", "OPSET", "encoder_graph", "join"]
 
-OPSET = 20  # the first with Gelu as one operator; onnxruntime runs it since 1.17
+# First operator set in which Gelu is one operator. onnxruntime runs it since 1.17.
+OPSET = 20
 EMBEDDING = "sentence_embedding"
 _INPUTS = ("input_ids", "attention_mask")
-_LARGEST = 2**31 - 2**24  # protobuf's limit, less the graph
+# Maximum bytes of weights in a file: the limit of protobuf, less room for the graph.
+_LARGEST = 2**31 - 2**24
 
 
 def encoder_graph(backend: Backend, normalize: bool):
-    """Trace an encoder, its pooling and its normalisation.
+    """Return the traced encoder with its pooling and normalisation.
 
     Parameters
     ----------
     backend : Backend
-        In float32 on the CPU.
+        Loaded encoder, in float32 on the CPU.
     normalize : bool
         Whether `ConversationEncoder` scales the embeddings to length 1 itself.
 
     Returns
     -------
     onnx.ModelProto
-        From "input_ids" and "attention_mask", (N, L) int64, to "sentence_embedding", (N, d)
+        Graph from "input_ids" and "attention_mask", (N, L) int64, to "sentence_embedding", (N, d)
         float32.
 
     Raises
@@ -61,8 +63,8 @@ def encoder_graph(backend: Backend, normalize: bool):
     axes = {0: torch.export.Dim("N"), 1: torch.export.Dim("L")}
     try:
         with warnings.catch_warnings(), _silenced("torch.onnx"):
-            warnings.simplefilter("ignore")  # the exporter's remarks on the model's source
-            program = torch.onnx.export(
+            warnings.simplefilter("ignore")  # the exporter warns about the model's source code
+            program: Any = torch.onnx.export(
                 _module(backend, normalize).eval(),
                 (example, mask),
                 dynamo=True,
@@ -77,9 +79,8 @@ def encoder_graph(backend: Backend, normalize: bool):
             f"torch {torch.__version__} cannot export the encoder {backend.settings.source.name!r} "
             f"to ONNX: export the head alone with to_onnx, or train on another encoder."
         ) from error
-    assert program is not None
     model = program.model_proto
-    # lines of the model's source, with paths of this machine
+    # the exporter records lines of source code with paths of this machine
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -88,7 +89,7 @@ def encoder_graph(backend: Backend, normalize: bool):
 
 @contextmanager
 def _silenced(name: str) -> Iterator[None]:
-    """Let a library's logger and those under it speak of errors alone, then as before."""
+    """Limit a library's logger and its children to errors, and restore their level at the end."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -99,19 +100,19 @@ def _silenced(name: str) -> Iterator[None]:
 
 
 def join(encoder, head):
-    """One model from token ids to rewards.
+    """Return one model from token ids to rewards.
 
     Parameters
     ----------
     encoder : onnx.ModelProto
-        As :func:`encoder_graph` gives it.
+        Graph of :func:`encoder_graph`.
     head : onnx.ModelProto
-        A reward of "X", as `to_onnx` writes it.
+        Graph of a reward of "X", from `to_onnx`.
 
     Returns
     -------
     onnx.ModelProto
-        With the head's outputs and "sentence_embedding"; it has no metadata yet.
+        Graph with the head's outputs and "sentence_embedding", without metadata.
     """
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
     head = onnx.version_converter.convert_version(head, OPSET)
@@ -143,13 +144,13 @@ def join(encoder, head):
 def _module(backend: Backend, normalize: bool) -> Any:
     import torch
 
-    from ..text._backends import SentenceTransformersBackend, TransformersBackend, pool
+    from ..text._backends import TransformersBackend, pool
 
     model = backend.model  # type: ignore[attr-defined]
     tiny = torch.finfo(torch.float32).tiny
 
     class Encoder(torch.nn.Module):
-        """From token ids to embeddings."""
+        """Module from token ids to embeddings."""
 
         def __init__(self):
             super().__init__()
@@ -161,7 +162,6 @@ def _module(backend: Backend, normalize: bool) -> Any:
                 hidden = self.model(**batch).last_hidden_state
                 vectors = pool(hidden, attention_mask, backend.pooling)
             else:
-                assert isinstance(backend, SentenceTransformersBackend)
                 vectors = self.model(batch)[EMBEDDING]
             if normalize:
                 vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(tiny)

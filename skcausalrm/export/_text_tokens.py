@@ -1,4 +1,4 @@
-"""Rows of text to token batches, as the Python encoder makes them, with numpy and tokenizers."""
+"""Token batches of text rows, equal to the encoder's, with numpy and tokenizers only."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ __all__ = ["TextSettings", "TextTokenizer", "TokenizedTexts"]
 
 @dataclass(frozen=True)
 class TextSettings:
-    """What a text file says of its input, kept as JSON in the file's metadata.
+    """Settings of a text file's input, kept as JSON in its metadata.
 
     Attributes
     ----------
-    tokenizer_file, tokenizer_sha256 : str
-        The file that lies beside, and its checksum.
+    tokenizer_file : str
+        Name of the tokenizer file next to the ONNX file.
+    tokenizer_sha256 : str
+        Checksum of the tokenizer file.
     encoder : str
         Name of the encoder.
     precision : str
-        Form of the encoder's weights.
+        Precision of the encoder's weights.
     prefix : str
-        What the encoder puts before every text.
+        Text that the encoder puts before every text.
     max_length : int
-        Tokens read of a text.
+        Maximum tokens of a text.
     truncation_side : {"right", "left"}
-        Where a longer text is cut.
+        End at which longer texts are cut.
     pad_id : int
+        Token that fills short texts of a batch.
     agreement : dict
-        With the encoder in float32, on a sample of texts: texts, pearson, kendall_tau,
-        largest_difference (of rewards) and alone_difference (of a text's reward alone and in a
-        batch).
+        Agreement with the encoder in float32 on a sample of texts: texts (their number), pearson,
+        kendall_tau, largest_difference (of rewards) and alone_difference (of a text's reward alone
+        and in a batch).
     """
 
     tokenizer_file: str
@@ -52,7 +55,7 @@ class TextSettings:
     agreement: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """What JSON can hold."""
+        """Return the settings as JSON can hold them."""
         return asdict(self)
 
 
@@ -62,9 +65,11 @@ class TokenizedTexts(NamedTuple):
     Attributes
     ----------
     ids : list of ndarray of int64
-    lengths : ndarray of int64
         Tokens of each text after truncation.
+    lengths : ndarray of int64
+        Number of tokens of each text.
     truncated : ndarray of bool
+        Whether each text was cut.
     """
 
     ids: list[NDArray[np.int64]]
@@ -73,18 +78,19 @@ class TokenizedTexts(NamedTuple):
 
 
 class TextTokenizer:
-    """Tokenise rows of text as the encoder of a text file was fed. It may be used by threads.
+    """Tokenizer of a text file, which makes the tokens of its encoder. Threads may share it.
 
     Parameters
     ----------
     content : bytes
-        A tokenizer file (``tokenizer.json`` of the tokenizers package).
+        Content of a ``tokenizer.json`` of the tokenizers package.
     settings : TextSettings
+        Settings of the text file.
 
     Raises
     ------
     ModelDirectoryError
-        If `content` is not the file that the settings name.
+        If the checksum of `content` is not that of the settings.
     MissingExtraError
         If tokenizers is not installed.
     """
@@ -94,7 +100,7 @@ class TextTokenizer:
         if hash_bytes(content) != settings.tokenizer_sha256:
             raise ModelDirectoryError(
                 f"{settings.tokenizer_file} ({len(content)} bytes) is not the tokenizer that the "
-                f"ONNX model was exported with; bring it back or export again."
+                f"ONNX model was exported with; restore it or export again."
             )
         self.settings = settings
         self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
@@ -102,30 +108,30 @@ class TextTokenizer:
         self._tokenizer.enable_truncation(settings.max_length, direction=settings.truncation_side)
 
     def texts(self, rows: Any) -> list[str]:
-        """The string that stands for each row (see :func:`as_conversations` for rows)."""
+        """Return the text of each row (see `as_conversations` for the form of rows)."""
         prefix = self.settings.prefix
         return [valid_unicode(prefix + text) for text in as_conversations(rows).texts()]
 
     def tokenize(self, texts: list[str]) -> TokenizedTexts:
-        """Tokenise, truncating.
+        """Return the tokens of texts, truncated.
 
         Raises
         ------
         InvalidInputError
-            If the tokenizer makes no token of a text.
+            If the tokenizer makes no tokens of a text.
         """
         encodings = self._tokenizer.encode_batch(texts)
         ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
         lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
         if len(empty := np.flatnonzero(lengths == 0)):
             raise InvalidInputError(
-                f"the model's tokenizer makes no token of {len(empty)} texts (first: "
+                f"the model's tokenizer makes no tokens of {len(empty)} texts (first: "
                 f"{texts[empty[0]][:40]!r}); drop these rows."
             )
         return TokenizedTexts(ids, lengths, np.array([bool(e.overflowing) for e in encodings]))
 
     def batch(self, tokens: TokenizedTexts, index: NDArray) -> dict[str, NDArray[np.int64]]:
-        """Inputs of the graph for the texts at `index`, padded on the right."""
+        """Return the graph's inputs for the texts at `index`, padded on the right."""
         lengths = tokens.lengths[index]
         mask = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(mask.shape, self.settings.pad_id, dtype=np.int64)

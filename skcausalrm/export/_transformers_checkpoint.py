@@ -15,6 +15,7 @@ from scipy.special import expit
 from .._utils._atomic_files import sibling, sync_folder
 from .._version import __version__
 from ..exceptions import ExportParityError, UnsupportedExportError
+from ..text._encoder import backend_of
 from ._layout import move_into_place
 from ._network import describe, describe_single
 from ._text_file import default_sample, split_pipeline
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export_transformers"]
 
+# Maximum difference of a logit, relative to the largest if that exceeds 1.
 _TOLERANCE = 1e-5
 _CARD = """---
 library_name: transformers
@@ -40,7 +42,7 @@ model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=1)
 tokenizer = AutoTokenizer.from_pretrained(path)
 ```
 
-The only logit is the score that `decision_function` gives{offset}: it ranks answers, and is no
+The only logit is the score of `decision_function`{offset}. It ranks answers and is not a
 probability. Text is {form}; at most {max_length} tokens are read.
 """
 
@@ -53,51 +55,54 @@ def export_transformers(
     sample: Any = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a checkpoint that ``AutoModelForSequenceClassification`` loads, with no code of ours.
+    """Write a checkpoint that ``AutoModelForSequenceClassification`` loads without this package.
 
-    So TRL takes it as ``reward_funcs=path``, RewardBench evaluates it and vLLM serves it. Affine
-    steps before the reward (scaling, PCA) are folded into its weights. Only forms that are exact
-    are written: others compute something else than was fitted.
+    TRL takes it as ``reward_funcs=path``, RewardBench evaluates it and vLLM serves it. Affine
+    steps before the reward (scaling, PCA) are folded into its weights. Only architectures that
+    reproduce the fitted reward are written.
 
     Parameters
     ----------
     fitted : CausalRewardRegressor, CausalRewardClassifier, or a Pipeline that ends with one
-        With a linear head: a ridge, or the joint model's own through the one sigmoid nearest to
-        its mixture (see ``single`` of :func:`to_onnx` for how near). A Pipeline may begin with the
-        encoder.
+        Fitted reward with a linear head: a ridge, or the selection model's own, of which the one
+        sigmoid nearest to its mixture is written (see ``single`` of :func:`to_onnx`). A Pipeline
+        may begin with the encoder.
     encoder : ConversationEncoder or None
-        A bare transformer (pooling "last", "cls" or "mean") whose classification head can be made
-        linear; see Notes. None if the Pipeline has it.
+        Bare transformer (pooling "last", "cls" or "mean") whose classification head can be made
+        linear; see Notes. None if the Pipeline begins with it.
     path : path-like
-        The folder to write; it appears complete or not at all.
+        Folder to write. The write is atomic.
     sample : text rows, default=None
-        Rows on which logits are compared; None takes 200 that the package generates.
+        Rows on which logits are compared; None uses 200 that the package generates.
     overwrite : bool, default=False
-        Replace a checkpoint that stands there.
+        Whether to replace a checkpoint at `path`.
 
     Returns
     -------
     path : pathlib.Path
+        The written folder.
 
     Raises
     ------
     UnsupportedExportError
         If the head is not linear, a step is not affine, or the architecture pools otherwise.
     ExportParityError
-        If a logit of the written checkpoint, of the joint model its sigmoid, differs by more than
-        1e-5 (relative to the largest where that exceeds 1). Nothing is written then.
+        If a logit of the written checkpoint differs by more than 1e-5 (relative to the largest
+        if that exceeds 1; for the selection model its sigmoid is compared). No folder is written
+        then.
     FileExistsError
-        If something stands at `path` that may not be replaced.
+        If `path` exists and may not be replaced.
     MissingExtraError
         If torch or transformers is not installed.
 
     Notes
     -----
     Last-token decoders (Llama, Qwen, Mistral, GPT-2 and so on) have one linear layer without a
-    bias: the logit lacks a constant, "skcausalrm_offset" in the checkpoint's config, which changes
-    no order. Encoders with a hidden layer (DistilBERT, ELECTRA and DeBERTa-v2 pooled by "cls",
-    EuroBERT by "mean") get two units w and -w, since relu(z) - relu(-z) = z and, as
-    gelu(z) = z Phi(z), gelu(z) - gelu(-z) = z. A tanh (BERT, RoBERTa, MPNet) has no such identity.
+    bias. Their logit lacks a constant, "skcausalrm_offset" in the checkpoint's config, which does
+    not change the order. Encoders with a hidden layer (DistilBERT, ELECTRA and DeBERTa-v2 pooled
+    by "cls", EuroBERT by "mean") get two units w and -w, because relu(z) - relu(-z) = z and,
+    because gelu(z) = z Phi(z), gelu(z) - gelu(-z) = z. A tanh (BERT, RoBERTa, MPNet) has no such
+    identity.
 
     Examples
     --------
@@ -111,7 +116,7 @@ def export_transformers(
     fitted, encoder = split_pipeline(fitted, encoder)
     encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
     weight, bias, method, logistic = _linear(fitted)
-    backend: Any = encoder._load()
+    backend: Any = backend_of(encoder)
     model, offset = _with_head(backend, encoder.normalize, weight, bias)
     model.config.skcausalrm_offset = offset
     rows = default_sample() if sample is None else sample
@@ -130,7 +135,7 @@ def export_transformers(
         )
         (temporary / "README.md").write_text(card)
         found = _logits(backend, temporary, rows)
-        if logistic:  # rounding in float32 grows with the slopes, and matters in the reward
+        if logistic:  # rounding in float32 grows with the slopes; it matters in the reward only
             found, expected = expit(found + offset), expit(expected + offset)
         _check(found, expected)
         move_into_place(temporary, path)
@@ -149,12 +154,12 @@ def _check_place(path: Path, overwrite: bool) -> None:
     except (OSError, ValueError):
         ours = False
     if not (ours and overwrite):
-        cure = "pass overwrite=True or choose" if ours else "it is no checkpoint of ours, so choose"
+        cure = "pass overwrite=True or choose" if ours else "skcausalrm did not write it, so choose"
         raise FileExistsError(f"{path} exists; {cure} another path.")
 
 
 def _linear(fitted: Any) -> tuple[NDArray[np.float64], float, str, bool]:
-    """Weights and constant of ``decision_function`` on embeddings, method, and if it is a logit."""
+    """Return weights and constant of ``decision_function``, method, and True if it is a logit."""
     network = describe(fitted, any_head=True)
     reward = fitted if network.before is None and not hasattr(fitted, "steps") else fitted[-1]
     before = network.before
@@ -162,7 +167,7 @@ def _linear(fitted: Any) -> tuple[NDArray[np.float64], float, str, bool]:
         network = describe_single(reward)[1]
     if network.estimator is not None or len(network.weights) != 1:
         raise UnsupportedExportError(
-            f"A checkpoint holds a linear head and this one is a {network.head}: leave estimator "
+            f"A checkpoint holds a linear head and this head is {network.head!r}: leave estimator "
             f"out, or export with text_to_onnx."
         )
     weight, bias = network.weights[0][:, 0], float(network.biases[0][0]) - network.threshold
@@ -173,7 +178,7 @@ def _linear(fitted: Any) -> tuple[NDArray[np.float64], float, str, bool]:
 
 
 def _affine(steps: Any) -> tuple[NDArray, NDArray]:
-    """Matrix (d, k) and shift (k,) of fitted steps, found by what they do."""
+    """Return the matrix (d, k) and shift (k,) of fitted steps, found from their outputs."""
     d = int(steps.n_features_in_)
     shift = np.asarray(steps.transform(np.zeros((1, d))), dtype=np.float64)[0]
     scale = np.asarray(steps.transform(np.eye(d)), dtype=np.float64) - shift
@@ -189,7 +194,7 @@ def _affine(steps: Any) -> tuple[NDArray, NDArray]:
 
 
 def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> tuple[Any, float]:
-    """The encoder's own classification model with our head, and what its logit lacks."""
+    """Return the encoder's classification model with the reward as head, and its logit's offset."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -198,12 +203,12 @@ def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> t
     name = backend.settings.source.name
     if not isinstance(backend, TransformersBackend):
         raise UnsupportedExportError(
-            f"{name!r} is read through sentence-transformers' own modules, which a checkpoint does "
-            f"not hold: train on pooling='cls' or 'last', or export with text_to_onnx."
+            f"{name!r} is read through sentence-transformers' own modules, which a checkpoint "
+            f"cannot hold: train on pooling='cls' or 'last', or export with text_to_onnx."
         )
     if normalize:
         raise UnsupportedExportError(
-            "normalize=True divides by a norm, which a checkpoint does not: train without, or "
+            "normalize=True divides by a norm, which a checkpoint cannot: train without it, or "
             "export with text_to_onnx."
         )
     config = type(backend.config).from_dict(backend.config.to_dict())
@@ -219,7 +224,7 @@ def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> t
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).eval()
     except ValueError as error:
         raise UnsupportedExportError(
-            f"transformers has no sequence classification of {config.model_type!r}: export with "
+            f"transformers has no sequence classification for {config.model_type!r}: export with "
             f"text_to_onnx."
         ) from error
     base = getattr(model, model.base_model_prefix)
@@ -249,7 +254,7 @@ def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> t
 
 
 def _layers(model: Any) -> tuple[Any, Any] | None:
-    """The hidden layer (None where there is none) and the output layer of a known head."""
+    """Return the hidden layer (None if there is none) and output layer of a known head, or None."""
     if hasattr(model, "score"):  # decoders
         return None, model.score
     if hasattr(model, "pre_classifier"):  # DistilBERT
@@ -280,7 +285,7 @@ def _form(backend: Any) -> str:
 
 
 def _logits(backend: Any, folder: Path, rows: Any) -> NDArray[np.float64]:
-    """What the checkpoint gives, loaded as a stranger would."""
+    """Return the logits of the checkpoint, loaded without this package."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -308,5 +313,5 @@ def _check(found: NDArray, expected: NDArray) -> None:
         raise ExportParityError(
             f"The checkpoint's rewards differ by {difference:.2g} from the fitted ones on "
             f"{len(found)} texts (allowed: {_TOLERANCE * unit:.2g}), so none was written: its "
-            f"architecture pools or activates otherwise; export with text_to_onnx."
+            f"architecture has another pooling or activation; export with text_to_onnx."
         )

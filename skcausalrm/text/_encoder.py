@@ -302,6 +302,11 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         )
 
 
+def backend_of(encoder: ConversationEncoder) -> Backend:
+    """Return the back end of an encoder, loaded by its parameters."""
+    return encoder._load()
+
+
 def _best_device(torch) -> str:
     if torch.cuda.is_available():
         return "cuda"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exceptions import ModelDirectoryError
-from ._encoder import ConversationEncoder
+from ._encoder import ConversationEncoder, backend_of
 from ._source import find_model
 
 __all__ = ["encoder_settings", "load_encoder"]
@@ -16,7 +16,7 @@ _SETTINGS = ("model", "revision", "dtype", "max_length", "pooling", "normalize")
 
 def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
     """What makes the same embeddings again; model and precision as they were in fact."""
-    used = encoder._load().settings
+    used = backend_of(encoder).settings
     source = used.source
     settings = {name: getattr(encoder, name) for name in _SETTINGS}
     model = str(encoder.model)

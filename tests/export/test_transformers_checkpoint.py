@@ -144,7 +144,7 @@ def test_what_cannot_be_exact_is_refused_with_the_cure(make_encoder, frame, tmp_
         export_transformers(model, encoder, where, sample=frame[:20])
     encoder = make_encoder("distilbert")
     model, _ = fit(encoder, frame, CausalRewardRegressor("naive", "mlp", random_state=0))
-    with pytest.raises(UnsupportedExportError, match="holds a linear head and this one is a mlp"):
+    with pytest.raises(UnsupportedExportError, match="holds a linear head and this head is 'mlp'"):
         export_transformers(model, encoder, where, sample=frame[:20])
     model, _ = fit(ConversationEncoder(), frame)
     with pytest.raises(UnsupportedExportError, match="sentence-transformers' own modules"):
@@ -157,7 +157,7 @@ def test_only_a_checkpoint_of_ours_is_replaced(make_encoder, frame, tmp_path):
     model, _ = fit(encoder, frame)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="no checkpoint of ours"):
+    with pytest.raises(FileExistsError, match="skcausalrm did not write it"):
         export_transformers(model, encoder, tmp_path / "mine", overwrite=True)
     path = export_transformers(model, encoder, tmp_path / "checkpoint", sample=frame[:5])
     with pytest.raises(FileExistsError, match="overwrite=True"):
