@@ -233,8 +233,15 @@ class _Parity:
             }
         outputs = {"reward": _predict(self.reward, X), "score": self.reward.decision_function(X)}
         if self.network.has_std:
-            outputs["reward_std"] = self.reward._predict_with_std(X)[1]
+            outputs["reward_std"] = self._std(np.asarray(X))
         return outputs
+
+    def _std(self, X: np.ndarray) -> Any:
+        from ..reward._head import reward_and_std
+
+        head, recalibrate = self.reward.estimator_, self.reward.recalibration_
+        prediction, std = reward_and_std(head, X, binary=self.reward.binary_, return_std=True)
+        return std if recalibrate is None else recalibrate.derivative(prediction) * std
 
 
 def _probes(n_features: int):
