@@ -20,7 +20,7 @@ import skcausalrm
 __all__ = ["chosen", "fingerprint", "run_grid"]
 
 # What does not bear on a result, so that a change of it voids none.
-APART = {"cli", "export", "embedding", "metrics", "serving", "inspection"}
+APART = {"cli", "export", "metrics", "serving", "inspection", "text"}
 
 
 def fingerprint(settings: Any, *modules: Path, apart: set[str] = APART) -> str:

@@ -1,25 +1,29 @@
-"""Every published method and every recipe of ours on the published protocol, made fair.
+"""Every published method and every correction of ours on the published protocol, made fair.
 
     python benchmarks/published_comparison.py --out benchmarks/results   # what is committed
     python benchmarks/published_comparison.py --full      # all alphas, flips, shares; days
     python benchmarks/published_comparison.py --quick     # a small grid, under ten minutes
     python benchmarks/published_comparison.py --only data=judged method=Naive,CVIB
+    python benchmarks/published_comparison.py --quick --method my_module:MyMethod
     python benchmarks/published_comparison.py --redraw benchmarks/results
 
-Feedback is simulated on graded rewards as CausalRM does (arXiv 2603.18736): users answer by the
-grade, by a factor alpha less for each grade down, and err. Otherwise the protocol is another one:
-logs are split by prompt, every method is tuned with the same number of settings on one debiased
-score of validation rows for all, and neither the test rows nor a clean label is used for that. The
-score's pseudo-outcomes are those of the selection likelihood, from logs alone. What a method is
-given is the training rows; a quarter of the rows, with clean labels, is the test set.
+Feedback is simulated on graded rewards as CausalRM does (arXiv 2603.18736): the probability of
+feedback falls by a factor alpha for each grade down, and feedback is flipped at fixed rates. The
+rest of the protocol differs. Logs are split by prompt. Every method is tuned with the same number
+of settings on one debiased score of the validation rows, for which neither the test rows nor a
+clean label is used. The score's pseudo-outcomes are those of the selection likelihood, from logs
+alone. A method gets the training rows; a quarter of the rows, with clean labels, is the test set.
 
 The second table is of logs with 50 verified rows, drawn from the validation part. The package's
-estimator takes them in `fit`; any other method is recalibrated on them, by the package's way or
+estimator takes them in `fit`. Any other method is recalibrated on them, by the package's way or
 Platt's, whichever predicts them better when left out one by one.
 
+--method adds a class of your own, imported from the current folder or an installed module:
+docs/guide/baselines.md shows how to write one.
+
 A finished cell (a method on a log) is a Parquet file under --work, in a folder named after a hash
-of the settings and the sources, so a run that was cut off goes on. What stands under "Where a
-baseline wins, and why" on the page is written by hand and kept.
+of the settings and the sources, so that a run that was interrupted continues. The section "Where a
+baseline wins, and why" of the page is written by hand and kept.
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ from _published import methods as methods_module
 from _published import study as study_module
 from _published.data import GENERATED, QUICK, Settings, draw, grid
 from _published.figures import draw_differences, draw_scores
-from _published.methods import ORACLE, OURS, head, methods
+from _published.methods import ORACLE, OURS, head, method_source, methods
 from _published.study import run_cell
 from _published.tables import goals, means, paired
 
@@ -54,7 +58,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HAND = "## Where a baseline wins, and why"
 ALPHAS, FLIPS, SHARES = (0.5, 0.2, 0.1, 0.05), ((0.1, 0.2), (0.2, 0.1)), (0.4, 0.8)
 RATED = (0.2, 0.05, 0.5)
-REFERENCES = {ORACLE, OURS[0], "Naive"}  # what every table compares with
+REFERENCES = {ORACLE, OURS[0], "Naive"}  # methods that every table compares with
 
 
 def chosen_to_compare(cells: list, conditions: list[str]) -> list:
@@ -64,8 +68,21 @@ def chosen_to_compare(cells: list, conditions: list[str]) -> list:
     return [c for c in cells if c in kept or (c.log in logs and c.method in REFERENCES)]
 
 
+def run_all(cells, run, settings, sources: dict[str, Path], work: Path, jobs: int) -> pd.DataFrame:
+    """Return the rows of all cells; cells of a user's method are kept by its source as well."""
+    modules = [Path(m.__file__) for m in (data_module, methods_module, study_module)]
+    parts = [([cell for cell in cells if cell.method not in sources], modules)]
+    for name, path in sources.items():
+        parts.append(([cell for cell in cells if cell.method == name], [*modules, path]))
+    found = []
+    for part, files in parts:
+        folder = work / fingerprint(settings, *files, apart=APART - {"metrics"})
+        found += [run_grid(part, run, folder, jobs)] if part else []
+    return pd.concat(found, ignore_index=True)
+
+
 def measure_times(settings: Settings) -> dict[str, float]:
-    """Median seconds of three fits on the same rows: ours, and the published one at its length."""
+    """Return median seconds of three fits on the same rows, of auto and the published method."""
     name = next(iter(GENERATED))
     log = draw(data_module.Cell(name, 0.5, 0.1, 0.2, 0.4, 0.2, 0, ""), settings)
     X, y, groups = log.X[log.train], log.y[log.train], log.groups[log.train]
@@ -84,6 +101,7 @@ def measure_times(settings: Settings) -> dict[str, float]:
 
 
 def about(rows: pd.DataFrame, settings: Settings) -> str:
+    """Return a paragraph on the command, the grid, the machine and the versions."""
     import sklearn
     import torch
 
@@ -108,12 +126,13 @@ def about(rows: pd.DataFrame, settings: Settings) -> str:
 
 
 def page(rows: pd.DataFrame, text: str, timing: dict[str, float], hand: str, pictures) -> str:
+    """Return the page in Markdown."""
     lines = ["# The published comparison, made fair", "", text, ""]
     lines += [
         "Columns are data set and alpha; mean ± standard deviation over seeds. The package's own "
-        "recipes are in italics. Data and tuning are told in the script. ImplicitRM and "
-        "NonNegativePU see the 1s alone; BCOWeighting gets what a prompt's answers have in common, "
-        "where prompts have several.",
+        "corrections are in italics. The script describes data and tuning. ImplicitRM and "
+        "NonNegativePU see the 1s alone. BCOWeighting gets columns that a prompt's answers share, "
+        "where prompts have several answers.",
         "",
     ]
     lines += ["| goal | found | |", "|---|---|---|"]
@@ -144,7 +163,7 @@ def page(rows: pd.DataFrame, text: str, timing: dict[str, float], hand: str, pic
 
 
 def write(rows: pd.DataFrame, text: str, timing: dict[str, float], out: Path) -> None:
-    """Leave page, rows and figures in `out`; what was written by hand stays."""
+    """Write page, rows and figures to `out`, and keep the section written by hand."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "published_comparison.md"
     old = path.read_text() if path.exists() else ""
@@ -176,13 +195,16 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUES",
-        help="of a method's logs auto, Naive and the one on clean labels are run in any case",
+        help="run these cells, and on their logs auto, Naive and the model on clean labels",
+    )
+    parser.add_argument(
+        "--method", nargs="+", default=[], metavar="MODULE:CLASS", help="add a method of your own"
     )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "published")
     parser.add_argument("--out", type=Path, help="folder for the page, its rows and figures")
-    parser.add_argument("--redraw", type=Path, metavar="OUT", help="run nothing")
+    parser.add_argument("--redraw", type=Path, metavar="OUT", help="write the page from its rows")
     arguments = parser.parse_args()
     if arguments.redraw:
         rows = pd.read_parquet(arguments.redraw / "published_comparison.parquet")
@@ -193,23 +215,26 @@ def main() -> None:
     if not judged:
         print(f"No judged_responses.parquet in {arguments.data}: generated data only.")
     settings = QUICK if arguments.quick else Settings()
+    sys.path.insert(0, os.getcwd())
+    try:
+        sources = {name: method_source(name) for name in arguments.method}
+    except ValueError as error:
+        parser.error(str(error))
+    names = [*methods(), *sources]
     if arguments.full:
-        cells = grid([*GENERATED, *judged], ALPHAS, FLIPS, SHARES, RATED, 5, methods())
+        cells = grid([*GENERATED, *judged], ALPHAS, FLIPS, SHARES, RATED, 5, names)
     elif arguments.quick:
-        cells = grid(list(GENERATED)[:1], (0.5,), FLIPS[:1], SHARES[:1], RATED[:1], 2, methods())
+        cells = grid(list(GENERATED)[:1], (0.5,), FLIPS[:1], SHARES[:1], RATED[:1], 2, names)
     else:
         first, second, third = GENERATED
         data = [second, *judged, first, third]
-        cells = grid(data, (0.5, 0.1), FLIPS[:1], SHARES[:1], RATED[:1], arguments.seeds, methods())
+        cells = grid(data, (0.5, 0.1), FLIPS[:1], SHARES[:1], RATED[:1], arguments.seeds, names)
     try:
         cells = chosen_to_compare(cells, arguments.only)
     except ValueError as error:
         parser.error(str(error))
-    sources = [Path(m.__file__) for m in (data_module, methods_module, study_module)]
-    folder = arguments.work / fingerprint(settings, *sources, apart=APART - {"metrics"})
-    rows = run_grid(
-        cells, partial(run_cell, settings=settings, folder=arguments.data), folder, arguments.jobs
-    )
+    run = partial(run_cell, settings=settings, folder=arguments.data)
+    rows = run_all(cells, run, settings, sources, arguments.work, arguments.jobs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         timing = measure_times(settings)

@@ -1,12 +1,16 @@
-"""The published comparison on a small grid: nothing leaks, and it can say missed."""
+"""The published comparison on a small grid: nothing leaks, and a goal can be missed."""
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ROOT / "benchmarks"
 
 pytestmark = [
     pytest.mark.skipif(
@@ -82,6 +86,59 @@ def test_every_method_has_its_budget(published, small):
     for name in published.methods():
         found = published.methods_module.candidates(name, small, 0)
         assert 1 <= len(found) <= small.n_settings
+
+
+@pytest.fixture
+def own_method(tmp_path, monkeypatch):
+    """The module that the guide's page shows, importable."""
+    page = (ROOT / "docs" / "guide" / "baselines.md").read_text()
+    snippet = page.partition("```python\n# mild_dislikes.py\n")[2].partition("```")[0]
+    (tmp_path / "mild_dislikes.py").write_text(snippet)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "mild_dislikes:MildDislikes" in page
+    yield "mild_dislikes:MildDislikes"
+    sys.modules.pop("mild_dislikes", None)
+
+
+def test_a_method_of_ones_own_is_tuned_and_scored_as_any_other(
+    published, small, own_method, tmp_path
+):
+    found = published.methods_module.candidates(own_method, small, 7)
+    assert [type(model).__name__ for model in found.values()] == ["MildDislikes"] * 2
+    assert list(found) == list(published.methods_module.candidates("Naive", small, 7))
+    assert {model.random_state for model in found.values()} == {7}
+    cells = [cell(published, own_method), cell(published, "Plain")]
+    run = partial(published.run_cell, settings=small)
+    sources = {own_method: published.method_source(own_method)}
+    rows = published.run_all(cells, run, small, sources, tmp_path / "work", 1)
+    assert set(rows["method"]) == {own_method, "Plain"}
+    assert np.isfinite(rows[["R2", "MAE", "Pearson", "AUROC"]]).all(axis=None)
+    own = rows[rows["method"] == own_method]
+    data, seed = published.draw(cells[0], small), cells[0].random_state
+    model = published.methods_module.candidates(own_method, small, seed)[own["setting"].iloc[0]]
+    model.fit(data.X[data.train], data.y[data.train], groups=data.groups[data.train])
+    p = model.predict(data.X[data.test])
+    assert own["AUROC"].iloc[0] == roc_auc_score(data.reward[data.test], p)
+    assert own["recalibrated by"].iloc[1] in ("recalibration", "Platt")
+    # an edited method is run again, the others are not
+    files = set((tmp_path / "work").rglob("*.parquet"))
+    sources[own_method].write_text(sources[own_method].read_text() + "\n# edited\n")
+    published.run_all(cells, run, small, sources, tmp_path / "work", 1)
+    added = set((tmp_path / "work").rglob("*.parquet")) - files
+    assert [path.name for path in added] == [f"{cells[0].name}.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent_module:X", "No module named"),
+        ("json:X", "no attribute"),
+        ("json:JSONDecoder", "lacks fit"),
+    ],
+)
+def test_a_method_that_cannot_be_run_is_refused(published, name, message):
+    with pytest.raises(ValueError, match=message):
+        published.method_source(name)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -28,7 +28,7 @@ NONLINEARITY = 0.05
 
 
 class Settings(NamedTuple):
-    """What is the same in all cells."""
+    """Settings that all cells share."""
 
     n_rows: int = 12_000
     n_features: int = 256
@@ -56,23 +56,23 @@ class Cell(NamedTuple):
 
     @property
     def log(self) -> str:
-        """Name of the log, which all methods share."""
+        """Return the name of the log, which all methods share."""
         return "_".join(map(str, self[:-1]))
 
     @property
     def name(self) -> str:
-        """Readable, unique, and fit for a file."""
+        """Return a readable, unique name that a file can have."""
         text = f"{self.log}_{self.method}"
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)
 
     @property
     def random_state(self) -> int:
-        """The same for all methods on a log."""
+        """Return the seed of the log, the same for all methods."""
         return zlib.crc32(self.log.encode()) % 2**31
 
 
 def grid(data, alphas, flips, shares, observed_rates, seeds: int, methods) -> list[Cell]:
-    """All cells, log by log."""
+    """Return all cells, log by log."""
     return [
         Cell(name, alpha, *rates, good, rated, seed, method)
         for name, alpha, rates, good, rated, seed, method in product(
@@ -83,7 +83,7 @@ def grid(data, alphas, flips, shares, observed_rates, seeds: int, methods) -> li
 
 @cache
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings (n, d), continuous preference and prompt of the judged responses in `folder`."""
+    """Return embeddings (n, d), preference and prompt of the judged responses in `folder`."""
     table = pd.read_parquet(
         folder / "judged_responses.parquet", columns=["prompt_id", "preference"]
     )
@@ -94,7 +94,7 @@ def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def graded(utility: np.ndarray, good: float) -> np.ndarray:
-    """Grades 0..4 whose two highest, the good ones of the protocol, hold `good` of the rows."""
+    """Return grades 0 to 4; the two highest, good by the protocol, hold the share `good`."""
     rank = (np.argsort(np.argsort(utility, kind="stable")) + 0.5) / len(utility)
     bad = 1 - good
     return np.searchsorted([bad / 3, 2 * bad / 3, bad, bad + good / 2], rank)
@@ -113,7 +113,7 @@ def utilities(cell: Cell, settings: Settings, folder: Path | None):
         rng = np.random.default_rng(cell.random_state)
         return rows.X, logit(rows.probability) + rng.logistic(size=len(rows.X)), rows.groups
     if folder is None:
-        raise ValueError(f"{cell.data!r} is not generated and no folder was given: use --data.")
+        raise ValueError(f"{cell.data!r} is not generated and no folder was given: pass --data.")
     X, utility, groups = load(folder)
     rng = np.random.default_rng(cell.random_state)
     prompts = rng.permutation(np.unique(groups))

@@ -25,9 +25,9 @@ def _pyplot():
 
 
 def draw_scores(rows: pd.DataFrame, x: str, label: str, path: Path) -> bool:
-    """AUROC from logs alone, and R2 with verified rows, against column `x`, one panel a data set.
+    """Draw AUROC from logs alone, and R2 with verified rows, against column `x` by data set.
 
-    Returns False, and draws nothing, where `x` has one value only.
+    Return False, and draw nothing, if `x` has one value only.
     """
     if rows[x].nunique() < 2:
         return False
@@ -74,7 +74,7 @@ def draw_scores(rows: pd.DataFrame, x: str, label: str, path: Path) -> bool:
 
 
 def draw_differences(rows: pd.DataFrame, further: str, score: str, path: Path) -> None:
-    """Mean ranks, and as a bar how far apart they must lie to differ."""
+    """Draw mean ranks, and as a bar the distance above which they differ."""
     plt = _pyplot()
     ranks = mean_ranks(rows, further, score)
     n_logs = len(rows[[*LOG, "seed"]].drop_duplicates())

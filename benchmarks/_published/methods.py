@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.decomposition import PCA
 
 from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, PropensityEstimator
-from skcausalrm.baselines import all_baselines
+from skcausalrm.baselines import Plain, all_baselines
 from skcausalrm.heads import MLPHead
 from skcausalrm.heads._logistic import fit_sigmoid
 from skcausalrm.selection._recalibration import fit_recalibration
 
 from .data import Settings
 
-__all__ = ["ORACLE", "OURS", "after_verified", "candidates", "methods", "with_prompt"]
+__all__ = [
+    "ORACLE",
+    "OURS",
+    "after_verified",
+    "candidates",
+    "method_class",
+    "method_source",
+    "methods",
+    "with_prompt",
+]
 
 OURS = tuple(
     f"CausalRewardRegressor({name!r})"
@@ -28,11 +40,37 @@ PROMPT = slice(-N_PROMPT_COLUMNS, None)
 
 
 def methods() -> list[str]:
-    """Names of all methods, the package's own first."""
+    """Return the names of all methods, the package's own first."""
     return [ORACLE, *OURS, *(cls.__name__ for cls in all_baselines())]
 
 
+def method_class(name: str) -> type:
+    """Return the class of a published method, or of a user's method ``module:Class``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module or class.
+    """
+    module, _, class_name = name.rpartition(":")
+    if not module:
+        return next(cls for cls in all_baselines() if cls.__name__ == name)
+    try:
+        cls = getattr(import_module(module), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{name!r} is no method: {error}. Write MODULE:CLASS.") from error
+    if not (hasattr(cls, "fit") and hasattr(cls, "predict") and hasattr(cls, "get_params")):
+        raise ValueError(f"{name!r} lacks fit, predict or get_params: derive it from BaseBaseline.")
+    return cls
+
+
+def method_source(name: str) -> Path:
+    """Return the file that defines a user's method."""
+    return Path(inspect.getfile(method_class(name)))
+
+
 def head(settings: Settings, learning_rate: float, weight_decay: float) -> MLPHead:
+    """Return the network that all methods share, with two of its settings."""
     return MLPHead(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
@@ -43,17 +81,16 @@ def head(settings: Settings, learning_rate: float, weight_decay: float) -> MLPHe
 
 
 def candidates(name: str, settings: Settings, seed: int) -> dict[str, object]:
-    """Return at most `n_settings` unfitted models of a method, by what they are set to.
+    """Return at most `n_settings` unfitted models of a method, by the name of the setting.
 
-    BCOWeighting wants the prompt's columns, which `with_prompt` appends.
+    BCOWeighting reads the prompt's columns, which `with_prompt` appends.
     """
     if name in OURS:
         found = _ours(name.split("'")[1], settings, seed)
     elif name == ORACLE:
         found = _ours("naive", settings, seed)
     else:
-        cls = next(cls for cls in all_baselines() if cls.__name__ == name)
-        found = _baseline(cls, settings, seed)
+        found = _baseline(method_class(name), settings, seed)
     return dict(list(found.items())[: settings.n_settings])
 
 
@@ -72,11 +109,14 @@ def _baseline(cls, settings: Settings, seed: int) -> dict[str, object]:
             name: cls(head=network, random_state=seed, **more)
             for name, network in _networks(settings).items()
         }
-    return {f"C {C:g}": cls(C=C) for C in (1.0, 0.1, 0.01, 10.0)}
+    if cls is Plain:
+        return {f"C {C:g}": cls(C=C) for C in (1.0, 0.1, 0.01, 10.0)}
+    fixed = {"random_state": seed} if "random_state" in parameters else {}
+    return {"defaults": cls(**fixed)}
 
 
 def _ours(method: str, settings: Settings, seed: int) -> dict[str, object]:
-    """The ridge head tunes its own penalty; what is left is the head, and how flips are found."""
+    """Return settings of the head and of the flip rates; the ridge head tunes its own penalty."""
     heads = {"ridge": None, "mlp": head(settings, 1e-3, 3e-3)}
     if method in ("auto", "selection", "naive"):
         heads = {"ridge": None, **_networks(settings)}
@@ -103,9 +143,9 @@ def _ours(method: str, settings: Settings, seed: int) -> dict[str, object]:
 
 
 def with_prompt(X: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Append what the answers to a prompt have in common, in few columns: their mean's PCA.
+    """Append columns that the answers to a prompt share: principal components of their mean.
 
-    Where each row is a prompt of its own these are zeros, and weights by prompt are the classes'.
+    If each row is a prompt of its own the columns are zeros, and weights depend on the class alone.
     """
     _, code = np.unique(groups, return_inverse=True)
     if code.max() + 1 == len(X):
@@ -123,18 +163,20 @@ def after_verified(p_rows, verified, feedback, p_new):
     Parameters
     ----------
     p_rows : ndarray of shape (n,)
-        Predictions of rows that were not trained on, the verified ones among them.
+        Predictions of rows that were not trained on, with the verified ones among them.
     verified : ndarray of shape (n,)
-        Clean labels of those, NaN elsewhere.
+        Clean labels of the verified rows, NaN elsewhere.
     feedback : ndarray of shape (n,)
-        Feedback of all of them, NaN where there is none.
+        Feedback, NaN where there is none.
     p_new : ndarray of shape (m,)
-        Predictions to move.
+        Predictions to recalibrate.
 
     Returns
     -------
-    ndarray of shape (m,), str
-        Moved predictions, and which way it was.
+    p : ndarray of shape (m,)
+        Recalibrated predictions.
+    how : {"recalibration", "Platt"}
+        The way that was used.
     """
     judged = np.flatnonzero(~np.isnan(verified))
     losses = {}
@@ -159,6 +201,6 @@ def _platt(p_rows, verified, feedback, p_new):
     judged = ~np.isnan(verified)
     old, new = (logit(np.clip(values, 0.01, 0.99)) for values in (p_rows[judged], p_new))
     slope, intercept = fit_sigmoid(old, verified[judged])
-    if slope < 0:  # a constant: Platt's sigmoid must not turn the ranking round
+    if slope < 0:  # a constant, because Platt's sigmoid must not reverse the ranking
         return np.full(len(p_new), (verified[judged].sum() + 1) / (judged.sum() + 2))
     return expit(slope * new + intercept)

@@ -1,4 +1,4 @@
-"""One cell: a method's settings fitted, one chosen by debiased score, its scores on new rows."""
+"""One cell: fit the settings of a method, choose one by debiased score, score it on test rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 from sklearn.utils import Bunch
 
-from skcausalrm.heads import training  # noqa: F401  (torch's import is no method's time)
+from skcausalrm.heads import _training_loop  # noqa: F401  (importing torch counts for no method)
 from skcausalrm.metrics import debiased_mse, pseudo_outcomes
 
 from .data import Cell, Settings, draw
@@ -24,7 +24,7 @@ __all__ = ["run_cell", "score"]
 
 
 def score(reward: np.ndarray, p: np.ndarray) -> dict[str, float]:
-    """Scores on clean labels; the correlation of a constant is 0."""
+    """Return scores on clean labels; the correlation of a constant is 0."""
     return {
         "R2": r2_score(reward, p),
         "MAE": mean_absolute_error(reward, p),
@@ -35,7 +35,7 @@ def score(reward: np.ndarray, p: np.ndarray) -> dict[str, float]:
 
 @lru_cache(maxsize=1)
 def outcomes(log: Cell, settings: Settings, folder: Path | None) -> np.ndarray:
-    """Pseudo-outcomes of a log's validation rows, the same for all methods."""
+    """Return pseudo-outcomes of a log's validation rows, the same for all methods."""
     data = draw(log, settings, folder)
     learn = np.concatenate([data.train, data.validation])
     z = pseudo_outcomes(
@@ -51,8 +51,8 @@ def outcomes(log: Cell, settings: Settings, folder: Path | None) -> np.ndarray:
 def run_cell(cell: Cell, settings: Settings, folder: Path | None = None) -> pd.DataFrame:
     """Return a row for logs alone and one with verified rows.
 
-    All methods are tuned on the same pseudo-outcomes of the same validation rows, which come from
-    logs alone: the test rows and clean labels play no part, the verified rows neither.
+    All methods are tuned on the same pseudo-outcomes of the same validation rows. These come from
+    logs alone: neither test rows, nor clean labels, nor verified rows are used.
     """
     data = draw(cell, settings, folder)
     if cell.method == "BCOWeighting":
@@ -83,10 +83,10 @@ def run_cell(cell: Cell, settings: Settings, folder: Path | None = None) -> pd.D
 
 
 def with_verified(method: str, model, data: Bunch, held_out: np.ndarray):
-    """Return predictions of the test rows once the verified rows are known, and how.
+    """Return predictions of the test rows given the verified rows, and how they were used.
 
-    The package's own estimator gets them in `fit`, as 50 further rows of its log; any other
-    method's predictions are recalibrated on them, which it has not seen.
+    The package's own estimator gets them in `fit`, as 50 further rows of its log. The predictions
+    of any other method, which has not seen them, are recalibrated on them.
     """
     if method == ORACLE:
         return model.predict(data.X[data.test]), ""

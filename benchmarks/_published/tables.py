@@ -1,4 +1,4 @@
-"""What the page says: means with spreads, ranks, paired comparisons, goals."""
+"""Tables of the page: means with spreads, ranks, paired comparisons, goals."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCORES = {"AUROC": True, "R2": True, "MAE": False, "Pearson": True}  # is more b
 
 
 def short(method: str) -> str:
-    """The package's recipes by their own name, in italics where Markdown shows them."""
+    """Return the display name: the package's corrections by their own name, in italics."""
     return f"*{method.split(chr(39))[1]}*" if method in OURS else method
 
 
 def means(rows: pd.DataFrame, further: str, score: str) -> pd.DataFrame:
-    """Mean ± standard deviation over seeds: methods by logs, best mean rank first."""
+    """Return mean ± standard deviation over seeds: methods by logs, best mean rank first."""
     part = rows[rows["further"] == further]
     grouped = part.groupby([*LOG, "method"])[score]
     text = grouped.mean().map("{:.3f}".format) + " ± " + grouped.std(ddof=1).map("{:.3f}".format)
@@ -42,7 +42,7 @@ def _one(part: pd.DataFrame) -> bool:
 
 
 def mean_ranks(rows: pd.DataFrame, further: str, score: str) -> pd.Series:
-    """Mean rank of each method but the oracle over all logs, 1 the best; ties share."""
+    """Return the mean rank of each method but the oracle over all logs, 1 the best; ties share."""
     wide = _wide(rows, further, score).drop(columns=ORACLE)
     return wide.rank(axis=1, ascending=not SCORES[score]).mean().sort_values()
 
@@ -53,15 +53,15 @@ def _wide(rows: pd.DataFrame, further: str, score: str) -> pd.DataFrame:
 
 
 def critical_difference(n_methods: int, n_logs: int, level: float = 0.05) -> float:
-    """Nemenyi's: mean ranks closer than this do not differ (Demsar, JMLR 2006)."""
+    """Return Nemenyi's distance: closer mean ranks do not differ (Demsar, JMLR 2006)."""
     q = studentized_range.ppf(1 - level, n_methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_logs)))
 
 
 def paired(rows: pd.DataFrame, further: str, score: str) -> pd.DataFrame:
-    """Settings in which auto beats, ties with and loses to each method.
+    """Return counts of the settings in which auto beats, ties with and loses to each method.
 
-    A setting is won or lost where a paired t-test over its seeds says so at .05, else tied; the
+    A setting is won or lost if a paired t-test over its seeds is significant at .05, else tied. The
     last column is Wilcoxon's test over all logs.
     """
     wide = _wide(rows, further, score)
@@ -81,7 +81,7 @@ def paired(rows: pd.DataFrame, further: str, score: str) -> pd.DataFrame:
 
 
 def goals(rows: pd.DataFrame, timing: dict[str, float]) -> list[tuple[str, str, bool]]:
-    """Each goal, what was found, and whether it is met."""
+    """Return each goal with the finding and True if it is met."""
     found = []
     for further, score, name in (
         ("none", "AUROC", "logs alone"),

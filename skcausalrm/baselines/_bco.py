@@ -17,25 +17,26 @@ __all__ = ["BCOWeighting"]
 class BCOWeighting(BaseBaseline):
     r"""Disliked rows weighted as if their prompts were those of liked rows.
 
-    A logistic regression on the prompt tells liked rows from disliked ones; each disliked row is
-    weighted by the odds it gives, so that prompts that users rate badly whatever the answer do
-    not teach that answers are bad. With q the regression's probability of a liked row it minimises
+    A logistic regression on the prompt separates liked rows from disliked ones. Each disliked row
+    is weighted by the odds of being liked, so that prompts with bad ratings for any answer do not
+    teach that answers are bad. With q the regression's probability of a liked row it minimises
 
     .. math:: \frac{1}{n_1} \sum_{o_i = 1} w_i (p_i - s_i)^2, \qquad
               w_i = \begin{cases} 1 & s_i = 1 \\
               \mathrm{clamp}(q_i / (1 - q_i), l, h) & s_i = 0. \end{cases}
 
-    Assumes that prompts, not answers, make liked and disliked rows differ where they should not;
-    the unrated rows and flips play no part. Costs a logistic regression and one network.
+    It assumes that unwanted differences between liked and disliked rows come from prompts, not from
+    answers, and corrects neither selection nor flips. It costs a logistic regression and a network.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     prompt_columns : slice, default=None
         Columns of X that hold the prompt; None is all of them.
     lowest_weight, highest_weight : float, default=0.5 and 10.0
-        Limits of the weights, TRL's.
+        Limits of the weights; the defaults are those of TRL.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -44,7 +45,7 @@ class BCOWeighting(BaseBaseline):
     heads_ : list of MLPHead
         The fitted network.
     n_clamped_ : int
-        Disliked rows whose weight was clamped.
+        Number of disliked rows whose weight was clamped.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -94,8 +95,8 @@ class BCOWeighting(BaseBaseline):
         prompt = rows.X[:, self.prompt_columns or slice(None)]
         if not prompt.shape[1]:
             raise ValueError(
-                f"prompt_columns={self.prompt_columns!r} leaves none of the {rows.X.shape[1]} "
-                f"columns of X: name the prompt's."
+                f"prompt_columns={self.prompt_columns!r} selects none of the {rows.X.shape[1]} "
+                f"columns of X: give the slice of the columns that hold the prompt."
             )
         model = LogisticRegression(max_iter=1000)
         model.fit(prompt[rows.o], rows.s[rows.o], rows.weight[rows.o])

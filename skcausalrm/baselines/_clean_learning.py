@@ -17,21 +17,22 @@ _N_FOLDS = 5
 class CleanLearning(BaseBaseline):
     r"""Confident learning: rows whose label contradicts an out-of-fold prediction are left out.
 
-    Predictions :math:`\hat p_i` out of fold and thresholds :math:`t_k`, their mean over the rows
-    labelled k, count for each pair of classes the rows labelled j that are confidently k; from
-    the counts cleanlab estimates how many labels are wrong and drops the least likely ones. The
-    network then minimises over the rows K that are left, weighted for those that were dropped of
-    their class,
+    For each pair of classes, rows are counted that are labelled j and confidently of class k: their
+    out-of-fold prediction :math:`\hat p_i` is above the threshold :math:`t_k`, its mean over the
+    rows labelled k. From the counts cleanlab estimates the number of wrong labels and drops the
+    least likely ones. Over the remaining rows K, weighted for the dropped rows of their class, the
+    network then minimises
 
     .. math:: \sum_{i \in K} \omega_{s_i} (p_i - s_i)^2.
 
-    Assumes flips that depend on the class alone, and no selection. Costs six networks on the rated
-    rows. All but the network and its folds is the package's own: see its documentation.
+    It assumes flips that depend on the class alone, and no selection. It costs six networks on the
+    rated rows. The search for wrong labels is cleanlab's own: see its documentation.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     random_state : int, RandomState instance or None, default=None
         Draws folds, held-out parts, initial weights and the order of the rows.
 
@@ -40,7 +41,7 @@ class CleanLearning(BaseBaseline):
     heads_ : list of MLPHead
         The fitted network.
     n_issues_ : int
-        Rows that were left out.
+        Number of rows that were left out.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -15,24 +15,26 @@ class CoTeaching(BaseBaseline):
     r"""Two networks, each taught the rows of a batch that the other finds easy.
 
     Networks learn clean labels before they learn flipped ones, so rows of small loss are likelier
-    clean; that the other network chooses them keeps an error from feeding itself. With
+    clean. Each network learns from the rows that the other one chooses, so that its errors do not
+    reinforce themselves. With
     :math:`S_k` the share :math:`1 - \tau \min(t / T, 1)` of a batch's rows whose log loss by
     network k is least in epoch t, it minimises
 
     .. math:: \sum_{i \in S_2} \ell(f_1(x_i), s_i) + \sum_{i \in S_1} \ell(f_2(x_i), s_i).
 
-    Assumes flips that do not depend on x, a known share of them, and no selection. Costs two
+    It assumes flips that do not depend on x, a known share of them, and no selection. It costs two
     networks on the rated rows. The reward is the mean of both networks. Held-out rows are chosen
-    in the same way, for their labels are flipped too.
+    in the same way, because their labels are flipped too.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     forget_rate : float, default=0.2
-        Share of rows left out in the end; set it to the share of flipped ones.
+        Final share of rows left out; set it to the share of flipped rows.
     ramp_epochs : int, default=10
-        Epochs over which that share rises from 0.
+        Number of epochs over which that share rises from 0.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -92,22 +94,23 @@ class CoTeaching(BaseBaseline):
 class CoDis(CoTeaching):
     r"""Two networks, each taught rows that the other finds easy and they disagree on.
 
-    Co-teaching's networks grow alike, which ends their use for each other; rows on which
-    their predictions differ most are preferred among those of small loss. As
-    :class:`CoTeaching`, with the rows chosen by the least
+    The networks of co-teaching become alike, and then neither can correct the other. CoDis prefers,
+    among the rows of small loss, those on which the predictions differ most. It is
+    :class:`CoTeaching` with the rows chosen by the least
 
     .. math:: \ell(f_k(x_i), s_i) - \lambda\, \mathrm{JS}(f_1(x_i), f_2(x_i)).
 
-    Assumes what CoTeaching does. Costs two networks on the rated rows.
+    It assumes what CoTeaching does, and costs two networks on the rated rows.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     forget_rate : float, default=0.2
-        Share of rows left out in the end; set it to the share of flipped ones.
+        Final share of rows left out; set it to the share of flipped rows.
     ramp_epochs : int, default=10
-        Epochs over which that share rises from 0.
+        Number of epochs over which that share rises from 0.
     discrepancy_weight : float, default=1.0
         The factor lambda.
     random_state : int, RandomState instance or None, default=None

@@ -1,4 +1,4 @@
-"""CVIB: rated and unrated rows drawn together by an information bottleneck."""
+"""CVIB: an information bottleneck that draws rated and unrated rows together."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ __all__ = ["CVIB"]
 
 
 class CVIB(BaseBaseline):
-    r"""Counterfactual variational information bottleneck: no propensity at all.
+    r"""Counterfactual variational information bottleneck, without a propensity.
 
     The network's mean prediction on unrated rows is drawn towards that on rated ones, and
-    predictions are kept from being too sure. With :math:`\bar p_1` and :math:`\bar p_0` the
-    means of :math:`p_i = \sigma(f(x_i))` over a batch's rated and unrated rows, H a
-    prediction's entropy and CE the cross entropy, it minimises
+    an entropy term keeps predictions away from 0 and 1. With :math:`\bar p_1` and
+    :math:`\bar p_0` the means of :math:`p_i = \sigma(f(x_i))` over a batch's rated and unrated
+    rows, H the entropy of a prediction and CE the cross entropy, it minimises
 
     .. math:: \frac{1}{n_1} \sum_{o_i = 1} \mathrm{CE}(s_i, p_i)
               + \alpha\, \mathrm{CE}(\bar p_1, \bar p_0)
               - \frac{\gamma}{n} \sum_i H(p_i).
 
-    Assumes that rated and unrated answers are about equally good in the mean, and feedback without
-    flips. Costs one network on all rows. The paper's code penalises p log p alone; here
-    it is the entropy of both classes.
+    It assumes that rated and unrated answers are about equally good on average, and feedback
+    without flips. It costs one network on all rows. The paper's code penalises p log p alone; here
+    the term is the entropy of both classes.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     alpha : float, default=0.1
         Weight of the contrast between rated and unrated rows.
     gamma : float, default=0.01

@@ -1,4 +1,4 @@
-"""RobustDivideMix: rows whose label looks wrong are kept, and their label is not."""
+"""RobustDivideMix: rows whose label looks wrong are kept without their label."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["RobustDivideMix"]
 
 
 class RobustDivideMix(BaseBaseline):
-    r"""Two networks that tell each other which labels to forget and what to learn instead.
+    r"""Two networks that find each other's wrong labels and replace them by predictions.
 
-    A mixture of two normals over one network's losses says which rows are likely clean; the other
-    network learns those rows' labels, moved towards its own prediction, and of all others what
-    both networks predict. Rows are mixed in pairs, as are their labels. With
+    A mixture of two normals over one network's losses finds the rows that are likely clean. The
+    other network learns the labels of these rows, moved towards its own prediction; for all other
+    rows it learns the mean prediction of both networks. Rows and labels are mixed in pairs. With
     :math:`w_i` the chance of being clean, :math:`\bar y_i = w_i s_i + (1 - w_i) p_i` for clean
     rows and the networks' mean prediction for others, both sharpened, C and U the clean and the
     other rows of a batch after mixing, it minimises for each network
@@ -27,30 +27,31 @@ class RobustDivideMix(BaseBaseline):
               + \lambda_U \sum_{i \in U} (p_i - \bar y_i)^2 \Bigr]
               + \mathrm{KL}\bigl(\tfrac12 \,\big\Vert\, \bar p\bigr).
 
-    Assumes that flipped rows have larger losses, that both classes are about equally frequent (the
-    last term), and no selection. Costs two networks on the rated rows and a mixture in each epoch.
-    The paper augments images; embeddings are only mixed. Held-out rows stop the training, once it
-    is warm, by the share of wrong classes.
+    It assumes that flipped rows have larger losses, that both classes are about equally frequent
+    (the last term), and no selection. It costs two networks on the rated rows and a mixture in each
+    epoch. The paper augments images; embeddings are only mixed. After the warm-up, the share of
+    wrong classes on held-out rows decides when to stop.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     warmup_epochs : int, default=5
-        Epochs on all labels before the first division.
+        Number of epochs on all labels before the first division.
     temperature : float, default=0.5
-        Of the sharpening; 1 leaves labels as they are.
+        Temperature of the sharpening; 1 does not change labels.
     unlabelled_weight : float, default=1.0
         The factor lambda_U.
     random_state : int, RandomState instance or None, default=None
-        Draws the held-out part, the initial weights, the order of the rows and what is mixed.
+        Draws the held-out part, the initial weights, the order of the rows and the mixed pairs.
 
     Attributes
     ----------
     heads_ : list of MLPHead
         The two networks.
     clean_share_ : float
-        Share of rows taken for clean in the last epoch, mean of both networks.
+        Share of rows treated as clean in the last epoch, mean of both networks.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -1,4 +1,4 @@
-"""DivideMix: which rows are taken for clean, what the others are taught, mixed rows."""
+"""Parts of DivideMix: division into clean and other rows, new labels, mixed rows, the loss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 
 def clean_probability(losses: Array, rng: np.random.RandomState) -> Array:
-    """P(clean) of rows by a mixture of two normals over their losses: the lower one is clean."""
+    """Return P(clean) of rows, by a mixture of two normals over losses whose lower one is clean."""
     spread = np.ptp(losses)
     scaled = ((losses - losses.min()) / (spread if spread > 0 else 1.0))[:, None]
     mixture = GaussianMixture(2, reg_covar=5e-4, max_iter=50, random_state=rng).fit(scaled)
@@ -35,24 +35,24 @@ def clean_probability(losses: Array, rng: np.random.RandomState) -> Array:
 
 
 def sharpen(p: Array, temperature: float) -> Array:
-    """``p^(1/T) / (p^(1/T) + (1 - p)^(1/T))``."""
+    """Return ``p^(1/T) / (p^(1/T) + (1 - p)^(1/T))``."""
     liked, disliked = p ** (1 / temperature), (1 - p) ** (1 / temperature)
     return liked / (liked + disliked)
 
 
 class Refined(NamedTuple):
-    """What each network is taught of each row, and which rows it takes for clean; (n, 2) each."""
+    """Labels that each network learns, and the rows it treats as clean, both (n, 2)."""
 
     labels: Array
     clean: NDArray[np.bool_]
 
 
 def refine(p: Array, s: Array, clean: Array, temperature: float) -> Refined:
-    """Labels for each network from both networks' predictions p and P(clean), all (n, 2).
+    """Return labels for each network from both networks' predictions p and P(clean), all (n, 2).
 
-    A network's rows are divided by the other one's losses. A clean row's label is moved towards
-    the network's own prediction by its chance of being wrong; another row's label is
-    forgotten, and the mean of both predictions takes its place.
+    A network's rows are divided by the losses of the other one. The label of a clean row moves
+    towards the network's own prediction by its chance of being wrong. The mean of both predictions
+    replaces the label of any other row.
     """
     clean = clean[:, ::-1]
     kept = clean > 0.5
@@ -91,15 +91,15 @@ class DivideMixLoss:
     Parameters
     ----------
     X, s : ndarray of shape (m, d) and (m,)
-        Rows that are divided anew before each epoch, and their feedback.
+        Rows that are divided before each epoch, and their feedback.
     rows : ndarray of int, shape (m,)
-        Where they stand in the target.
+        Their positions in the target.
     target : ndarray of shape (n, 4)
         All rows' target, changed in place; s and 1 until the networks are warm.
-    warmup_epochs, temperature, unlabelled_weight
-        Of :class:`RobustDivideMix`.
+    warmup_epochs, temperature, unlabelled_weight : int, float, float
+        Parameters of :class:`RobustDivideMix`.
     rng : RandomState
-        Draws what is mixed, and the mixtures' starts.
+        Draws the mixed pairs and the starts of the mixtures.
     """
 
     mix_up: MixUp
@@ -111,12 +111,12 @@ class DivideMixLoss:
         self.clean_share, self.epoch = 1.0, 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The networks on mixed rows."""
+        """Return the networks on mixed rows."""
         self.mix_up = MixUp(module, self.rng)
         return self.mix_up
 
     def before_epoch(self, module: nn.Module, epoch: int) -> Array | None:
-        """Divide the rows, once the networks are warm."""
+        """Return a new target once the networks are warm."""
         self.epoch = epoch
         if epoch <= self.warmup_epochs:
             return None
@@ -129,7 +129,7 @@ class DivideMixLoss:
         return self.target
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """Log loss of clean rows, squared error of others, and the classes' balance."""
+        """Return the log loss of clean rows, squared error of others, and the classes' balance."""
         mix = self.mix_up
         labels = mix.share * target[:, :2] + (1 - mix.share) * target[mix.partner, :2]
         clean = target[:, 2:]
@@ -141,7 +141,7 @@ class DivideMixLoss:
         return (loss + balance).sum(dim=1)
 
     def held_out(self, output: Tensor, target: Tensor) -> Tensor:
-        """Whether the class of the mean prediction is not the given one; falling while warming."""
+        """Return 1 where the mean prediction has the wrong class; falling values in the warm-up."""
         if self.epoch <= self.warmup_epochs:
             return torch.full_like(output[:, 0], 2 - self.epoch / (self.warmup_epochs + 1))
         return ((output.sigmoid().mean(dim=1) > 0.5) != (target[:, 0] > 0.5)).to(output.dtype)

@@ -1,4 +1,4 @@
-"""EpsSoftmax: a loss that gains nothing from labels it already agrees with."""
+"""EpsSoftmax: a loss that hardly falls further on labels it already agrees with."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ __all__ = ["EpsSoftmax"]
 
 
 class EpsSoftmax(BaseBaseline):
-    r"""Cross entropy of nearly one-hot predictions, beside mean absolute error.
+    r"""Cross entropy of nearly one-hot predictions, plus mean absolute error.
 
-    The likelier class is given m more and both are divided by 1 + m, which makes the loss nearly
-    symmetric, so flipped labels pull less; the absolute error, symmetric itself, steadies it. With
+    The likelier class is raised by m and both are divided by 1 + m. The loss is then nearly
+    symmetric, so that flipped labels pull less; the absolute error, itself symmetric, makes it
+    steadier. With
     :math:`p_i = \sigma(f(x_i))` of the label's class and k the likelier class it minimises, over
     rated rows, the mean of
 
     .. math:: -\alpha \log \frac{p_i + m [s_i = k]}{1 + m} + \beta (1 - p_i).
 
-    Assumes flips that leave the truth the likelier label everywhere, and no selection: it aims at
-    the right class, so its probabilities are too sure. Costs one network on the rated rows.
+    It assumes flips after which the true label is still the likelier one everywhere, and no
+    selection. Its goal is the right class, so its probabilities are too close to 0 and 1. It costs
+    one network on the rated rows.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     m : float, default=10.0
-        What the likelier class gets.
+        Amount added to the likelier class.
     alpha, beta : float, default=0.1 and 1.0
         Weights of cross entropy and absolute error.
     random_state : int, RandomState instance or None, default=None

@@ -1,4 +1,4 @@
-"""LabelWave: stop where predictions stop changing, with no held-out labels."""
+"""LabelWave: early stopping where predictions stop changing, without held-out labels."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ __all__ = ["LabelWave"]
 
 
 class LabelWave(BaseBaseline):
-    r"""The network of :class:`Naive`, stopped before it learns flipped labels by heart.
+    r"""Early stopping before the network of :class:`Naive` memorises flipped labels.
 
-    Predicted classes of training rows settle while clean labels are learnt and start to change
-    again when flipped ones are; the weights are those of the epoch where a moving average of the
-    changes is least. With :math:`c_i^t = [\sigma(f_t(x_i)) > 1/2]` after epoch t it watches
+    Predicted classes of training rows settle while clean labels are learnt and change again when
+    flipped ones are. The weights are those of the epoch where a moving average of the changes is
+    least. With :math:`c_i^t = [\sigma(f_t(x_i)) > 1/2]` after epoch t it watches
 
     .. math:: \frac{1}{w} \sum_{u = t - w + 1}^{t} \sum_i [c_i^u \neq c_i^{u - 1}]
 
     over the rated rows, and minimises their log loss.
 
-    Assumes a network large enough to learn flips by heart later than the rest, and no selection.
-    Costs one network on all rated rows: none is held out. The first minimum is taken that
-    `patience` epochs of the head do not fall below.
+    It assumes a network large enough to memorise flips, after it has learnt the rest, and no
+    selection. It costs one network on all rated rows; none is held out. Training ends when the
+    moving average has not fallen for `patience` epochs of the head.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     window : int, default=3
-        Epochs in the moving average.
+        Number of epochs in the moving average.
     random_state : int, RandomState instance or None, default=None
-        Draws the held-out part, the initial weights and the order of the rows.
+        Draws the initial weights and the order of the rows.
 
     Attributes
     ----------
     heads_ : list of MLPHead
         The fitted network.
     n_changes_ : ndarray of shape (n_epochs,)
-        Rows whose predicted class changed in each epoch.
+        Number of rows whose predicted class changed in each epoch.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -44,34 +44,35 @@ class MultiTask(BaseBaseline):
 class MultiTaskIPS(MultiTask):
     r"""Propensity and reward from shared hidden layers, the reward by inverse propensity.
 
-    The unrated rows teach the shared layers through the propensity, and what a rated, liked row
-    is likely to be is fitted on the entire space. With :math:`e_i = \sigma(g(x_i))`,
+    The unrated rows train the shared layers through the propensity, and the probability of a rated
+    and liked row is fitted on the entire space. With :math:`e_i = \sigma(g(x_i))`,
     :math:`\bar e_i` the same clipped below and without gradient, and
     :math:`p_i = \sigma(f(x_i))`, it minimises the mean over all rows of
 
     .. math:: -o_i \log e_i - (1 - o_i) \log(1 - e_i)
               + \frac{o_i}{\bar e_i} (p_i - s_i)^2 + (e_i p_i - o_i s_i)^2.
 
-    Assumes that selection depends on x alone, overlap, and feedback without flips. Costs one
-    network on all rows. The paper has log losses in the place of the squares.
+    It assumes that selection depends on x alone, overlap, and feedback without flips. It costs one
+    network on all rows. The paper has log losses in place of the squares.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     clipping_threshold : float, default=0.05
-        Propensities are raised to it where they divide.
+        Least propensity to divide by; lower ones are raised to it.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
     Attributes
     ----------
     heads_ : list of MLPHead
-        The reward's output of the network.
+        The network with its output for the reward.
     propensity_ : ndarray of shape (n,)
         Clipped propensities of the training rows, by the network that was fitted on them.
     n_clipped_ : int
-        Rows that were clipped.
+        Number of rows whose propensity was clipped.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -99,7 +100,7 @@ class MultiTaskIPS(MultiTask):
 class MultiTaskDR(MultiTask):
     r"""Propensity, reward and imputation from shared hidden layers, the reward doubly robust.
 
-    As :class:`MultiTaskIPS`, with an imputation :math:`m_i = \sigma(h(x_i))`, which learns most
+    :class:`MultiTaskIPS` with an imputation :math:`m_i = \sigma(h(x_i))`, which learns most
     where inverse propensities are large, and the doubly robust target. With gradients
     stopped in :math:`z_i` and :math:`\bar e_i` it minimises the mean over all rows of
 
@@ -107,27 +108,28 @@ class MultiTaskDR(MultiTask):
               + \frac{o_i}{\bar e_i} (m_i - s_i)^2 + (e_i p_i - o_i s_i)^2, \qquad
               z_i = m_i + \frac{o_i}{\bar e_i} (s_i - m_i).
 
-    Assumes that selection depends on x alone, e or m right, and feedback without flips. Costs one
-    network on all rows. The paper imputes the error, not the label; for squared errors the
-    doubly robust risk is the same up to a term free of p.
+    It assumes that selection depends on x alone, that e or m is right, and feedback without flips.
+    It costs one network on all rows. The paper imputes the error, not the label; for squared errors
+    the doubly robust risk is the same up to a term free of p.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     clipping_threshold : float, default=0.05
-        Propensities are raised to it where they divide.
+        Least propensity to divide by; lower ones are raised to it.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
     Attributes
     ----------
     heads_ : list of MLPHead
-        The reward's output of the network.
+        The network with its output for the reward.
     propensity_ : ndarray of shape (n,)
         Clipped propensities of the training rows, by the network that was fitted on them.
     n_clipped_ : int
-        Rows that were clipped.
+        Number of rows whose propensity was clipped.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

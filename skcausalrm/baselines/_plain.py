@@ -18,20 +18,21 @@ __all__ = ["Naive", "Plain"]
 
 
 class Naive(BaseBaseline):
-    r"""The network on the rated rows' feedback as it is.
+    r"""Network on the feedback of the rated rows, without any correction.
 
-    Takes rated rows for a random sample and feedback for the truth. With
+    It treats rated rows as a random sample and feedback as the truth. With
     :math:`p_i = \sigma(f(x_i))` it minimises
 
     .. math:: \frac{1}{|\{o_i = 1\}|} \sum_{o_i = 1} (p_i - s_i)^2.
 
-    Assumes that neither selection nor noise depends on anything: usually false. Costs one
-    network.
+    It assumes that feedback is left at random and without flips, which is usually false. It costs
+    one network.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -67,28 +68,29 @@ class Naive(BaseBaseline):
 
 
 class Plain(RegressorMixin, BaseEstimator):
-    r"""Logistic regression on the rated rows' embeddings: what most people do today.
+    r"""Logistic regression on the embeddings of the rated rows, the usual choice today.
 
-    Assumes what :class:`Naive` does, and that the reward's log odds are linear in x. Minimises
+    It assumes what :class:`Naive` does, and that the log odds of the reward are linear in x. It
+    minimises
 
     .. math:: \sum_{o_i = 1} \log\bigl(1 + e^{-(2 s_i - 1)(w^\top x_i + b)}\bigr)
               + \frac{\lVert w \rVert^2}{2 C}.
 
-    Costs seconds.
+    It costs seconds.
 
     Parameters
     ----------
     C : float, default=1.0
         Inverse of the ridge penalty.
     max_iter : int, default=1000
-        Most steps of the solver.
+        Maximum number of steps of the solver.
 
     Attributes
     ----------
     model_ : LogisticRegression
         Fitted on the rated rows.
     n_iter_ : int
-        Steps of the solver.
+        Number of steps of the solver.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

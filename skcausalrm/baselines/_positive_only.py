@@ -38,28 +38,30 @@ class _PositiveOnly(Weighting):
 class NonNegativePU(_PositiveOnly):
     r"""Positive-unlabelled learning: silent rows are a mixture of good and bad ones.
 
-    Rows of feedback 1 are good; all others, silent or 0, are unlabelled. The risk of bad rows
-    is what is left of the unlabelled rows' risk when that of the good rows in them is taken off,
-    and is kept from turning negative. With l the log loss, P the positive and U the other
-    rows of a batch it minimises
+    Rows of feedback 1 are good; all others, silent or 0, are unlabelled. The risk of bad rows is
+    the risk of the unlabelled rows less that of the good rows among them, and it is kept from
+    turning negative. With l the log loss, P the positive and U the other rows of a batch it
+    minimises
 
     .. math:: \pi\, \bar\ell_P(f, 1) + \max\bigl(0,
               \bar\ell_U(f, 0) - \pi\, \bar\ell_P(f, 0)\bigr),
 
-    and steps back where the bracket is negative. Assumes that positives are a random sample of the
-    good rows (who copies does so whatever x is), no flips, and a known share pi of good rows. Costs
-    one network on all rows.
+    and steps back where the bracket is negative. It assumes that positives are a random sample of
+    the good rows (copying does not depend on x), no flips, and a known share pi of good rows. It
+    costs one network on all rows.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     prior : float, default=None
         Share of good rows among the unlabelled. None estimates it as Elkan and Noto do: the
-        share of positives over their mean chance of being labelled, by out-of-fold propensity;
-        too high where no answer is surely good.
+        share of positives divided by their mean chance of being labelled, by out-of-fold
+        propensity. The estimate is too high if no answer is good with certainty.
     propensity_estimator : PropensityEstimator, default=None
-        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+        Propensity of feedback, fitted out of fold; None is ``PropensityEstimator()``. Its
+        `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -127,10 +129,10 @@ class NonNegativePU(_PositiveOnly):
 class ImplicitRM(_PositiveOnly):
     r"""Four latent groups, good or bad and would act or not, by maximum likelihood.
 
-    Only who likes an answer and is one to act copies it; silence is any of the other three
-    groups, in proportions that two networks say. With :math:`p_i = \sigma(f(x_i))` the chance that
-    the answer is good and :math:`a_i = \sigma(g(x_i))` that its reader acts on a good one, it
-    minimises
+    Only a reader who likes an answer and is inclined to act copies it. Silence comes from the other
+    three groups, in proportions that two networks estimate. With :math:`p_i = \sigma(f(x_i))` the
+    chance that the answer is good and :math:`a_i = \sigma(g(x_i))` that its reader acts on a good
+    one, it minimises
 
     .. math:: -\frac1n \sum_i \bigl[ c_i \log (p_i a_i)
               + (1 - c_i) \log (1 - p_i a_i) \bigr]
@@ -139,19 +141,22 @@ class ImplicitRM(_PositiveOnly):
     c being 1 where there was an action and the variance that in a batch: the gradient is that of
     both networks' log losses with each silent row spread over its groups by their posterior.
 
-    Feedback of 0 counts as silence. Assumes no flips, and more than the data say: from p times a
-    alone nobody can tell one factor from the other. The last term has readers act alike unless
-    the data insist, and g starts where Elkan and Noto estimate it. Costs two networks on all rows.
-    Derived here from the four groups, as the paper's labels of them are disputed.
+    Feedback of 0 counts as silence. The method assumes no flips, and more than the data identify:
+    the product of p and a does not identify its factors. The last term draws the readers' chances
+    of acting together, and g starts at the estimate of Elkan and Noto. It costs two networks on all
+    rows. The likelihood is derived here from the four groups, because the paper's labels of them
+    are disputed.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     action_penalty : float, default=1.0
-        The factor lambda: how much readers act alike.
+        The factor lambda, which draws the readers' chances of acting together.
     propensity_estimator : PropensityEstimator, default=None
-        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+        Propensity of feedback, fitted out of fold; None is ``PropensityEstimator()``. Its
+        `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
         Draws folds, the held-out part, the initial weights and the order of the rows.
 

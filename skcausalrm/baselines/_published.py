@@ -167,30 +167,30 @@ class _CausalRM(BaseBaseline):
 class CausalRMIPS(_CausalRM):
     r"""CausalRM as published: surrogate loss by anchors, weighted by inverse propensity.
 
-    Flip rates are read off a network fitted on the noisy feedback: its low and high quantiles over
-    a fresh sample of rows at each step. With :math:`t(s)` the label corrected by them
+    Flip rates are the low and high quantiles of a network fitted on the noisy feedback, over a
+    new sample of rows at each step. With :math:`t(s)` the label corrected by them
     and :math:`p_i = \sigma(f(x_i))` it minimises
 
     .. math:: \frac{1}{n} \sum_{o_i = 1} \frac{(p_i - t(s_i))^2}{e(x_i)}, \qquad
               t(s) = \frac{s - \rho_{01}}{1 - \rho_{01} - \rho_{10}}.
 
-    Assumes that selection depends on x alone, overlap, anchors (some answers surely good, some
-    surely bad), and a calibrated noise model. Costs four networks of up to 600 epochs. Validation
-    is on logged rows with the last rates.
+    It assumes that selection depends on x alone, overlap, anchors (some answers surely good, some
+    surely bad), and a calibrated noise model. It costs four networks of up to 600 epochs.
+    Validation is on logged rows with the last rates.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; leave its `link` and `random_state`. None is
+        Settings of each network; do not set its `link` or `random_state`. None is
         ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
     anchor_quantile : float, default=0.97
-        Of the noise model's predictions; one minus it for the other rate.
+        Upper quantile of the noise model's predictions; the lower one is 1 minus it.
     clipping_threshold : float, default=0.1
-        Propensities are raised to it.
+        Least propensity; lower ones are raised to it.
     as_published : bool, default=False
-        Stop the noise and imputation networks on true labels, passed to fit as `clean`. For study
-        alone: whoever has true labels of the log should train on them, and figures so obtained say
-        nothing of logs without them.
+        Stop the noise and imputation networks on true labels, passed to `fit` as `clean`. Use it
+        only to study the published code: with true labels of the log you should train on them, and
+        the figures do not carry over to logs without them.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -203,11 +203,11 @@ class CausalRMIPS(_CausalRM):
     propensity_ : ndarray of shape (n,)
         Clipped propensities of the training rows.
     n_clipped_ : int
-        Rows that were clipped.
+        Number of rows whose propensity was clipped.
     rates_ : (float, float)
         The last flip rates, P(s=1 given r=0) and P(s=0 given r=1).
     n_floored_ : int
-        Steps at which the rates left less than .1 of 1 and were lowered to leave that.
+        Number of steps at which 1 minus both rates was below .1 and the rates were lowered.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -234,28 +234,28 @@ class CausalRMIPS(_CausalRM):
 class CausalRMDR(_CausalRM):
     r"""CausalRM as published: surrogate loss by anchors, doubly robust.
 
-    As :class:`CausalRMIPS`, with an imputation network m that is fitted on the noisy feedback as it
-    is. It minimises
+    :class:`CausalRMIPS` with an imputation network m that is fitted on the uncorrected feedback. It
+    minimises
 
     .. math:: \frac{1}{n} \sum_i (p_i - z_i)^2, \qquad
               z_i = m(x_i) + \frac{o_i}{e(x_i)} (t(s_i) - m(x_i)).
 
-    Assumes what CausalRMIPS does, of e and m at least one right; m never is where feedback is
-    flipped. Costs four networks of up to 600 epochs.
+    It assumes what CausalRMIPS does, and that e or m is right; m is never right where feedback is
+    flipped. It costs four networks of up to 600 epochs.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; leave its `link` and `random_state`. None is
+        Settings of each network; do not set its `link` or `random_state`. None is
         ``MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)``.
     anchor_quantile : float, default=0.97
-        Of the noise model's predictions; one minus it for the other rate.
+        Upper quantile of the noise model's predictions; the lower one is 1 minus it.
     clipping_threshold : float, default=0.1
-        Propensities are raised to it.
+        Least propensity; lower ones are raised to it.
     as_published : bool, default=False
-        Stop the noise and imputation networks on true labels, passed to fit as `clean`. For study
-        alone: whoever has true labels of the log should train on them, and figures so obtained say
-        nothing of logs without them.
+        Stop the noise and imputation networks on true labels, passed to `fit` as `clean`. Use it
+        only to study the published code: with true labels of the log you should train on them, and
+        the figures do not carry over to logs without them.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -268,11 +268,11 @@ class CausalRMDR(_CausalRM):
     propensity_ : ndarray of shape (n,)
         Clipped propensities of the training rows.
     n_clipped_ : int
-        Rows that were clipped.
+        Number of rows whose propensity was clipped.
     rates_ : (float, float)
         The last flip rates, P(s=1 given r=0) and P(s=0 given r=1).
     n_floored_ : int
-        Steps at which the rates left less than .1 of 1 and were lowered to leave that.
+        Number of steps at which 1 minus both rates was below .1 and the rates were lowered.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

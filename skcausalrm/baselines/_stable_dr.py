@@ -15,11 +15,11 @@ __all__ = ["StableDR"]
 
 
 class StableDR(MultiTask):
-    r"""Doubly robust without terms of the size of an inverse propensity.
+    r"""Doubly robust learning without terms of the size of an inverse propensity.
 
-    Where propensities weight the rated rows' imputed errors to the mean over all rows, the
-    self-normalised estimate is doubly robust and bounded; three networks, of reward, propensity
-    and imputation, learn side by side towards that. With :math:`p_i, e_i, m_i` their
+    The self-normalised estimate is doubly robust and bounded if inverse propensities weight the
+    imputed errors of the rated rows to their mean over all rows. Three networks, for reward,
+    propensity and imputation, are trained together towards that. With :math:`p_i, e_i, m_i` their
     probabilities, :math:`\hat d_i = (m_i - p_i)^2` and :math:`w_i = o_i / e_i`, it minimises
 
     .. math:: \frac{\sum_i w_i (p_i - s_i)^2}{\sum_i w_i}
@@ -27,18 +27,20 @@ class StableDR(MultiTask):
               + w_i (m_i - s_i)^2 \bigr]
               + \eta \Bigl[ \frac{1}{n} \sum_i w_i (\hat d_i - \bar d) \Bigr]^2,
 
-    each sum over a batch, :math:`\bar d` the mean of :math:`\hat d`, and each network moved by
-    its own term and the propensity by the last one too.
+    each sum over a batch, :math:`\bar d` the mean of :math:`\hat d`. Each network is moved by its
+    own term, and the propensity by the last one too.
 
-    Assumes that selection depends on x alone, e or m right, and feedback without flips. Costs
-    three networks on all rows. The paper's networks take turns and impute the error, not the label.
+    It assumes that selection depends on x alone, that e or m is right, and feedback without flips.
+    It costs three networks on all rows. The paper's networks take turns and impute the error, not
+    the label.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     clipping_threshold : float, default=0.05
-        Propensities are raised to it where they divide.
+        Least propensity to divide by; lower ones are raised to it.
     stability : float, default=10.0
         The factor eta.
     random_state : int, RandomState instance or None, default=None
@@ -51,7 +53,7 @@ class StableDR(MultiTask):
     propensity_ : ndarray of shape (n,)
         Clipped propensities of the training rows, by the network that was fitted on them.
     n_clipped_ : int
-        Rows that were clipped.
+        Number of rows whose propensity was clipped.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -85,18 +85,20 @@ class DRShrinkage(_TunedDR):
               \hat w_i = \frac{\lambda w_i}{w_i^2 + \lambda}, \quad w_i = 1 / e(x_i).
 
     It assumes what DR does, and that the best lambda for the mean reward is also best for learning.
-    The cost is a logistic regression and two networks. The paper bounds the bias; here it is
+    It costs a logistic regression and two networks. The paper bounds the bias; here it is
     estimated, as the distance from lambda = infinity.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     shrinkage : float, default=None
         The factor lambda: inf is DR, 0 is the imputation alone. None chooses among 10^0 to 10^6
         and inf.
     propensity_estimator : PropensityEstimator, default=None
-        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+        Propensity of feedback, fitted out of fold; None is ``PropensityEstimator()``. Its
+        `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 
@@ -164,16 +166,18 @@ class DRClipping(_TunedDR):
     .. math:: z_i = m(x_i) + o_i \min(1 / e(x_i), c) (s_i - m(x_i)).
 
     It assumes what DR does, and that the best cut for the mean reward is also best for learning.
-    The cost is a logistic regression and two networks.
+    It costs a logistic regression and two networks.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     highest_weight : float, default=None
         The cut c. None chooses among 15 from the highest weight down to 1.
     propensity_estimator : PropensityEstimator, default=None
-        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+        Propensity of feedback, fitted out of fold; None is ``PropensityEstimator()``. Its
+        `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part, the initial weights and the order of the rows.
 

@@ -31,21 +31,23 @@ class Weighting(BaseBaseline):
 
 
 class IPS(Weighting):
-    r"""Inverse propensity scoring: each rated row stands for the 1/e(x) that were like it.
+    r"""Inverse propensity scoring: each rated row represents 1/e(x) rows like it.
 
     With :math:`p_i = \sigma(f(x_i))` it minimises
 
     .. math:: \frac{1}{n} \sum_{o_i = 1} \frac{(p_i - s_i)^2}{e(x_i)}.
 
-    Assumes that selection depends on x alone, overlap (e above 0), and feedback without flips.
-    Costs a logistic regression and one network.
+    It assumes that selection depends on x alone, overlap (e above 0), and feedback without flips.
+    It costs a logistic regression and one network.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of the network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of the network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     propensity_estimator : PropensityEstimator, default=None
-        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+        Propensity of feedback, fitted out of fold; None is ``PropensityEstimator()``. Its
+        `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
         Draws folds, the held-out part, the initial weights and the order of the rows.
 
@@ -92,16 +94,17 @@ class DR(Weighting):
     .. math:: \frac{1}{n} \sum_i (p_i - z_i)^2, \qquad
               z_i = m(x_i) + \frac{o_i}{e(x_i)} (s_i - m(x_i)),
 
-    which is the doubly robust risk up to a term free of p. Right if e or m is, given that
-    selection depends on x alone, and feedback without flips. Costs a logistic regression and two
-    networks.
+    which is the doubly robust risk up to a term free of p. It is right if e or m is, selection
+    depends on x alone, and feedback has no flips. It costs a logistic regression and two networks.
 
     Parameters
     ----------
     head : MLPHead, default=None
-        Settings of each network; None is ``MLPHead()``. Leave its `link` and `random_state`.
+        Settings of each network; None is ``MLPHead()``. Do not set its `link` or
+        `random_state`.
     propensity_estimator : PropensityEstimator, default=None
-        Fitted out of fold; None is ``PropensityEstimator()``. Its `random_state` is drawn.
+        Propensity of feedback, fitted out of fold; None is ``PropensityEstimator()``. Its
+        `random_state` is drawn.
     random_state : int, RandomState instance or None, default=None
         Draws folds, the held-out part, the initial weights and the order of the rows.
 
@@ -121,7 +124,7 @@ class DR(Weighting):
     References
     ----------
     Wang et al., "Doubly robust joint learning for recommendation on data missing not at random",
-    ICML 2019; there imputation and prediction take turns, here m comes first.
+    ICML 2019; there imputation and prediction take turns, here m is fitted first.
 
     Examples
     --------

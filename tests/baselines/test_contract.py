@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skcausalrm.baselines import Naive, Plain, all_baselines
+from skcausalrm.baselines import BaseBaseline, Naive, Plain, all_baselines
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import FeedbackError, GroupsError, UnusedParameterError
 from skcausalrm.heads import MLPHead
@@ -29,6 +29,24 @@ FOLDS = {
         "rows in the order of their bytes: another dtype, other folds"
     ),
 }
+
+
+class OwnMethod(BaseBaseline):
+    """A method as a user would write it, with a parameter of its own."""
+
+    def __init__(self, head=None, *, dislike_weight=0.5, random_state=None):
+        super().__init__(head, random_state=random_state)
+        self.dislike_weight = dislike_weight
+
+    def fit_heads(self, rows):
+        def loss(output, target):
+            return (output.sigmoid() - target) ** 2
+
+        weight = np.where(rows.s == 1, 1.0, self.dislike_weight)
+        return rows.train_heads(rows.s, loss, weight=weight, rows=rows.o)
+
+
+METHODS = [*all_baselines(), OwnMethod]
 ON_FOLDS_WHERE_ALL_ARE_RATED = {"CleanLearning", "ImplicitRM", "NonNegativePU"}
 
 
@@ -63,7 +81,7 @@ def expected_failures(estimator):
 
 
 @parametrize_with_checks(
-    [on_binary(short(cls)) for cls in all_baselines()], expected_failed_checks=expected_failures
+    [on_binary(short(cls)) for cls in METHODS], expected_failed_checks=expected_failures
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -74,7 +92,7 @@ def data():
     return make_observational_feedback(600, 6, n_groups=100, random_state=0)
 
 
-@pytest.mark.parametrize("cls", all_baselines(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
 def test_a_seed_fixes_the_fit_and_rewards_are_probabilities(cls, data):
     model = short(cls)
     model.fit(data.X, data.y, groups=data.groups, sample_weight=np.ones(600))
@@ -88,7 +106,7 @@ def test_a_seed_fixes_the_fit_and_rewards_are_probabilities(cls, data):
     assert (first <= 1).all()
 
 
-@pytest.mark.parametrize("cls", all_baselines(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
 def test_graded_feedback_is_refused(cls, data):
     graded = np.where(np.isnan(data.y), np.nan, data.y * 3)
     with pytest.raises(FeedbackError, match="neither 0 nor 1 in"):
@@ -120,3 +138,34 @@ def test_plain_is_logistic_regression_on_the_rated_rows(data):
     np.testing.assert_allclose(
         Plain().fit(data.X, data.y).predict(data.X), expected.predict_proba(data.X)[:, 1]
     )
+
+
+def test_a_method_of_ones_own_trains_by_its_loss(data):
+    rated = ~np.isnan(data.y)
+    own = OwnMethod(clone(HEAD), random_state=0).fit(data.X, data.y)
+    naive = Naive(clone(HEAD), random_state=0).fit(data.X, data.y)
+    assert own.predict(data.X)[rated].mean() > naive.predict(data.X)[rated].mean()
+    np.testing.assert_array_equal(
+        OwnMethod(clone(HEAD), dislike_weight=1.0, random_state=0)
+        .fit(data.X, data.y)
+        .predict(data.X),
+        naive.predict(data.X),
+    )
+
+
+def test_a_method_without_its_hook_says_what_to_write(data):
+    with pytest.raises(NotImplementedError, match=r"write one that returns rows\.train_heads"):
+        BaseBaseline(clone(HEAD)).fit(data.X, data.y)
+
+
+def test_sample_weight_is_requested_only_when_asked_for():
+    import sklearn
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        for cls in METHODS:
+            requests = cls().get_metadata_routing().fit.requests
+            assert requests == {"groups": True, "sample_weight": None} | (
+                {"clean": None} if "clean" in requests else {}
+            )
+            asked = cls().set_fit_request(sample_weight=True).get_metadata_routing()
+            assert asked.fit.requests["sample_weight"] is True
