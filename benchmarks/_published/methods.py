@@ -9,9 +9,17 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import expit, logit
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 
-from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, PropensityEstimator
+from skcausalrm import (
+    CausalRewardRegressor,
+    DoublyRobust,
+    InversePropensity,
+    NoiseOnly,
+    NoiseTransitionEstimator,
+    PropensityEstimator,
+)
 from skcausalrm.baselines import Plain, all_baselines
 from skcausalrm.heads import MLPHead
 from skcausalrm.heads._logistic import fit_sigmoid
@@ -124,19 +132,20 @@ def _ours(method: str, settings: Settings, seed: int) -> dict[str, object]:
             name: CausalRewardRegressor(method, estimator, random_state=seed)
             for name, estimator in heads.items()
         }
+    propensity = PropensityEstimator(random_state=seed)
+    correction = {
+        "noise": NoiseOnly(),
+        "ips": InversePropensity(propensity_estimator=propensity, normalize=False),
+        "snips": InversePropensity(propensity_estimator=propensity),
+        "dr": DoublyRobust(propensity_estimator=propensity),
+    }[method]
     noises = {
         "anchors": NoiseTransitionEstimator(random_state=seed),
         "sigmoid": NoiseTransitionEstimator(method="sigmoid", random_state=seed),
     }
     return {
         f"{head_name}, {noise_name}": CausalRewardRegressor(
-            method,
-            estimator,
-            noise_estimator=noise,
-            propensity_estimator=None
-            if method == "noise"
-            else PropensityEstimator(random_state=seed),
-            random_state=seed,
+            clone(correction).set_params(noise_estimator=noise), estimator, random_state=seed
         )
         for (head_name, estimator), (noise_name, noise) in product(heads.items(), noises.items())
     }
