@@ -1,7 +1,7 @@
-"""The likelihood along the base rate, and the mixture of its solutions.
+"""Profile of the likelihood along the base rate, and the mixture of its solutions.
 
-The likelihood is flat in the base rate: selection, flips and level trade off. So the intercept b is
-not estimated but walked along; at each node the other parameters are maximised over, Laplace's
+The likelihood is flat in the base rate because selection, flips and level trade off. So the
+intercept b takes values on a grid; at each node the other parameters are maximised, Laplace's
 approximation integrates them out, and predictions average over nodes and links.
 """
 
@@ -28,18 +28,25 @@ from ._priors import Knowledge
 
 __all__ = ["LINKS", "average", "fit_tau", "maximise"]
 
+# Values of lam, the link's parameter, equally likely beforehand.
 LINKS = (1.0, 0.3, 0.03)
+# Grid of the intercept b: step, the range always covered, and the range never left.
 _STEP, _REACH, _FARTHEST = 0.4, 3.2, 14.0
-_NEGLIGIBLE = 12.0  # nats under the maximum
-_FINE = 8.0  # nats under the maximum within which neighbours are brought close
-# Of the posterior's sd: a trapezoid rule of half of it is exact to many digits on a smooth curve.
+# Nats below the maximum beyond which a node does not matter.
+_NEGLIGIBLE = 12.0
+# Nats below the maximum within which intervals are halved until they are fine.
+_FINE = 8.0
+# Width of a fine interval in posterior standard deviations: the trapezoid rule on a smooth curve is
+# exact to many digits at half of one.
 _FINENESS = 0.5
+# Nodes of smaller weight are left out of predictions.
 _LEAST_WEIGHT = 1e-4
+# Maximum rounds of halving.
 _ROUNDS = 12
 
 
 def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
-    """Maximise over the free parameters by Newton steps that always climb.
+    """Maximise over the free parameters by Newton steps that never descend.
 
     Where the Hessian is indefinite, its eigenvalues are replaced by their absolute values.
 
@@ -47,7 +54,7 @@ def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
     -------
     theta : ndarray of shape (13,)
     value : float
-        Log posterior there.
+        Log posterior at `theta`.
     hessian : ndarray of shape (13, 13)
     """
     free = model.free
@@ -56,7 +63,7 @@ def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
     for _ in range(max_iter):
         values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
         g = vectors.T @ gradient[free]
-        # A floor on curvature keeps steps along flat directions near one prior deviation.
+        # A floor on curvature limits steps along flat directions to about one prior deviation.
         step = vectors @ (g / np.maximum(np.abs(values), 1e-2))
         step *= min(1.0, 3.0 / np.abs(step).max(initial=1e-9))
         if g @ (g / np.maximum(np.abs(values), 1e-2)) < 1e-6:
@@ -75,7 +82,7 @@ def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
 
 
 def _starts(model: GradedLikelihood) -> list[NDArray]:
-    """Directions to start from: the liked index, or, with none, that of being rated."""
+    """Return starting points along the first linear predictor, or, without it, the second."""
     mean = model.start[GAMMA]
     gammas = (0.3, -0.3) if GAMMA in model.free and mean == 0 else (mean,)
     starts = []
@@ -91,7 +98,7 @@ def _starts(model: GradedLikelihood) -> list[NDArray]:
 
 
 def fit_tau(counts: Counts, knowledge: Knowledge) -> tuple[float, NDArray]:
-    """Return the unit of the thresholds, the sd of the strength, and the solution it came from."""
+    """Return tau, the standard deviation of the graded strength, and the solution behind it."""
     model = GradedLikelihood(counts, knowledge, 1.0, float(np.sqrt(1 + LOGISTIC_VARIANCE)))
     fits = [maximise(model, start) for start in _starts(model)]
     theta = max(fits, key=lambda fit: fit[1])[0]
@@ -102,7 +109,7 @@ def fit_tau(counts: Counts, knowledge: Knowledge) -> tuple[float, NDArray]:
 
 
 class _Path:
-    """Nodes of one link, ordered by b."""
+    """Nodes of one link by their intercept b; None where a node is no maximum."""
 
     def __init__(self, model: GradedLikelihood, prior, start: NDArray):
         self.model, self.prior = model, prior
@@ -132,14 +139,15 @@ class _Path:
         covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
         covariance[np.ix_(free, free)] = (vectors / values) @ vectors.T
         tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
-        # Of the constants, only the priors' widths differ with what is free.
+        # Laplace: half the log determinant. The priors' widths are the only constants that depend
+        # on which parameters are free.
         score = value - 0.5 * float(np.log(values).sum()) - float(np.log(self.model.sd[free]).sum())
         score += float(self.prior.logpdf(logit(base_rate)))
         self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
         return theta, tangent
 
     def _goes_on(self, b: float, direction: int) -> bool:
-        """Whether the walk from 0 outward has not passed what matters."""
+        """Return True if the walk outward from 0 has not left the nodes that matter."""
         if abs(b) <= _REACH:
             return True
         last = self.nodes[round(b - direction * _STEP, 6)]
@@ -156,7 +164,10 @@ class _Path:
         return max((node.score for node in self.nodes.values() if node), default=-np.inf)
 
     def stretch(self) -> list[tuple[float, Node]]:
-        """Nodes about the best one along which the base rate rises with b."""
+        """Return the nodes around the best one along which the base rate rises with b.
+
+        Far out the path can fold back, and a mixture through a fold predicts nonsense.
+        """
         found = sorted((b, node) for b, node in self.nodes.items() if node)
         if not found:
             return []
@@ -169,7 +180,7 @@ class _Path:
         return found[low : high + 1]
 
     def refine(self, sd: float, best: float) -> bool:
-        """Halve the intervals near the maximum that are wide against the posterior's sd."""
+        """Halve wide intervals near the maximum; return True if there were any."""
         nodes = self.stretch()
         added = False
         for (b0, left), (b1, right) in pairwise(nodes):
@@ -211,21 +222,21 @@ def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
 def average(
     counts: Counts, knowledge: Knowledge, prior, *, n_jobs: int | None = None
 ) -> tuple[Mixture, Mixture]:
-    """Walk along b for every link and weigh the nodes.
+    """Compute the nodes of every link along b, and their weights.
 
     Parameters
     ----------
     counts : Counts
     knowledge : Knowledge
     prior : scipy.stats distribution
-        Of the logit of the base rate.
+        Prior of the base rate's logit.
     n_jobs : int or None, default=None
-        Links in parallel.
+        Links fitted in parallel.
 
     Returns
     -------
     mixture : Mixture
-        Nodes that matter, for predictions.
+        Nodes of non-negligible weight, for predictions.
     whole : Mixture
         All nodes, for the posterior of the base rate.
     """

@@ -1,14 +1,14 @@
-"""The graded likelihood of what was seen, with its gradient and Hessian in closed form.
+"""The graded likelihood of outcomes, with its gradient and Hessian in closed form.
 
-Given the indices z of a row, ``u = b + a'z`` and ``P(r=1 given x) = sigmoid(u)``. Behind r lies
-a strength ``u + logistic noise``, cut into six bins at fixed thresholds; r = 1 in the upper three.
-Whether the row is rated depends on bin and indices through a linear predictor
+Given the linear predictors z of a row, ``u = b + a'z`` and ``P(r=1 given x) = sigmoid(u)``. Behind
+r is a strength ``u + logistic noise``, cut into six bins at fixed thresholds; r = 1 in the upper
+three. The log odds of a rating are linear in the bin's grade and in z,
 
     l_k = c + gamma (r_k - 1/2) + delta s_k + kappa (|s_k| - mean |s|) + v'w,  s = -1, -.6, .., 1
 
-and the Aranda-Ordaz link ``p_k = 1 - (1 + lam exp l_k)^(-1/lam)``; what is said, if anything, on
-r alone, with flip rates ``sigmoid(phi) / 2``. The bin is summed out. w are both indices, and square
-and cube of the second.
+through the Aranda-Ordaz link ``p_k = 1 - (1 + lam exp l_k)^(-1/lam)``. The feedback depends on r
+alone, with flip rates ``sigmoid(phi) / 2``. The bin is summed out. w holds both linear predictors,
+and the square and cube of the second.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _U, _L = slice(0, 3), slice(3, 7)
 _GRADES = np.linspace(-1, 1, 6)
 GOOD = _GRADES > 0
 _CUTS = np.array([-0.97, -0.43, 0.0, 0.43, 0.97])
-# Columns of l_k that do not depend on z: c, gamma, delta, kappa.
+# Columns of l_k that do not depend on z: those of c, gamma, delta and kappa.
 _BIN_DESIGN = np.column_stack(
     [np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GRADES).mean()]
 )
-# Of either flip rate: the bins it is of, and what is said there by mistake and rightly.
+# For each flip rate: its bins, and the (flipped, straight) outcomes there.
 _FLIPS = (
     (
         ~GOOD,
@@ -52,18 +52,20 @@ _FLIPS = (
 LOGISTIC_VARIANCE = np.pi**2 / 3
 _PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
 _PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
-_FEW = 1e-300
-_FAR = 2.5  # where the curve of the second index goes on flat
+# Smallest probability, so that its logarithm is finite.
+_TINY = 1e-300
+# Value of the second linear predictor beyond which its curve is flat.
+_CURVE_END = 2.5
 
 
 def _selection_design(z: NDArray) -> NDArray[np.float64]:
-    """What of x alone the chance of a rating depends on: either index, and a curve of the second.
+    """Return the part of l_k that depends on x alone: both predictors, and a curve of the second.
 
-    Without the curve, whatever bends the chance of a rating in x, such as a chance that levels
-    off, would pass for selection on the preference.
+    Without the curve, a chance of a rating that bends in x, such as one that levels off, would be
+    taken for selection on the preference.
     """
-    o = np.clip(z[:, 1], -_FAR, _FAR)
-    return np.column_stack([z, o**2 - 1, (o**3 - 3 * o) / _FAR])
+    o = np.clip(z[:, 1], -_CURVE_END, _CURVE_END)
+    return np.column_stack([z, o**2 - 1, (o**3 - 3 * o) / _CURVE_END])
 
 
 def _add(matrix: NDArray, rows: slice, columns: slice, block: NDArray) -> None:
@@ -80,16 +82,16 @@ class GradedLikelihood:
     counts : Counts
     knowledge : Knowledge
     link : float
-        The lam of the Aranda-Ordaz link: 1 is the logit, towards 0 the complementary log-log.
+        The lam of the Aranda-Ordaz link: 1 is the logit, the limit 0 the complementary log-log.
     tau : float
-        Unit of the thresholds.
+        Scale of the thresholds between bins.
 
     Attributes
     ----------
     free : ndarray of int
-        Which of `PARAMETERS` are estimated, b aside.
+        Positions of the estimated `PARAMETERS`, without b.
     start : ndarray of shape (13,)
-        Prior means, and the values of those that are known; nobody changes it.
+        Prior means, and the values of known parameters.
     """
 
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
@@ -119,7 +121,7 @@ class GradedLikelihood:
             if rate is not None:
                 free[place] = False
         if seen[Outcome.RATED]:
-            # What is rated at all is meant as praise, or all of it as blame.
+            # Volunteers left one kind of feedback only: all praise, or all blame.
             self.start[GAMMA] = 1.0 if knowledge.rated_is_praise else -1.0
         fixed = knowledge.selection_log_odds
         if fixed is not None:
@@ -141,7 +143,7 @@ class GradedLikelihood:
             self.start[C] = self._start_of_level()
 
     def _start_of_level(self) -> float:
-        """Inverse link of the share that is rated."""
+        """Return the inverse link of the share of rated rows."""
         coefficient = self.counts.coefficient * volunteers(self.counts.outcome)
         unrated = coefficient[self.counts.outcome == Outcome.UNRATED].sum()
         silent = np.clip(unrated / coefficient.sum(), 1e-6, 1 - 1e-6)
@@ -163,7 +165,7 @@ class GradedLikelihood:
         )
 
     def _grades(self, theta, z):
-        """Bin probabilities (n, 6) and the first two derivatives of their logs by u."""
+        """Return bin probabilities (n, 6) and the first two derivatives of their logs by u."""
         u = theta[B] + z @ theta[A]
         above = np.empty((len(z), 7))
         above[:, 0], above[:, 6] = 1, 0
@@ -176,7 +178,7 @@ class GradedLikelihood:
         )
 
     def _answering(self, theta, w):
-        """Per bin log P(unrated), P(rated), and exp(l) / (1 + lam exp(l)) and its factor."""
+        """Return, per bin, log P(unrated), P(rated), exp(l) / (1 + lam exp(l)) and its factor."""
         l = np.clip(_BIN_DESIGN @ theta[_L] + (w @ theta[V])[:, None], -40, 40)
         odds = np.exp(l)
         silent = -np.log1p(self.link * odds) / self.link
@@ -184,7 +186,7 @@ class GradedLikelihood:
         return silent, -np.expm1(silent), odds * damped, damped
 
     def _said(self, theta):
-        """P(what was said given bin), (n_outcomes, 6), and log derivatives by either phi."""
+        """Return P(feedback given bin), (n_outcomes, 6), and its log derivatives by each phi."""
         said = np.ones((len(Outcome), 6))
         first, second = np.zeros((2, len(Outcome), 6)), np.zeros((2, len(Outcome), 6))
         for j, rate in enumerate(self.rates(theta)):
@@ -224,20 +226,20 @@ class GradedLikelihood:
         if self.selects:
             silent, rated, hazard, damped = self._answering(theta, self._cell_design)
             quiet = np.exp(silent)
-            odds = hazard * quiet / np.maximum(rated, _FEW)
-            bend = odds * (damped - hazard / np.maximum(rated, _FEW))
+            odds = hazard * quiet / np.maximum(rated, _TINY)
+            bend = odds * (damped - hazard / np.maximum(rated, _TINY))
             unrated, volunteered = self._unrated, self._volunteered
             at, to = cell[unrated], cell[volunteered]
             joint[unrated] *= quiet[at]
             joint[volunteered] *= rated[to]
             l1[unrated], l2[unrated] = -hazard[at], -(hazard * damped)[at]
             l1[volunteered], l2[volunteered] = odds[to], bend[to]
-        total = np.maximum(joint.sum(axis=1), _FEW)
+        total = np.maximum(joint.sum(axis=1), _TINY)
         value = float(coefficient @ np.log(total))
         posterior = joint / total[:, None]
 
-        # All parameters act through u, l_k and phi, so derivatives by those are summed over bins
-        # first and meet the designs of u (b, a) and of l (c .. kappa by bin, v by row) last.
+        # All parameters act through u, l_k and phi: sum derivatives by those over bins first, then
+        # multiply by the designs of u (b, a) and of l (c .. kappa by bin, v by row).
         u, w = self._u_design, self._w_design
         g_u, g_l = posterior * pi1, posterior * l1
         g_phi = [posterior * first[outcome] for first in said1]

@@ -1,4 +1,4 @@
-"""Two numbers per row: what makes a rated answer liked, and an answer rated at all."""
+"""Two linear predictors per row: of being liked given rated, and of being rated."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from ..model_selection._cross_fitting import Folds, training_rows
 
 __all__ = ["LinearPredictors", "fit_linear_predictors"]
 
-# The rows on which the slope is measured: a share, and no more than this.
+# Share and maximum number of rows on which the slope is measured.
 _SLOPE_SHARE, _SLOPE_ROWS = 0.2, 20_000
-_FEWEST_ROWS = 200
-# Training rows of a class in each fold, under which an index is left out.
-_FEWEST_OF_A_CLASS = 2
+# Minimum number of rows for the slope to be measured at all.
+_MIN_SLOPE_ROWS = 200
+# Minimum training rows per class and fold for a predictor to be fitted.
+_MIN_PER_CLASS = 2
+# Standard deviation below which a predictor counts as constant.
+_MIN_SPREAD = 1e-8
 
 
 class LinearPredictors(NamedTuple):
-    """Out-of-fold indices of the training rows, and the map that gives those of new rows.
+    """Out-of-fold linear predictors of the training rows, and the map to those of new rows.
 
     Attributes
     ----------
     z : ndarray of shape (n, 2)
-        Of mean 0 and variance 1; column 0 of P(liked given rated), 1 of P(rated). An index that
-        cannot be fitted is 0 throughout.
+        Predictors with mean 0 and variance 1: column 0 of P(liked given rated), column 1 of
+        P(rated). A predictor that cannot be fitted is 0 throughout.
     directions : ndarray of shape (d, 2)
     offsets : ndarray of shape (2,)
         New rows have ``x @ directions + offsets``, the mean over folds times `slope`.
     slope : ndarray of shape (2,)
-        Variance of an out-of-fold index over that of the folds' mean on rows that none has seen.
-        The mean varies less, for noise of the folds' coefficients averages out, so what was
-        learned on out-of-fold indices would be too flat on it.
+        Variance of an out-of-fold predictor divided by the variance of the folds' mean, on rows
+        that no fold has seen. The mean varies less because noise in the folds' coefficients
+        averages out, so coefficients learned on out-of-fold predictors would be too flat on it.
     """
 
     z: NDArray[np.float64]
@@ -52,7 +55,7 @@ def fit_linear_predictors(
     folds: Folds,
     rng: np.random.RandomState,
 ) -> LinearPredictors:
-    """Fit either index by ridge-penalised logistic regressions, one per fold.
+    """Fit each linear predictor by ridge-penalised logistic regressions, one per fold.
 
     Parameters
     ----------
@@ -60,18 +63,22 @@ def fit_linear_predictors(
     y : ndarray of shape (n,)
         0, 1, NaN where unrated.
     asked : ndarray of bool, shape (n,), or None
-        They tell of what is liked, not of who volunteers.
+        Asked rows inform the first predictor, not the second.
     sample_weight : ndarray of shape (n,) or None
     folds : Folds
     rng : RandomState
         Draws the rows on which the slope is measured.
+
+    Returns
+    -------
+    LinearPredictors
     """
     n, d = X.shape
     rated = ~np.isnan(y)
     volunteers = np.ones(n, dtype=bool) if asked is None else ~asked
     liked = np.where(rated, y, np.nan)
     if not _both(liked[volunteers]) and _both(liked[~volunteers]):
-        # Clicks hold no dislikes: beside asked answers they would teach who clicks.
+        # Clicks hold no dislikes. Next to asked answers they would teach who clicks.
         liked[volunteers] = np.nan
     left_out = _slope_rows(folds.groups, rng)
     z, directions = np.zeros((n, 2)), np.zeros((d, 2))
@@ -86,7 +93,7 @@ def fit_linear_predictors(
         scores = held_out_scores(X, folds.of_row, fit.coefs, fit.intercepts)
         mean = np.average(scores, weights=sample_weight)
         sd = np.sqrt(np.average((scores - mean) ** 2, weights=sample_weight))
-        if not sd > 1e-8:
+        if not sd > _MIN_SPREAD:
             continue
         if left_out is not None and _enough(np.where(left_out, np.nan, labels), folds, weight):
             unseen = fit_logistic_folds(moments, labels, alpha=fit.alpha, left_out=left_out)
@@ -94,7 +101,7 @@ def fit_linear_predictors(
         z[:, j] = (scores - mean) / sd
         directions[:, j] = slope[j] * fit.coefs.mean(axis=0) / sd
         offsets[j] = slope[j] * (fit.intercepts.mean() - mean) / sd
-        del moments  # Gram matrices of the first index go before those of the second come
+        del moments  # free the first predictor's Gram matrices before the second's are made
     return LinearPredictors(z, directions, offsets, slope)
 
 
@@ -103,15 +110,15 @@ def _both(labels) -> bool:
 
 
 def _enough(labels, folds: Folds, sample_weight) -> bool:
-    """Whether every fold's training part has rows of both classes."""
-    return bool((training_rows(labels, folds, sample_weight) >= _FEWEST_OF_A_CLASS).all())
+    """Return True if every fold's training part has rows of both classes."""
+    return bool((training_rows(labels, folds, sample_weight) >= _MIN_PER_CLASS).all())
 
 
 def _slope_rows(groups: NDArray[np.intp], rng) -> NDArray[np.bool_] | None:
     share = min(_SLOPE_SHARE, _SLOPE_ROWS / len(groups))
     chosen = rng.random_sample(groups.max() + 1) < share
     rows = chosen[groups]
-    return rows if _FEWEST_ROWS <= rows.sum() < len(rows) / 2 else None
+    return rows if _MIN_SLOPE_ROWS <= rows.sum() < len(rows) / 2 else None
 
 
 def _slope(X, coefs, rows) -> float:

@@ -1,4 +1,4 @@
-"""The solutions along the base rate as one posterior: what it says of rows and of the base rate."""
+"""Mixture of the solutions along the base rate: posteriors of rows and of the base rate."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Mixture", "Node", "base_rate_interval", "level_moments"]
 
 
 class Node(NamedTuple):
-    """A maximum at a fixed intercept.
+    """A maximum of the log posterior at a fixed intercept b.
 
     Attributes
     ----------
     theta : ndarray of shape (13,)
     covariance : ndarray of shape (13, 13)
-        Of the free parameters given b, zero elsewhere.
+        Covariance of the free parameters given b, zero elsewhere.
     tangent : ndarray of shape (13,)
         Derivative of theta by b.
     base_rate : float
     score : float
-        Log posterior, its other parameters integrated out by Laplace's approximation.
+        Log posterior with the other parameters integrated out by Laplace's approximation.
     """
 
     theta: NDArray[np.float64]
@@ -51,13 +51,13 @@ class Mixture(NamedTuple):
     models : dict of float to GradedLikelihood
         One per link.
     links : ndarray of shape (m,)
-        The link of each node.
+        Link of each node.
     weights : ndarray of shape (m,)
-        They sum to 1.
+        Posterior weights; they sum to 1.
     widths : ndarray of shape (m,)
-        How far each node reaches on the logit of the base rate.
+        Width of each node's interval on the logit of the base rate.
     n_dropped : int
-        Nodes left out because the Hessian was not negative definite there.
+        Nodes left out because their Hessian was not negative definite.
     """
 
     nodes: list[Node]
@@ -78,7 +78,7 @@ class Mixture(NamedTuple):
         return float(logsumexp(scores, b=self.widths) - np.log(len(self.models)))
 
     def probability(self, z: NDArray) -> NDArray[np.float64]:
-        """Return P(r=1 given x) of rows with these indices, shape (n,)."""
+        """Return P(r=1 given x) of rows with linear predictors z, shape (n,)."""
         theta = np.array([node.theta for node in self.nodes])
         return average_sigmoids(z, theta[:, B], theta[:, A], self.weights)[0]
 
@@ -89,7 +89,7 @@ class Mixture(NamedTuple):
             yield bins[:, GOOD].sum(axis=1) / np.maximum(bins.sum(axis=1), 1e-300)
 
     def posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
-        """Return P(r=1 given o, s, x) of every row, shape (n,), short of 0 and 1."""
+        """Return P(r=1 given o, s, x) of every row, shape (n,), strictly between 0 and 1."""
         total = np.zeros(len(z))
         for weight, p in zip(self.weights, self.posteriors(z, outcome), strict=True):
             total += weight * p
@@ -98,16 +98,16 @@ class Mixture(NamedTuple):
     def posterior_without_label(
         self, z: NDArray, outcome: NDArray, label: NDArray, error_rate: float
     ) -> NDArray[np.float64]:
-        """Return P(r=1 given o, s, x) by weights that do not know the row's own label, (n,).
+        """Return P(r=1 given o, s, x), the row's own label divided out of the weights, (n,).
 
         Parameters
         ----------
         z : ndarray of shape (n, 2)
         outcome : ndarray of shape (n,)
         label : ndarray of shape (n,)
-            What a person said of each row, 0 or 1.
+            A person's judgement of each row, 0 or 1.
         error_rate : float
-            How often the person errs.
+            Probability that the person errs.
         """
         p = np.array(list(self.posteriors(z, outcome)))
         q = error_rate + (1 - 2 * error_rate) * p
@@ -124,7 +124,7 @@ def level_moments(mixture: Mixture) -> tuple[float, float]:
 
 
 def base_rate_interval(mixture: Mixture) -> tuple[float, float]:
-    """Return the 5% and 95% quantiles of the base rate, each node spread evenly over its width."""
+    """Return the 5% and 95% quantiles of the base rate, nodes being uniform over their widths."""
     level = np.array([node.level for node in mixture.nodes])
     grid = np.linspace((level - mixture.widths).min(), (level + mixture.widths).max(), 4001)
     below = np.zeros(len(grid))

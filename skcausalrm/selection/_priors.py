@@ -1,4 +1,4 @@
-"""What is known before the log is looked at: flip rates, selection, base rate."""
+"""Prior knowledge of flip rates, selection and base rate."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ __all__ = ["Knowledge", "base_rate_prior", "check_knowledge"]
 
 # Standard deviation of the logit of a base rate that is given without one.
 _BASE_RATE_SD = 0.05
-_MOST_LOG_ODDS = 10
+# Largest absolute selection log odds accepted.
+_MAX_LOG_ODDS = 10
 
 
 class Knowledge(NamedTuple):
-    """What is known for sure, None where it is not.
+    """Parameters known for sure; None where unknown.
 
     Attributes
     ----------
     false_positive_rate, false_negative_rate : float or None
     selection_log_odds : float or None
-        How much likelier a liked row is rated, ``gamma + 1.2 delta``; then delta = 0, and kappa
-        too where it is 0.
+        Log odds by which a liked row is rated rather than a disliked one, ``gamma + 1.2 delta``. If
+        known, delta = 0, and if it is 0, kappa = 0 too.
     verified_error_rate : float
     rated_is_praise : bool
-        What a rating means where volunteers leave only one kind.
+        Meaning of a rating where volunteers leave only one kind.
     """
 
     false_positive_rate: float | None = None
@@ -45,26 +46,30 @@ def check_knowledge(
     selection_log_odds: float | None,
     verified_error_rate: float,
 ) -> Knowledge:
-    """Check and collect what the user knows.
+    """Check what the user knows and collect it.
+
+    Returns
+    -------
+    Knowledge
 
     Raises
     ------
-    InvalidInputError, InvalidInputError
-        If it cannot be.
+    InvalidInputError
+        If a value is impossible.
     """
     rates = false_positive_rate, false_negative_rate
     check_rates(*(0.0 if rate is None else rate for rate in rates))
-    if selection_log_odds is not None and not abs(selection_log_odds) <= _MOST_LOG_ODDS:
+    if selection_log_odds is not None and not abs(selection_log_odds) <= _MAX_LOG_ODDS:
         raise InvalidInputError(
-            f"selection_log_odds is {selection_log_odds!r}, but log odds beyond {_MOST_LOG_ODDS} "
-            f"either way say that only one kind of answer is ever rated: give a number from "
-            f"-{_MOST_LOG_ODDS} to {_MOST_LOG_ODDS}."
+            f"selection_log_odds is {selection_log_odds!r}, but beyond {_MAX_LOG_ODDS} only one "
+            f"kind of answer is ever rated: give a number from -{_MAX_LOG_ODDS} to "
+            f"{_MAX_LOG_ODDS}."
         )
     return Knowledge(*rates, selection_log_odds, verified_error_rate)
 
 
 def base_rate_prior(base_rate):
-    """Return the prior of the base rate's logit: as given, else that of a uniform base rate.
+    """Return the prior of the base rate's logit: the given one, or that of a uniform base rate.
 
     Parameters
     ----------
@@ -74,12 +79,12 @@ def base_rate_prior(base_rate):
     Returns
     -------
     scipy.stats distribution
-        Normal, or the logistic one of the logit of a uniform variable.
+        Normal, or logistic, the distribution of the logit of a uniform variable.
 
     Raises
     ------
     InvalidInputError
-        If `base_rate` is neither.
+        If `base_rate` is no probability, or its standard deviation is not positive.
     """
     if base_rate is None:
         return logistic()

@@ -8,7 +8,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 
 from skcausalrm.exceptions import FewFeedbackWarning, GroupsError
-from skcausalrm.model_selection._cross_fitting import check_groups, cross_fit, make_folds
+from skcausalrm.model_selection._cross_fitting import (
+    Folds,
+    check_groups,
+    cross_fit,
+    make_folds,
+    training_rows,
+)
 from skcausalrm.model_selection._splitters import FeedbackStratifiedGroupKFold, feedback_strata
 
 
@@ -95,6 +101,15 @@ def test_user_ids_do_not_belong_in_groups():
     X, _ = some_log(6)
     with pytest.raises(GroupsError, match="user ids go to users"):
         check_groups(X, np.ones((6, 2)))
+
+
+def test_training_rows_count_no_row_of_weight_zero():
+    fold = np.array([0, 0, 0, 1, 1, 1])
+    labels = np.array([0.0, 1.0, 1.0, 0.0, 1.0, np.nan])
+    folds = Folds(fold, 2, np.arange(6))
+    np.testing.assert_array_equal(training_rows(labels, folds, None), [[1, 1], [1, 2]])
+    weight = np.array([1.0, 0.0, 2.0, 0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(training_rows(labels, folds, weight), [[0, 1], [1, 1]])
 
 
 def test_missing_groups_are_refused():

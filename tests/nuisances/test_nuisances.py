@@ -24,6 +24,10 @@ from skcausalrm import (
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import RidgeHead
+from skcausalrm.model_selection._cross_fitting import Folds
+from skcausalrm.nuisances._flip_rates import anchor_rates
+from skcausalrm.nuisances._probability import NoisySigmoid
+from skcausalrm.reward._fit_nuisances import _stack_judge_score
 from skcausalrm.selection._recalibration import fit_recalibration
 
 pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
@@ -293,3 +297,72 @@ def test_estimators_without_sample_weight_say_so():
         PropensityEstimator(KNeighborsClassifier()).fit(
             X, ~np.isnan(y), sample_weight=np.arange(len(y)) + 1.0
         )
+
+
+def test_the_judge_is_calibrated_on_the_rated_as_if_all_were_rated():
+    """Two strata, rated 5% and 95%; the judge is right in the first, inverted in the second.
+
+    Weighted by 1/e both count alike and the judge is worth nothing; unweighted the second, rated
+    nineteen times as often, would turn it round.
+    """
+    rng = np.random.default_rng(0)
+    n = 40_000
+    second = rng.random(n) < 0.5
+    quality = rng.choice([-1.0, 1.0], n)
+    reward = (rng.random(n) < np.where(quality > 0, 0.8, 0.2)).astype(float)
+    judge = np.where(second, -quality, quality)
+    e = np.where(second, 0.95, 0.05)
+    observed = rng.random(n) < e
+    folds = Folds(np.arange(n) % 2, 2, np.arange(n))
+    t = np.where(observed, reward, np.nan)
+    m = np.full(n, 0.5) + 1e-6 * rng.normal(size=n)
+    combined = _stack_judge_score(m, judge, t, e, None, folds)
+    assert np.ptp([combined[judge == value].mean() for value in (-1, 1)]) < 0.08
+    doubled = _stack_judge_score(m, judge, t, e, np.where(second, 2.0, 0.5), folds)
+    assert combined[judge == 1].mean() - doubled[judge == 1].mean() > 0.05
+
+
+def test_anchors_are_weighted_quantiles():
+    """Rows of weight 2 count as two rows, rows of weight 0 as none."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 2)).astype(np.float32)
+    weight = np.where(X[:, 0] > 0, 2.0, 0.25)
+    folds = Folds(np.arange(3000) % 3, 3, np.arange(3000))
+    curve = NoisySigmoid(np.array([2.0, 0.0, -2.0, -2.0]), 0.0, 1.0, np.zeros((4, 4)))
+    scores = X[:, 0].astype(float)
+    heavy = anchor_rates(curve, scores, folds, weight, np.random.RandomState(0), 0.05, (0, 0))[0]
+    plain = anchor_rates(curve, scores, folds, None, np.random.RandomState(0), 0.05, (0, 0))[0]
+    copies = np.repeat(np.arange(3000), (4 * weight).astype(int))
+    repeated = anchor_rates(
+        curve,
+        scores[copies],
+        Folds(folds.of_row[copies], 3, copies),
+        None,
+        np.random.RandomState(0),
+        0.05,
+        (0, 0),
+    )[0]
+    np.testing.assert_allclose(heavy, repeated, atol=0.005)
+    assert abs(heavy[0] - plain[0]) > 0.03
+    ones = anchor_rates(
+        curve, scores, folds, np.ones(3000), np.random.RandomState(0), 0.05, (0, 0)
+    )[0]
+    np.testing.assert_allclose(ones, plain, atol=1e-9)
+
+
+def test_the_bootstrap_of_flip_rates_redraws_folds():
+    """Folds that disagree make the median uncertain, though each fold's quantile is sharp."""
+    rng = np.random.default_rng(0)
+    n, K = 30_000, 3
+    of_row = np.arange(n) % K
+    curve = NoisySigmoid(np.array([1.0, 0.0, -9.0, -9.0]), 0.0, 1.0, np.zeros((4, 4)))
+    scores = rng.uniform(-0.5, 0.5, n)
+    agreeing = Folds(of_row, K, np.arange(n))
+    known = (0.0, 0.0)
+    stds = []
+    for shift in (np.zeros(K), np.array([-2.0, 0.0, 2.0])):
+        shifted = scores + shift[of_row]
+        found = anchor_rates(curve, shifted, agreeing, None, np.random.RandomState(0), 0.05, known)
+        stds.append(found[1])
+    assert (stds[0] < 0.01).all()
+    assert (stds[1] > 0.05).all()

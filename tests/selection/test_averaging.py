@@ -142,6 +142,55 @@ def test_mixture_is_the_posterior_by_quadrature():
     np.testing.assert_allclose(kept.probability(z[rows]), predicted, atol=0.02)
 
 
+def test_a_nodes_score_integrates_its_other_parameters_out():
+    """Laplace with its determinant against quadrature over the one free parameter.
+
+    Over the nodes the curvature differs by a factor of several, so a score without it is off.
+    """
+    rng = np.random.default_rng(1)
+    z = np.column_stack([rng.normal(size=400), np.zeros(400)])
+    r = rng.random(400) < expit(0.8 + 1.2 * z[:, 0])
+    outcome = np.where(r, Outcome.ASKED_LIKED, Outcome.ASKED_DISLIKED).astype(np.intp)
+    counts = count_outcomes(z, outcome, None, n_cells=None)
+    whole = average(counts, Knowledge(0.1, 0.2), prior := norm(0, 0.5))[1]
+    model = whole.models[1.0]
+    assert model.free.tolist() == [A.start]
+    chosen = [node for node in whole.nodes if abs(node.theta[B] - 0.8) < 3]
+    exact = []
+    for node in chosen:
+        a = np.linspace(node.theta[A.start] - 4, node.theta[A.start] + 4, 4001)
+        theta = np.repeat(node.theta[None], len(a), axis=0)
+        theta[:, A.start] = a
+        values = np.array([model.evaluate(row)[0] for row in theta[::10]])
+        log_integral = np.log(trapezoid(np.exp(values - values.max()), a[::10])) + values.max()
+        exact.append(log_integral + prior.logpdf(node.level))
+    found = np.array([node.score for node in chosen])
+    difference = found - exact
+    assert np.ptp([np.log(node.covariance[A.start, A.start]) for node in chosen]) > 1
+    np.testing.assert_allclose(difference, difference.mean(), atol=0.1)
+
+
+def test_a_verified_rows_own_label_is_divided_out(log):
+    """The posterior without the label is that of a mixture fitted without it, by brute force."""
+    rows = np.arange(60)
+    verified = np.full(len(log.z), np.nan)
+    verified[rows] = (np.random.default_rng(3).random(60) < 0.4).astype(float)
+    mixture = average(counted(log, verified), Knowledge(), norm(0, 1))[1]
+    with_label = mixture.posterior(log.z[rows], log.outcome[rows])
+    without = mixture.posterior_without_label(log.z[rows], log.outcome[rows], verified[rows], 0.0)
+    left_out = []
+    for row in rows[:12]:
+        others = verified.copy()
+        others[row] = np.nan
+        refitted = average(counted(log, others), Knowledge(), norm(0, 1))[1]
+        left_out.append(refitted.posterior(log.z[[row]], log.outcome[[row]])[0])
+    gap = np.abs(without[:12] - left_out)
+    assert gap.max() < np.abs(with_label[:12] - left_out).max()
+    assert gap.mean() < 0.5 * np.abs(with_label[:12] - left_out).mean()
+    towards = np.where(verified[rows] == 1, 1, -1)
+    assert (towards * (with_label - without) > 0).all()  # a row's own label pulls it its way
+
+
 def test_two_workers_give_the_same(log, mixtures):
     two = average(counted(log), Knowledge(), SAFE, n_jobs=2)[0]
     np.testing.assert_array_equal(two.weights, mixtures[0].weights)
