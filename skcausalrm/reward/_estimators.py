@@ -90,8 +90,7 @@ class _CausalReward(BaseEstimator):
         asked : array-like of bool, shape (n,), default=None
             Rows whose feedback was asked for at random rather than volunteered.
         verified : array-like of shape (n,), default=None
-            1 or 0 where a careful person has judged the answer, NaN elsewhere; rated or not,
-            drawn at random where possible. Predictions are recalibrated on them.
+            1 or 0 where a careful person has judged the answer, NaN elsewhere; best at random.
         propensity : array-like of shape (n,), default=None
             Known P(feedback) in (0, 1], used unchanged.
         judge_score : array-like of shape (n,), default=None
@@ -394,7 +393,8 @@ class CausalRewardClassifier(ClassifierMixin, _CausalReward):
         ndarray of shape (n,)
             Labels of `classes_`.
         """
-        return self.classes_[(self._reward(X)[0] > 0.5).astype(int)]
+        reward = self._reward(X)[0]  # checks that the model is fitted
+        return self.classes_[(reward > 0.5).astype(int)]
 
     def __sklearn_tags__(self):
         return binary_only(super().__sklearn_tags__())

@@ -322,7 +322,8 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
         ndarray of shape (n,)
             Labels of `classes_`.
         """
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
+        p = self.predict_proba(X)[:, 1]  # checks that the model is fitted
+        return self.classes_[(p > 0.5).astype(int)]
 
     def score(self, X, y, sample_weight=None) -> float:
         """Return the debiased accuracy of `predict` on a log, by the posterior of each row.
