@@ -95,6 +95,17 @@ def any_tool(request):
     return Tool(request.param)
 
 
+@pytest.mark.parametrize("undated_first", [True, False])
+def test_a_dated_score_supersedes_an_undated_one(undated_first):
+    tool = Tool("langfuse")
+    dated, undated = tool.score("a", "thumbs", 1), tool.score("a", "thumbs", 0)
+    undated["timestamp"] = None
+    scores = [undated, dated] if undated_first else [dated, undated]
+    with pytest.warns(DataLossWarning, match="1 scores superseded"):
+        logs = tool.load(scores)
+    assert nan_equal(logs["feedback"], [1, np.nan, np.nan])
+
+
 class TestVerified:
     def test_a_judge_is_never_verified(self, tool):
         scores = [tool.score("a", "judge", 1, of="judge"), tool.score("b", "thumbs", 1)]

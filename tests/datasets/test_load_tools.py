@@ -140,6 +140,23 @@ def test_langsmith():
     assert nan_equal(logs["verified"], [np.nan, 0])
 
 
+def test_a_langsmith_score_without_a_source_is_not_taken_for_a_models():
+    run = {"id": "r", "inputs": {"input": "q"}, "outputs": {"output": "a"}}
+    runs = [run, {**run, "id": "s"}]
+    scores = [{"run_id": "r", "key": "thumbs", "score": 1}]
+    for source in ({}, {"feedback_source": None}, {"feedback_source": {"user_id": "u"}}):
+        unknown = [{**score, **source} for score in scores]
+        with pytest.raises(FileFormatError, match=r"named \['thumbs'\].*pass feedback_name"):
+            load_feedback(runs, scores=unknown)
+        logs = load_feedback(runs, scores=unknown, feedback_name="thumbs")
+        assert nan_equal(logs["feedback"], [1, np.nan])
+        assert "judge_score" not in logs.columns
+        # A person may have given it, so the caller may name it as a verdict.
+        unknown.append({**scores[0], "key": "liked", "feedback_source": {"type": "api"}})
+        logs = load_feedback(runs, scores=unknown, verified_name="thumbs")
+        assert nan_equal(logs["verified"], [1, np.nan])
+
+
 def test_phoenix_rest():
     logs = load("phoenix_spans.json", "phoenix_annotations.json", verified_name="checked",
                 labels={"wrong": 0})  # fmt: skip

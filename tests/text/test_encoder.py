@@ -284,6 +284,16 @@ def test_hostile_unicode(tiny, tmp_path):
     assert encoder.invalid_text_count_ == 0
 
 
+def test_cut_rows_are_counted_not_their_distinct_texts(tiny, tmp_path):
+    encoder = ConversationEncoder(tiny["bert"], device="cpu", max_length=9, cache_dir=tmp_path)
+    short, long = ("", "a"), ("", "a" * 20)
+    for _ in range(2):  # encoded, then read from the cache
+        with pytest.warns(DataLossWarning, match="3 of 5 texts"):
+            encoder.transform([long, short, long, short, long])
+        assert encoder.truncated_count_ == 3
+    assert (encoder.encoded_count_, encoder.cache_hit_count_) == (0, 2)
+
+
 def test_no_rows(tiny):
     assert ConversationEncoder(tiny["bert"], device="cpu").transform([]).shape == (0, 32)
 
