@@ -1,4 +1,4 @@
-"""Clustered covariance: rows that share a conversation or a user are not independent."""
+"""Codes of conversations and users, and the clustered covariance of rows that share one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from ..exceptions import GroupsError
 
-__all__ = ["clustered_covariance", "group_codes", "user_codes"]
+__all__ = ["clustered_covariance", "group_codes", "id_array", "user_codes"]
 
 
 def group_codes(groups, n_rows: int) -> NDArray[np.intp]:
-    """Return codes 0, 1, ... of group ids, shape (n_rows,).
+    """Return codes 0, 1, ... of group ids in the order of their first rows, shape (n_rows,).
 
     Raises
     ------
     GroupsError
         If `groups` has another shape, or an id is missing.
     """
-    codes = _factorize(groups, n_rows, "groups")
+    codes = _factorize(groups, n_rows, "groups", "; user ids go to users=")
     if missing := int(np.count_nonzero(codes < 0)):
         raise GroupsError(
             f"groups is missing in {missing} of {n_rows} rows: give such rows an id of their own."
@@ -40,12 +40,19 @@ def user_codes(users, n_rows: int) -> NDArray[np.intp]:
     return codes
 
 
-def _factorize(ids, n_rows: int, name: str) -> NDArray[np.intp]:
+def id_array(ids):
+    """Return ids as an array or Series; a list keeps its None and NaN among strings."""
+    return ids if hasattr(ids, "dtype") else np.array(ids, dtype=object)
+
+
+def _factorize(ids, n_rows: int, name: str, more: str = "") -> NDArray[np.intp]:
     import pandas as pd
 
-    ids = ids if hasattr(ids, "dtype") else np.asarray(ids)
+    ids = id_array(ids)
     if ids.shape != (n_rows,):
-        raise GroupsError(f"{name} has shape {ids.shape} for {n_rows} rows: give one id per row.")
+        raise GroupsError(
+            f"{name} has shape {ids.shape} for {n_rows} rows: {name} must be one id per row{more}."
+        )
     return pd.factorize(ids)[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import column_or_1d
 
+from .._utils._clusters import id_array
 from .._utils._validation import check_asked, check_column
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, FeedbackError
@@ -102,8 +103,8 @@ def asked_score(
     return function(
         correct_labels(y[answered], (false_positive_rate, false_negative_rate)),
         prediction[answered],
-        groups=None if groups is None else np.asarray(groups)[answered],
-        users=None if users is None else np.asarray(users)[answered],
+        groups=None if groups is None else id_array(groups)[answered],
+        users=None if users is None else id_array(users)[answered],
         sample_weight=None if sample_weight is None else np.asarray(sample_weight)[answered],
         return_std=return_std,
     )

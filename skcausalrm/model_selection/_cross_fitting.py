@@ -8,14 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
+from .._utils._clusters import group_codes
 from .._utils._hashing import hash_rows
 from .._utils._warnings import warn
 from ..exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
-from ._splitters import balanced_folds, feedback_strata, link_groups
+from ._splitters import balanced_folds, feedback_strata
 
 __all__ = ["Folds", "check_groups", "cross_fit", "make_folds", "training_rows"]
 
@@ -82,7 +85,17 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
         If groups hold a missing value, or are not one id per row.
     """
     codes = _equal_rows(X)
-    return codes if groups is None else link_groups(codes, groups)
+    return codes if groups is None else _join(codes, group_codes(groups, len(X)))
+
+
+def _join(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return codes of the connected components of rows that share either code."""
+    # Bipartite graph of first and second codes: one edge per row.
+    size = int(first.max()) + 1
+    total = size + int(second.max()) + 1
+    edges = coo_array((np.ones(len(first), np.int8), (first, size + second)), (total, total))
+    component = connected_components(edges, directed=False)[1][first]
+    return np.unique(component, return_inverse=True)[1].ravel()
 
 
 def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
@@ -131,7 +144,7 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
             f"once: cross-fitting needs at least two folds that partition the rows, as KFold makes."
         )
     if groups is not None:
-        given = link_groups(np.arange(len(X)), groups)
+        given = group_codes(groups, len(X))
         fold_of_group = np.zeros(int(given.max()) + 1, dtype=np.intp)
         fold_of_group[given] = fold
         if split := len(np.unique(given[fold_of_group[given] != fold])):

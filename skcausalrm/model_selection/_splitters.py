@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state, indexable
+from sklearn.utils import check_random_state, indexable
 
+from .._utils._clusters import group_codes
 from .._utils._validation import is_missing
 from ..exceptions import GroupsError
 
@@ -81,44 +80,6 @@ def balanced_folds(
     return fold[groups]
 
 
-def link_groups(codes: NDArray[np.intp], groups) -> NDArray[np.intp]:
-    """Join codes of rows that share a group; return codes without gaps.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n,)
-        Rows with the same code belong together already.
-    groups : array-like of shape (n,)
-
-    Raises
-    ------
-    GroupsError
-        If an id is missing, or groups are not one id per row.
-    """
-    groups = np.asarray(groups)
-    check_consistent_length(codes, groups)
-    if groups.ndim > 1 and groups.size != len(groups):
-        raise GroupsError(
-            f"groups has shape {groups.shape}: give one conversation or prompt id per row; user "
-            f"ids go to users."
-        )
-    groups = groups.reshape(-1)
-    if missing := int(is_missing(groups).sum()):
-        raise GroupsError(
-            f"groups is missing in {missing} of {len(groups)} rows: give such rows an id of their "
-            f"own."
-        )
-    if groups.dtype.kind == "O":
-        groups = groups.astype(str)
-    link = np.unique(groups, return_inverse=True)[1].ravel()
-    # Bipartite graph of old and new codes: one edge per row.
-    size = int(codes.max()) + 1
-    total = size + int(link.max()) + 1
-    edges = coo_array((np.ones(len(codes), np.int8), (codes, size + link)), (total, total))
-    component = connected_components(edges, directed=False)[1][codes]
-    return np.unique(component, return_inverse=True)[1].ravel()
-
-
 class FeedbackStratifiedGroupKFold(BaseCrossValidator):
     """K folds that keep groups together and spread {no feedback, 0, 1} evenly.
 
@@ -182,7 +143,7 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
             raise ValueError(f"n_splits is {self.n_splits!r}, but must be a whole number from 2.")
         X, y, groups = indexable(X, y, groups)
         n_rows = len(y)
-        codes = np.arange(n_rows) if groups is None else link_groups(np.arange(n_rows), groups)
+        codes = np.arange(n_rows) if groups is None else group_codes(groups, n_rows)
         fold = balanced_folds(
             feedback_strata(y), codes, int(self.n_splits), check_random_state(self.random_state)
         )

@@ -1,4 +1,4 @@
-"""`make_debiased_scorer`: scikit-learn scorers that grade every candidate on the same z."""
+"""`make_debiased_scorer`: scikit-learn scorers that score every candidate on the same z."""
 
 from __future__ import annotations
 
@@ -19,40 +19,41 @@ from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
 
 __all__ = ["make_debiased_scorer"]
 
-# Held-out rows by content: all candidates, all metrics of a study, and all tasks of a worker
-# process find the z of their fold here. A study has a few dozen folds at most.
-_CACHE_SIZE = 128
-_z_of_rows: dict[str, NDArray[np.float64]] = {}
+# Held-out sets whose z a scorer keeps in memory: enough for the folds of a study.
+_MAX_HELD_OUT_SETS = 64
 
 
 def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
     """Make a scorer for `GridSearchCV` and its like that is right on feedback logs.
 
-    A plain scorer grades predictions on the rated rows with their flips; this one estimates the
-    score on clean labels of all rows, from pseudo-outcomes z that are the same for every
-    candidate. A candidate graded by nuisances of its own would set its own exam.
+    A plain scorer compares predictions with the feedback of the rated rows, flips included. This
+    one estimates the score on clean labels of all rows, from pseudo-outcomes z that are the same
+    for every candidate: candidates scored by their own nuisances would have different targets.
 
     Parameters
     ----------
-    metric : {"r2", "mse", "log_loss", "brier", "roc_auc"}, default="r2"
-        Greater is better: all but "r2" and "roc_auc" are negated.
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc", "accuracy"} or list, default="r2"
+        Greater is better: losses ("mse", "log_loss", "brier") are negated. A list of names makes
+        a scorer for each; they share the z that they cross-fit.
     pseudo_outcomes : Series of shape (n,) or None, default=None
-        Where z comes from:
+        Source of z:
 
-        - a Series, made by `pseudo_outcomes` for the whole study, whose index holds that of y,
+        - a Series, made by `pseudo_outcomes` for the whole study, whose index contains that of y,
           itself a Series: z is looked up by label. For use without metadata routing.
         - None, and score metadata named ``pseudo_outcomes``: with metadata routing,
           ``search.fit(X, y, pseudo_outcomes=z)``. The scorer requests it.
         - None, and no metadata: z is cross-fitted within the held-out rows, once per fold for all
-          candidates. X must be numeric, and the held-out rows many enough to fit nuisances on.
+          candidates (see Notes). X must be numeric, and the held-out rows must be enough to fit
+          nuisances on.
 
     Returns
     -------
-    scorer : callable
+    callable or dict
         ``scorer(estimator, X, y, *, pseudo_outcomes=None, groups=None, sample_weight=None)``
-        returns a float. y may be NaN where a row has no feedback. Picklable; has
+        returns a float. y may be NaN where a row has no feedback. Scorers can be pickled and have
         ``set_score_request``. ``pseudo_outcomes`` and ``groups`` are requested already;
-        ``groups`` keeps rows together when z is cross-fitted, and changes nothing otherwise.
+        ``groups`` keeps rows together when z is cross-fitted, and has no effect otherwise. For a
+        list: a dict of scorers by metric, to pass as ``scoring=``.
 
     Raises
     ------
@@ -65,9 +66,13 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
 
     Notes
     -----
-    A classifier is graded by P(class 1), a regressor by `predict`, and for "roc_auc" either by
-    `decision_function` if there is one. Cross-fitting draws its folds with a fixed seed, so all
-    processes arrive at the same z.
+    A classifier is scored by P(class 1), a regressor by `predict`, and for "roc_auc" either by
+    `decision_function` if there is one.
+
+    Cross-fitting draws its folds with a fixed seed, so z is the same wherever it is computed. The
+    scorer keeps it in memory. Copies (`sklearn.base.clone`, pickles) start without it, and a
+    search with ``n_jobs`` sends a copy with each batch of tasks to its worker processes, so z is
+    cross-fitted again for each batch. Compute z once and pass it where that takes too long.
 
     Examples
     --------
@@ -77,28 +82,65 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
     >>> from skcausalrm.metrics import make_debiased_scorer
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(500, 3))
-    >>> z = pd.Series(0.5 + 0.2 * X[:, 0] + rng.normal(size=500))  # say, from pseudo_outcomes
+    >>> z = pd.Series(0.5 + 0.2 * X[:, 0] + rng.normal(size=500))  # as from pseudo_outcomes
     >>> y = pd.Series(np.where(rng.random(500) < 0.2, 1.0, np.nan))
     >>> scorer = make_debiased_scorer("mse", pseudo_outcomes=z)
     >>> bool(scorer(Ridge().fit(X, z), X, y) > scorer(Ridge().fit(X, -z), X, y))
     True
+    >>> sorted(make_debiased_scorer(["r2", "roc_auc"], pseudo_outcomes=z))
+    ['r2', 'roc_auc']
     """
-    return _DebiasedScorer(metric, pseudo_outcomes)
+    series = None if pseudo_outcomes is None else _check_series(pseudo_outcomes)
+    held_out = _HeldOutZ()
+    if isinstance(metric, (list, tuple)):
+        return {name: _DebiasedScorer(name, series, held_out) for name in metric}
+    return _DebiasedScorer(metric, series, held_out)
+
+
+class _HeldOutZ:
+    """Cross-fitted z of held-out rows, kept by the content of the rows.
+
+    The scorers of one call of `make_debiased_scorer` share one, also after they are copied or
+    pickled together. A copy starts empty.
+    """
+
+    def __init__(self):
+        self._z_of_rows: dict[str, NDArray[np.float64]] = {}
+
+    def __reduce__(self):
+        return _HeldOutZ, ()
+
+    def __len__(self):
+        return len(self._z_of_rows)
+
+    def find(self, X, y, groups, sample_weight) -> NDArray[np.float64]:
+        """Return z of the rows, shape (n,); cross-fit it at the first call only."""
+        X = _as_numeric(X)
+        y = column_or_1d(y)
+        key = joblib.hash((X, y, groups, sample_weight))
+        z = self._z_of_rows.get(key)
+        if z is None:
+            z = cross_fit_z(X, y, groups=groups, sample_weight=sample_weight, random_state=0)
+            if len(self._z_of_rows) >= _MAX_HELD_OUT_SETS:
+                self._z_of_rows.clear()
+            self._z_of_rows[key] = z
+        return z
 
 
 class _DebiasedScorer(BaseScorer):
-    """See `make_debiased_scorer`.
+    """Scorer that `make_debiased_scorer` returns.
 
-    scikit-learn's base class brings metadata requests, and lets several metrics of one search
+    scikit-learn's base class has the metadata requests, and lets several metrics of one search
     share a prediction.
     """
 
-    def __init__(self, metric, pseudo_outcomes):
+    def __init__(self, metric, series, held_out: _HeldOutZ):
         function, sign = check_metric(metric)
         first = ("decision_function",) if metric == "roc_auc" else ()
         super().__init__(function, sign, {}, (*first, "predict_proba", "predict"))
         self._metric = metric
-        self._series = None if pseudo_outcomes is None else _check_series(pseudo_outcomes)
+        self._series = series
+        self._held_out = held_out
         self._metadata_request = MetadataRequest(owner=repr(self))
         for name, alias in (("pseudo_outcomes", True), ("groups", True), ("sample_weight", None)):
             self._metadata_request.score.add_request(param=name, alias=alias)
@@ -151,12 +193,12 @@ class _DebiasedScorer(BaseScorer):
         if self._series is not None:
             if given is not None:
                 raise UnusedParameterError(
-                    "pseudo_outcomes came both as score metadata and in make_debiased_scorer: "
-                    "give them once."
+                    "pseudo_outcomes were given both as score metadata and to "
+                    "make_debiased_scorer: give them once."
                 )
             return _look_up(self._series, y)
         if given is None:
-            return _cross_fitted(X, y, groups, sample_weight)
+            return self._held_out.find(X, y, groups, sample_weight)
         if hasattr(given, "index") and hasattr(y, "index") and not given.index.equals(y.index):
             raise InvalidInputError(
                 "pseudo_outcomes and y are Series with different labels: metadata is matched by "
@@ -165,7 +207,7 @@ class _DebiasedScorer(BaseScorer):
         return given
 
     def set_score_request(self, **kwargs):
-        """Request score metadata; what is not named keeps its request."""
+        """Request score metadata; a name that is not given keeps its request."""
         before = self._metadata_request.score.requests
         super().set_score_request(**kwargs)
         for name, alias in before.items():
@@ -216,19 +258,6 @@ def _look_up(series, y) -> NDArray[np.float64]:
             f"pseudo_outcomes: make z for all rows of the study, and keep the index."
         )
     return series.to_numpy(dtype=np.float64)[rows]
-
-
-def _cross_fitted(X, y, groups, sample_weight) -> NDArray[np.float64]:
-    X = _as_numeric(X)
-    y = column_or_1d(y)
-    key = joblib.hash((X, y, groups, sample_weight))
-    z = _z_of_rows.get(key)
-    if z is None:
-        z = cross_fit_z(X, y, groups=groups, sample_weight=sample_weight, random_state=0)
-        if len(_z_of_rows) >= _CACHE_SIZE:
-            _z_of_rows.clear()
-        _z_of_rows[key] = z
-    return z
 
 
 def _as_numeric(X) -> NDArray:

@@ -1,5 +1,6 @@
 import pickle
 import types
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,6 @@ def counted(monkeypatch):
         return np.where(np.isnan(y), 0.5, (np.nan_to_num(y) - 0.5) / X[:, 0] + 0.5)
 
     monkeypatch.setattr(_scorer, "cross_fit_z", pseudo_outcomes)
-    monkeypatch.setattr(_scorer, "_z_of_rows", {})
     return calls
 
 
@@ -196,6 +196,8 @@ def test_classifiers_are_graded_by_probability_and_auc_by_the_decision_function(
         return m.make_debiased_scorer(metric, pseudo_outcomes=z)(estimator, X, y)
 
     assert score("log_loss", classifier) == pytest.approx(-m.debiased_log_loss(z, p))
+    right = m.debiased_accuracy_score(z, classifier.predict(X))
+    assert score("accuracy", classifier) == pytest.approx(right)
     assert score("log_loss", make_pipeline(StandardScaler(), classifier).fit(X, labels)) < 0
     assert score("roc_auc", classifier) == pytest.approx(m.debiased_roc_auc_score(z, X[:, 0]))
     regressor = make_pipeline(StandardScaler(with_mean=False, with_std=False), FixedScore())
@@ -207,7 +209,7 @@ def test_classifiers_are_graded_by_probability_and_auc_by_the_decision_function(
 
 
 def test_cross_fits_once_per_fold_for_all_candidates_and_metrics(logs, counted):
-    scoring = {k: m.make_debiased_scorer(k) for k in ("r2", "mse")}
+    scoring = m.make_debiased_scorer(["r2", "mse"])
     result = search(scoring, refit="r2", error_score="raise").fit(logs.X, logs.y)
     assert len(counted) == 3
     assert {call[3] for call in counted} == {0}
@@ -218,6 +220,37 @@ def test_cross_fits_once_per_fold_for_all_candidates_and_metrics(logs, counted):
     search(scoring["mse"], error_score="raise").fit(logs.X, flipped)
     assert len(counted) == 6
     assert np.isfinite(result.cv_results_["mean_test_r2"]).all()
+
+
+def test_scorers_made_apart_share_nothing(logs, counted):
+    scoring = {k: m.make_debiased_scorer(k) for k in ("r2", "mse")}
+    search(scoring, refit="r2", error_score="raise").fit(logs.X, logs.y)
+    assert len(counted) == 6
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda scorers: pickle.loads(pickle.dumps(scorers))])
+def test_copies_start_without_z_and_share_what_they_cross_fit(logs, counted, copy):
+    scorers = m.make_debiased_scorer(["r2", "mse"])
+    model, rows = RatedRidge().fit(logs.X, logs.y), slice(1000)
+    expected = {k: scorer(model, logs.X[rows], logs.y[rows]) for k, scorer in scorers.items()}
+    assert len(counted) == 1
+    copies = copy(scorers)
+    found = {k: scorer(model, logs.X[rows], logs.y[rows]) for k, scorer in copies.items()}
+    assert len(counted) == 2
+    assert found == expected
+
+
+def test_z_is_cross_fitted_again_for_other_groups_or_weights(logs, counted):
+    scorer, model = m.make_debiased_scorer("mse"), RatedRidge().fit(logs.X, logs.y)
+    for kw in (
+        {},
+        {"groups": logs.groups},
+        {"groups": logs.groups // 2},
+        {"sample_weight": logs.X[:, 0]},
+        {"groups": logs.groups},
+    ):
+        scorer(model, logs.X, logs.y, **kw)
+    assert len(counted) == 4
 
 
 def test_cross_fitting_gets_groups_and_weights(logs, counted, routing):
@@ -238,14 +271,14 @@ def test_cross_fitting_gets_groups_and_weights(logs, counted, routing):
     assert not set(counted[0][1]) & set(counted[1][1])
 
 
-def test_cache_is_bounded_and_out_of_the_pickle(logs, counted, monkeypatch):
-    monkeypatch.setattr(_scorer, "_CACHE_SIZE", 2)
+def test_memory_is_bounded_and_not_pickled(logs, counted, monkeypatch):
+    monkeypatch.setattr(_scorer, "_MAX_HELD_OUT_SETS", 2)
     scorer = m.make_debiased_scorer("mse")
     model = RatedRidge().fit(logs.X, logs.y)
     size = len(pickle.dumps(scorer))
     for k in range(5):
         scorer(model, logs.X[k : k + 1000], logs.y[k : k + 1000])
-        assert 1 <= len(_scorer._z_of_rows) <= 2
+        assert 1 <= len(scorer._held_out) <= 2
     assert len(counted) == 5
     assert len(pickle.dumps(scorer)) == size < 2000
 
@@ -299,7 +332,7 @@ def test_mismatches_are_named(logs):
     with pytest.raises(InvalidInputError, match="NaN or infinite in 3 of 10"):
         m.make_debiased_scorer("mse", pseudo_outcomes=z.where(np.arange(10) > 2))
     with pytest.raises(ValueError, match="must be one of r2, mse, log_loss, brier, roc_auc"):
-        m.make_debiased_scorer("accuracy")
+        m.make_debiased_scorer(["r2", "recall"])
 
 
 def test_scorer_is_cloned_with_a_search_and_says_what_it_is(logs):

@@ -11,6 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from skcausalrm import (
     CausalRewardRegressor,
     DoublyRobust,
+    InversePropensity,
+    NoiseOnly,
     NoiseTransitionEstimator,
 )
 from skcausalrm.datasets import make_observational_feedback
@@ -18,15 +20,18 @@ from skcausalrm.metrics import debiased_r2_score, make_debiased_scorer, pseudo_o
 from skcausalrm.metrics._metric import METRICS
 
 KNOWN_RATES = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.2)
-# "naive" refuses a noise_estimator, which it could not use.
-GRID = [
-    {"reward__method": ["naive"]},
-    {"reward__method": ["noise", "snips", "dr"], "reward__noise_estimator": [KNOWN_RATES]},
-]
+GRID = {
+    "reward__method": [
+        "naive",
+        NoiseOnly(noise_estimator=KNOWN_RATES),
+        InversePropensity(noise_estimator=KNOWN_RATES),
+        DoublyRobust(noise_estimator=KNOWN_RATES),
+    ]
+}
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::skcausalrm.exceptions.{name}Warning")
-    for name in ("PropensityClipped", "AbsentAnchors")
+    for name in ("Overlap", "Assumption")
 ]
 
 
