@@ -12,7 +12,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 
 from .._utils._clusters import group_codes
 from ..exceptions import GroupsError, InvalidInputError
-from ._debiased import _finite
+from ._sample import finite_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,10 +90,12 @@ def best_of_n(
     """
     import pandas as pd
 
-    preference = _finite(preference, "preference", InvalidInputError, "give each answer a quality")
+    preference = finite_column(
+        preference, "preference", InvalidInputError, "give each answer a quality"
+    )
     named = scores if isinstance(scores, Mapping | pd.DataFrame) else {"score": scores}
     columns: dict[str, Array] = {
-        str(name): _finite(score, f"Score {name!r}", InvalidInputError, "score every answer")
+        str(name): finite_column(score, f"Score {name!r}", InvalidInputError, "score every answer")
         for name, score in named.items()
     }
     if not columns:

@@ -6,15 +6,11 @@ here is linear in the labels, or a smooth function of such means, so z can repla
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import column_or_1d
+from numpy.typing import NDArray
 
-from .._utils._clusters import clustered_covariance, group_codes, user_codes
-from .._utils._validation import check_weights
-from ..exceptions import FeedbackError, InvalidInputError
+from ..exceptions import FeedbackError
+from ._sample import Sample, check_probabilities, check_sample
 
 __all__ = [
     "debiased_accuracy_score",
@@ -28,75 +24,11 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
-class _Sample(NamedTuple):
-    """Checked columns; rows of weight 0 are gone and weights sum to 1."""
-
-    z: Array
-    prediction: Array
-    weight: Array | float
-    groups: NDArray | None
-    users: NDArray | None
-
-    def mean(self, values: Array) -> float:
-        return float(values.mean() if isinstance(self.weight, float) else values @ self.weight)
-
-    def standard_error(self, influence: Array) -> float:
-        """Return the standard error of a score whose error is the sum of `influence`."""
-        variance = clustered_covariance(
-            influence[:, None], self.groups, self.users, finite_sample=True
-        )
-        return float(np.sqrt(variance[0, 0]))
-
-
-def _finite(column: ArrayLike, name: str, error: type[ValueError], cure: str) -> Array:
-    values = np.asarray(column_or_1d(column), dtype=np.float64)
-    if len(values) == 0:
-        raise error(f"{name} has no rows: a score needs at least one.")
-    if bad := len(values) - int(np.count_nonzero(np.isfinite(values))):
-        raise error(f"{name} is NaN or infinite in {bad} of {len(values)} rows: {cure}.")
-    return values
-
-
-def _check_sample(z, prediction, groups, users, sample_weight, return_std) -> _Sample:
-    z = _finite(
-        z,
-        "z",
-        InvalidInputError,
-        "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback",
-    )
-    prediction = _finite(prediction, "prediction", InvalidInputError, "every row needs one")
-    if len(z) != len(prediction):
-        raise InvalidInputError(
-            f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
-            f"of the predicted rows."
-        )
-    clusters = [
-        None if ids is None or not return_std else codes_of(ids, len(z))
-        for codes_of, ids in ((group_codes, groups), (user_codes, users))
-    ]
-    weight = check_weights(sample_weight, z)
-    if weight is None:
-        return _Sample(z, prediction, 1 / len(z), *clusters)
-    if not weight.all():
-        kept = weight > 0
-        z, prediction, weight = z[kept], prediction[kept], weight[kept]
-        clusters = [None if codes is None else codes[kept] for codes in clusters]
-    return _Sample(z, prediction, weight / weight.sum(), *clusters)
-
-
-def _check_probabilities(prediction: Array, score: str) -> None:
-    if outside := int(np.count_nonzero((prediction < 0) | (prediction > 1))):
-        raise InvalidInputError(
-            f"prediction lies outside [0, 1] in {outside} of {len(prediction)} rows, but the "
-            f"{score} is defined for probabilities only: clip them, or score mse or r2."
-        )
-
-
-def _squared_error(sample: _Sample) -> Array:
+def _squared_error(sample: Sample) -> Array:
     return sample.prediction * (sample.prediction - 2 * sample.z) + sample.z
 
 
-def _mean_score(sample: _Sample, values: Array, return_std: bool) -> float | tuple[float, float]:
+def _mean_score(sample: Sample, values: Array, return_std: bool) -> float | tuple[float, float]:
     score = sample.mean(values)
     if not return_std:
         return score
@@ -152,7 +84,7 @@ def debiased_mse(
     >>> round(debiased_mse([-0.1, 1.2, 1.1, 0.0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.01
     """
-    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
     return _mean_score(sample, _squared_error(sample), return_std)
 
 
@@ -188,8 +120,8 @@ def debiased_accuracy_score(
     >>> debiased_accuracy_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.7])
     0.75
     """
-    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
-    _check_probabilities(sample.prediction, "accuracy")
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
+    check_probabilities(sample.prediction, "accuracy")
     right = np.where(sample.prediction > 0.5, sample.z, 1 - sample.z)
     return _mean_score(sample, right, return_std)
 
@@ -225,8 +157,8 @@ def debiased_brier_score(
     >>> round(debiased_brier_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.055
     """
-    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
-    _check_probabilities(sample.prediction, "Brier score")
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
+    check_probabilities(sample.prediction, "Brier score")
     return _mean_score(sample, _squared_error(sample), return_std)
 
 
@@ -265,8 +197,8 @@ def debiased_log_loss(
     """
     dtype = np.asarray(prediction).dtype
     eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
-    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
-    _check_probabilities(sample.prediction, "log loss")
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
+    check_probabilities(sample.prediction, "log loss")
     f = np.clip(sample.prediction, eps, 1 - eps)
     values = sample.z * (np.log1p(-f) - np.log(f)) - np.log1p(-f)
     return _mean_score(sample, values, return_std)
@@ -314,7 +246,7 @@ def debiased_r2_score(
     >>> round(std, 3)
     0.143
     """
-    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
     mu = sample.mean(sample.z)
     if not 0.01 < mu < 0.99:
         raise FeedbackError(
@@ -375,7 +307,7 @@ def debiased_roc_auc_score(
     >>> debiased_roc_auc_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.6])
     0.875
     """
-    sample = _check_sample(z, prediction, groups, users, sample_weight, return_std)
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
     order = np.argsort(sample.prediction)
     ranked = sample.prediction[order]
     first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # of each run of ties

@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length
 
 from .._utils._clusters import group_codes
 from ..exceptions import GroupsError, InvalidInputError
-from ._debiased import _finite
+from ._sample import finite_column
 
 __all__ = ["best_of_4_score", "ties_score"]
 
@@ -143,7 +143,7 @@ def ties_score(
 
 
 def _columns(correct, score, groups) -> tuple[NDArray[np.bool_], Array, NDArray[np.intp]]:
-    score = _finite(score, "score", InvalidInputError, "score every answer")
+    score = finite_column(score, "score", InvalidInputError, "score every answer")
     correct = np.asarray(correct, dtype=bool)
     check_consistent_length(score, correct)
     _, codes = np.unique(group_codes(groups, len(score)), return_inverse=True)

@@ -1,0 +1,81 @@
+"""The checked columns of a debiased score: pseudo-outcome, prediction, weight and clusters."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import column_or_1d
+
+from .._utils._clusters import clustered_covariance, group_codes, user_codes
+from .._utils._validation import check_weights
+from ..exceptions import InvalidInputError
+
+__all__ = ["Sample", "check_probabilities", "check_sample", "finite_column"]
+
+Array = NDArray[np.float64]
+
+
+class Sample(NamedTuple):
+    """Checked columns; rows of weight 0 are gone and weights sum to 1."""
+
+    z: Array
+    prediction: Array
+    weight: Array | float
+    groups: NDArray | None
+    users: NDArray | None
+
+    def mean(self, values: Array) -> float:
+        return float(values.mean() if isinstance(self.weight, float) else values @ self.weight)
+
+    def standard_error(self, influence: Array) -> float:
+        """Return the standard error of a score whose error is the sum of `influence`."""
+        variance = clustered_covariance(
+            influence[:, None], self.groups, self.users, finite_sample=True
+        )
+        return float(np.sqrt(variance[0, 0]))
+
+
+def finite_column(column: ArrayLike, name: str, error: type[ValueError], cure: str) -> Array:
+    values = np.asarray(column_or_1d(column), dtype=np.float64)
+    if len(values) == 0:
+        raise error(f"{name} has no rows: a score needs at least one.")
+    if bad := len(values) - int(np.count_nonzero(np.isfinite(values))):
+        raise error(f"{name} is NaN or infinite in {bad} of {len(values)} rows: {cure}.")
+    return values
+
+
+def check_sample(z, prediction, groups, users, sample_weight, return_std) -> Sample:
+    z = finite_column(
+        z,
+        "z",
+        InvalidInputError,
+        "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback",
+    )
+    prediction = finite_column(prediction, "prediction", InvalidInputError, "every row needs one")
+    if len(z) != len(prediction):
+        raise InvalidInputError(
+            f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
+            f"of the predicted rows."
+        )
+    clusters = [
+        None if ids is None or not return_std else codes_of(ids, len(z))
+        for codes_of, ids in ((group_codes, groups), (user_codes, users))
+    ]
+    weight = check_weights(sample_weight, z)
+    if weight is None:
+        return Sample(z, prediction, 1 / len(z), *clusters)
+    if not weight.all():
+        kept = weight > 0
+        z, prediction, weight = z[kept], prediction[kept], weight[kept]
+        clusters = [None if codes is None else codes[kept] for codes in clusters]
+    return Sample(z, prediction, weight / weight.sum(), *clusters)
+
+
+def check_probabilities(prediction: Array, score: str) -> None:
+    if outside := int(np.count_nonzero((prediction < 0) | (prediction > 1))):
+        raise InvalidInputError(
+            f"prediction lies outside [0, 1] in {outside} of {len(prediction)} rows, but the "
+            f"{score} is defined for probabilities only: clip them, or score mse or r2."
+        )
