@@ -187,7 +187,7 @@ class BaseBaseline(RegressorMixin, BaseEstimator):
         The fitted networks whose mean prediction is the reward.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     Examples

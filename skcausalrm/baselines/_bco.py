@@ -48,7 +48,7 @@ class BCOWeighting(BaseBaseline):
         Number of disliked rows whose weight was clamped.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

@@ -44,7 +44,7 @@ class CleanLearning(BaseBaseline):
         Number of rows that were left out.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

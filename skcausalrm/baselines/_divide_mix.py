@@ -54,7 +54,7 @@ class RobustDivideMix(BaseBaseline):
         Share of rows treated as clean in the last epoch, mean of both networks.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

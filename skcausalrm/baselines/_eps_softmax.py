@@ -44,7 +44,7 @@ class EpsSoftmax(BaseBaseline):
         The fitted network.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

@@ -47,7 +47,7 @@ class LabelWave(BaseBaseline):
         Number of rows whose predicted class changed in each epoch.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

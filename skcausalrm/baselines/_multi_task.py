@@ -75,7 +75,7 @@ class MultiTaskIPS(MultiTask):
         Number of rows whose propensity was clipped.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References
@@ -132,7 +132,7 @@ class MultiTaskDR(MultiTask):
         Number of rows whose propensity was clipped.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

@@ -42,7 +42,7 @@ class Naive(BaseBaseline):
         The fitted network.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References
@@ -93,7 +93,7 @@ class Plain(RegressorMixin, BaseEstimator):
         Number of steps of the solver.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     Examples

@@ -73,7 +73,7 @@ class NonNegativePU(_PositiveOnly):
         The share that was used.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References
@@ -168,7 +168,7 @@ class ImplicitRM(_PositiveOnly):
         The network g: its prediction is the chance that a reader acts on a good answer.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

@@ -210,7 +210,7 @@ class CausalRMIPS(_CausalRM):
         Number of steps at which 1 minus both rates was below .1 and the rates were lowered.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References
@@ -275,7 +275,7 @@ class CausalRMDR(_CausalRM):
         Number of steps at which 1 minus both rates was below .1 and the rates were lowered.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

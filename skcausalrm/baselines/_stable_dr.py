@@ -56,7 +56,7 @@ class StableDR(MultiTask):
         Number of rows whose propensity was clipped.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

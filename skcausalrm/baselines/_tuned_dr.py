@@ -114,7 +114,7 @@ class DRShrinkage(_TunedDR):
         The network m.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References
@@ -195,7 +195,7 @@ class DRClipping(_TunedDR):
         The network m.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     References

@@ -78,7 +78,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         Weight matrices, float32; the standardisation of X is folded in.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases, float32.
-    validation_risk_ : ndarray of shape (n_iter_ + 1,)
+    validation_risk_ : ndarray of shape (n_epochs + 1,)
         Held-out corrected risk after each epoch, less a constant; entry 0 is the constant
         prediction.
     best_epoch_ : int
@@ -87,7 +87,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         Number of epochs run.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     Notes

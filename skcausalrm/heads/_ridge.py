@@ -160,7 +160,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         The models of all folds but each, at that penalty.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Column names, where X had them.
 
     Examples

@@ -71,19 +71,17 @@ def selection_report(
     Returns
     -------
     dict
-        advice : str
-            One sentence.
-        base_rate, base_rate_interval, base_rate_std, selection_log_odds, selection_log_odds_std, \
-false_positive_rate, false_negative_rate, link_weights
-            As the attributes of `SelectionModel`.
-        n_verified, n_asked : int
-        recipes : dict of dict
-            Per recipe, out of fold: base_rate, false_positive_rate, false_negative_rate,
-            effective_sample_size, and scores with their standard errors (``*_std``):
-            debiased_r2 and debiased_roc_auc against the posterior of "selection", the same target
-            for all; asked_* on asked rows; verified_* on verified rows, which "selection" has used
-            and the other recipes have not. A recipe that cannot be fitted has only ``error``, its
-            message.
+        - ``advice`` : one sentence.
+        - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``selection_log_odds``,
+          ``selection_log_odds_std``, ``false_positive_rate``, ``false_negative_rate`` and
+          ``link_weights`` : the attributes of `SelectionModel`.
+        - ``n_verified``, ``n_asked`` : numbers of rows.
+        - ``recipes`` : dict per recipe, out of fold, of ``base_rate``, ``false_positive_rate``,
+          ``false_negative_rate``, ``effective_sample_size``, and scores with their standard errors
+          (``*_std``): ``debiased_r2`` and ``debiased_roc_auc`` against the posterior of
+          "selection", the same target for all; ``asked_*`` on asked rows; ``verified_*`` on
+          verified rows, which "selection" has used and the other recipes have not. A recipe that
+          cannot be fitted has only ``error``, its message.
 
     Raises
     ------
