@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,12 +16,13 @@ from sklearn.linear_model import Ridge
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
 from skcausalrm.exceptions import ExportParityError, UnusedParameterError
 from skcausalrm.export import RewardScorer, to_onnx
-from skcausalrm.export._graph import _Graph
-from skcausalrm.export._linear import LinearReward
-from skcausalrm.export._network import describe
+from skcausalrm.export._graph import _Graph, build_model
+from skcausalrm.export._linear import LinearReward, describe_linear
+from skcausalrm.export._network import RewardNetwork, describe
 from skcausalrm.export._onnx_file import onnx_bytes
 from skcausalrm.heads import MLPHead
 from skcausalrm.selection._mixture_head import MixtureHead
+from skcausalrm.selection._recalibration_map import CLIP, Recalibration
 
 quick = settings(
     max_examples=40,
@@ -107,6 +109,40 @@ def test_any_network_is_reproduced(make_mlp, sizes, seed, scale, link, recalibra
     model = make_mlp(sizes, seed, scale, link, recalibration)
     X = np.random.default_rng(seed).normal(size=(20, sizes[0]))
     assert_same(exported(model), model, X)
+
+
+@quick
+@given(move=st.builds(Recalibration, st.floats(-3, 3), st.floats(-0.9, 3), st.floats(-4.5, 4.5)))
+@example(Recalibration(0.0, -0.9, 0.0))
+@example(Recalibration(0.0, 0.0, 0.0))
+def test_graph_and_numpy_recalibrate_alike(move):
+    """From predictions below 0 to above 1, on and next to both ends of the clip."""
+    ends = np.array([0.0, CLIP, 1 - CLIP, 1.0])
+    grid = np.concatenate([np.linspace(-0.2, 1.2, 141), ends, ends - 1e-6, ends + 1e-6])
+    X = grid.astype(np.float32)[:, None]
+    network = RewardNetwork(
+        head="ridge",
+        weights=[np.ones((1, 1))],
+        biases=[np.zeros(1)],
+        negative_slope=0.0,
+        link="identity",
+        binary=True,
+        recalibration=move,
+        threshold=0.0,
+        fold_weights=np.array([[0.9, 1.1]]),
+        fold_biases=np.zeros(2),
+    )
+    session = onnxruntime.InferenceSession(
+        build_model(network, {}, None).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    reward, std = session.run(["reward", "reward_std"], {"X": X})
+    prediction = np.clip(X[:, 0].astype(np.float64), 0, 1)
+    np.testing.assert_allclose(reward, move(prediction), rtol=1e-6, atol=1e-12)
+    folds = np.clip(X.astype(np.float64) * [0.9, 1.1], 0, 1).std(axis=1)
+    np.testing.assert_allclose(std, move.derivative(prediction) * folds, rtol=1e-6, atol=1e-12)
+    linear = LinearReward(json.loads(describe_linear(replace(network, fold_weights=None))))
+    found = linear.reward(X[:, 0].astype(np.float64))
+    np.testing.assert_array_equal(found, move(prediction))
 
 
 def std_of(model, X):
