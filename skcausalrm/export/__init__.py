@@ -1,6 +1,6 @@
 """Fitted rewards as files: ONNX, the model directory, and the scorer that reads them.
 
-Scoring needs numpy and onnxruntime alone (and tokenizers for text); importing this package imports
+Scoring needs only numpy and onnxruntime, for text also tokenizers. Importing this package imports
 neither torch nor scikit-learn.
 """
 

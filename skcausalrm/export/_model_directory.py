@@ -50,12 +50,15 @@ _KEYS = {
 class ModelDirectory:
     """A model directory whose files have been checked. The scorer starts on first use.
 
-    Attributes
+    Parameters
     ----------
     path : pathlib.Path
         The directory.
     config : dict
         Content of ``config.json``: method, head, settings, feature_names, versions and more.
+
+    Attributes
+    ----------
     scorer : RewardScorer
         Scorer on the CPU; :meth:`load_scorer` starts others.
     weights : dict of ndarray
@@ -96,11 +99,40 @@ class ModelDirectory:
         return load(self.read(WEIGHTS))
 
     def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
-        """Start a :class:`RewardScorer`, with its parameters `device` and `providers`."""
+        """Start a scorer on a device.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}, default="cpu"
+            Device to run on.
+        providers : sequence, default=None
+            onnxruntime execution providers, in place of `device`.
+
+        Returns
+        -------
+        RewardScorer
+            Scorer of ``head.onnx``.
+        """
         return RewardScorer(self.onnx, device=device, providers=providers)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file, checked again: it may have changed after loading."""
+        """Return the content of a file, checked again because it may have changed after loading.
+
+        Parameters
+        ----------
+        name : str
+            Name of a file of the directory.
+
+        Returns
+        -------
+        bytes
+            Content of the file.
+
+        Raises
+        ------
+        ModelDirectoryError
+            If the file is missing, cut or altered.
+        """
         content = read_file(self.path, name)
         if hash_bytes(content) != self.config["files"][name]:
             raise ModelDirectoryError(

@@ -65,23 +65,23 @@ _STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Limits of a server.
+    """Token and limits of a server.
 
-    Attributes
+    Parameters
     ----------
-    token : str or None
+    token : str, default=None
         Bearer token required for scoring and metrics; None requires none.
-    max_batch : int
+    max_batch : int, default=128
         Maximum rows that the model scores at a time.
-    max_queue : int
+    max_queue : int, default=1024
         Maximum rows that wait; further requests get 503.
-    max_rows : int
+    max_rows : int, default=1024
         Maximum rows of a request; larger requests get 413.
-    max_characters : int
+    max_characters : int, default=100_000
         Maximum characters of a row; requests with longer rows get 422.
-    max_bytes : int
+    max_bytes : int, default=16_777_216
         Maximum bytes of a body; larger ones get 413.
-    allowed_hosts : tuple of str or None
+    allowed_hosts : tuple of str, default=None
         Host names that a request may be addressed to; None allows all. On loopback without a token
         it protects from DNS rebinding: foreign web pages cannot ask through a name of their own.
     """

@@ -148,7 +148,13 @@ class RewardEngine:
                 request.taken = len(rows)
 
     def retry_after(self) -> int:
-        """Return the seconds, at least 1, that the waiting rows will take."""
+        """Return the time that the waiting rows will take.
+
+        Returns
+        -------
+        int
+            Seconds, at least 1.
+        """
         return 1 if math.isnan(self._rate) else max(1, math.ceil(self.n_waiting / self._rate))
 
     async def _work(self) -> None:

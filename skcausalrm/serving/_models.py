@@ -92,7 +92,13 @@ class TextModel:
         return best_first(scores), rewards
 
     def info(self) -> dict[str, Any]:
-        """Return name, method, head, encoder and versions of the model."""
+        """Return a description of the model.
+
+        Returns
+        -------
+        dict
+            Name, method, head, encoder and versions.
+        """
         return {"model": self.name, **self._facts}
 
 

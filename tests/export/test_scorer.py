@@ -136,7 +136,7 @@ def test_pickles_as_the_file_it_is(path):
 @pytest.mark.skipif(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is here"
 )
-def test_a_missing_gpu_is_said_and_the_cpu_scores(path):
+def test_a_missing_gpu_is_warned_of_and_the_cpu_scores(path):
     with pytest.warns(ExportWarning, match="CUDAExecutionProvider is not usable here"):
         loaded = RewardScorer.load(path, device="cuda")
     assert loaded.provider_ == "CPUExecutionProvider"

@@ -164,14 +164,14 @@ def test_smaller_forms(model, encoder, frame, shared_graph, path, tmp_path, prec
     agreement = scorer.metadata_["text"]["agreement"]
     assert agreement["kendall_tau"] > tau
     assert agreement["alone_difference"] <= 1e-4
-    # a reward is the text's own, whatever stands beside it
+    # a text's reward does not depend on the rest of its batch
     rows = list(zip(frame["prompt"][:20], frame["completion"][:20], strict=True))
     together = scorer.predict([*rows, ("x", "word " * 400)])[:20]
     alone = [scorer.predict([row])[0] for row in rows]
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_a_loss_of_ranking_is_said(model, encoder, frame, shared_graph, tmp_path, monkeypatch):
+def test_a_loss_of_ranking_is_warned_of(model, encoder, frame, shared_graph, tmp_path, monkeypatch):
     monkeypatch.setattr("skcausalrm.export._text_file._TAU", 1.0)
     with pytest.warns(ExportWarning, match=r"int8 .* 40 texts .* tau of 0\.9"):
         text_to_onnx(model, encoder, tmp_path / "r.onnx", precision="int8", sample=frame[:40])

@@ -95,10 +95,10 @@ def test_few_rows_are_held_back_by_the_prior():
 
 def test_a_known_error_rate_undoes_the_shrinking_of_wrong_labels():
     prediction, verified, feedback, _ = simulated(20_000, 20_000, error=0.2)
-    told = fit_recalibration(prediction, verified, feedback, error_rate=0.2)
-    untold = fit_recalibration(prediction, verified, feedback)
-    assert told.slope == pytest.approx(0.5, abs=0.08)
-    assert untold.slope < 0.2
+    known = fit_recalibration(prediction, verified, feedback, error_rate=0.2)
+    ignored = fit_recalibration(prediction, verified, feedback)
+    assert known.slope == pytest.approx(0.5, abs=0.08)
+    assert ignored.slope < 0.2
 
 
 def test_rows_picked_by_feedback_count_for_their_share():
@@ -160,7 +160,7 @@ def test_one_class_of_labels_moves_the_level_alone():
     assert found.intercept < 0
 
 
-def test_labels_that_rank_backwards_are_said_and_held():
+def test_labels_that_rank_backwards_are_warned_of_and_held():
     prediction, verified, feedback, _ = simulated(4000, 4000, stretch=-3)
     with pytest.warns(AssumptionWarning, match="4000 verified rows rank against"):
         found = fit_recalibration(prediction, verified, feedback)

@@ -33,7 +33,7 @@ def test_trl_reward_takes_strings_and_chats(model):
     assert all(type(value) is float for value in plain)
 
 
-def test_a_path_is_opened_once_and_in_every_process_anew(model, monkeypatch):
+def test_a_path_is_opened_once_and_again_in_every_process(model, monkeypatch):
     opened = []
     monkeypatch.setattr(_integrations, "load_model", lambda path: opened.append(path) or model)
     reward = trl_reward("reward.onnx")
