@@ -124,5 +124,7 @@ def test_without_markup_or_prompt_all_is_the_answer():
 
 @given(st.text(alphabet="ab<>|/[]s \n", max_size=40))
 def test_text_without_special_tokens_is_left_alone(text):
-    plain = text.replace("<|", "").replace("s>", "")
+    plain = text
+    while "<|" in plain or "s>" in plain:  # again, because a removal can make a new one
+        plain = plain.replace("<|", "").replace("s>", "")
     assert without_special_tokens(plain) == plain.strip()
