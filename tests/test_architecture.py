@@ -109,6 +109,30 @@ def test_no_fitted_attribute_of_another_object_is_set():
     assert found == []
 
 
+def test_names_on_the_architecture_page_exist():
+    if not (page := PACKAGE.parent / "docs" / "architecture.md").exists():
+        pytest.skip("the documentation is not in this distribution")
+    named = re.findall(r"`(\w+/\w+\.py): (\w+)`", page.read_text())
+    missing = []
+    for module, name in named:
+        nodes = TREES[module].body
+        defined = {node.name for node in nodes if hasattr(node, "name")}
+        defined |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign)}
+        missing += [] if name in defined else [f"{module}: {name}"]
+    assert len(named) > 20
+    assert missing == []
+
+
+def test_names_in_the_glossary_exist():
+    if not (page := PACKAGE.parent / "docs" / "glossary.md").exists():
+        pytest.skip("the documentation is not in this distribution")
+    source = "\n".join(path.read_text() for path in FILES)
+    cells = [line.split(" | ")[2] for line in page.read_text().splitlines() if line.count("|") == 5]
+    named = [name for cell in cells for name in re.findall(r"`(\w+)", cell)]
+    assert len(named) > 30
+    assert [name for name in named if not re.search(rf"\b{name}\b", source)] == []
+
+
 def run(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
