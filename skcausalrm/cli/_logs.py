@@ -29,6 +29,8 @@ class FeedbackLog:
         Feedback, NaN where there is none.
     groups : ndarray of shape (n,)
         Prompt ids: rows that share one may not be split.
+    users : ndarray of shape (n,) or None
+        User ids, missing where unknown; None if the log has none.
     columns : dict of ndarray of shape (n,)
         The columns asked, verified and judge_score, if the log has them.
     """
@@ -36,6 +38,7 @@ class FeedbackLog:
     frame: pd.DataFrame
     y: np.ndarray
     groups: np.ndarray
+    users: np.ndarray | None
     columns: dict[str, np.ndarray]
 
     @property
@@ -43,8 +46,16 @@ class FeedbackLog:
         """Prompts and completions."""
         return self.frame[["prompt", "completion"]]
 
+    def clusters(self, rows: Any = slice(None)) -> dict[str, np.ndarray | None]:
+        """Return `groups` and `users` of some rows, as metrics take them for standard errors."""
+        users = None if self.users is None else self.users[rows]
+        return {"groups": self.groups[rows], "users": users}
+
     def counts(self) -> dict[str, Any]:
-        """Return the numbers of rows, groups and ratings, and the raw share of positive ones."""
+        """Return the numbers of rows, groups and ratings, and the raw share of positive ones.
+
+        "import" holds the format, and the counts of rows and scores that were changed or dropped.
+        """
         import numpy as np
 
         rated = ~np.isnan(self.y)
@@ -54,6 +65,7 @@ class FeedbackLog:
             "rated": int(rated.sum()),
             "rated_share": float(rated.mean()),
             "positive_share_of_rated": float(self.y[rated].mean()) if rated.any() else None,
+            "import": self.frame.attrs["load_feedback"],
         }
         if "verified" in self.columns:
             result["verified"] = int(np.count_nonzero(~np.isnan(self.columns["verified"])))
@@ -134,6 +146,11 @@ def read_log(sources: Sequence[Path], **options: Any) -> FeedbackLog:
             DataLossWarning,
             "import",
         )
+    users = frame.get("user")
     return FeedbackLog(
-        frame, frame["feedback"].to_numpy(dtype=float), frame["group"].to_numpy(), columns
+        frame,
+        frame["feedback"].to_numpy(dtype=float),
+        frame["group"].to_numpy(),
+        None if users is None or users.isna().all() else users.to_numpy(),
+        columns,
     )

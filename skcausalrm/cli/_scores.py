@@ -43,11 +43,11 @@ def all_scores(
 
     from ..metrics import asked_score
 
-    sets = {"log": _score_set(z, prediction, log.groups)}
+    sets = {"log": _score_set(z, prediction, log.clusters())}
     if "verified" in log.columns:
         verified = log.columns["verified"]
         rows = ~np.isnan(verified)
-        sets["verified"] = _score_set(verified[rows], prediction[rows], log.groups[rows])
+        sets["verified"] = _score_set(verified[rows], prediction[rows], log.clusters(rows))
     if "asked" in log.columns:
         asked = log.columns["asked"]
         answered = asked & ~np.isnan(log.y)
@@ -60,8 +60,8 @@ def all_scores(
                 asked,
                 false_positive_rate=rates[0],
                 false_negative_rate=rates[1],
-                groups=log.groups,
                 return_std=True,
+                **log.clusters(),
             )
 
         sets["asked"] = {
@@ -90,17 +90,19 @@ def scores_by(
                     "name": None if code < 0 else str(names[code]),
                     "rated": len(rated),
                     "positive_share_of_rated": float(rated.mean()) if len(rated) else None,
-                    **_score_set(z[rows], prediction[rows], log.groups[rows]),
+                    **_score_set(z[rows], prediction[rows], log.clusters(rows)),
                 }
             )
     return result
 
 
-def _score_set(z: np.ndarray, prediction: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+def _score_set(
+    z: np.ndarray, prediction: np.ndarray, clusters: dict[str, np.ndarray | None]
+) -> dict[str, Any]:
     from ..metrics._metric import METRICS
 
     def score(metric: str):
-        return METRICS[metric].function(z, prediction, groups=groups, return_std=True)
+        return METRICS[metric].function(z, prediction, return_std=True, **clusters)
 
     return {
         "rows": len(z),

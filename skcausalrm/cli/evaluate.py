@@ -9,7 +9,6 @@ import typer
 
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._known import Known, parse_base_rate
 from ._logs import FeedbackLog, join_names, read_log
 from ._models import encode
 from ._prompts import count_shared
@@ -67,11 +66,11 @@ def evaluate(
     from ..export import load_model_directory
     from ..text._saved import load_encoder
 
-    known_base_rate = parse_base_rate(base_rate)
+    known_base_rate = options.parse_base_rate(base_rate)
     model = load_model_directory(model_dir)
     report = model.report or {}
-    joint = model.config["method"] == "selection"
-    if known_base_rate is not None and not joint:
+    method = "selection" if model.config["method"] == "selection" else "dr"
+    if known_base_rate is not None and method == "dr":
         raise UnusedParameterError(
             f"--base-rate is for the selection likelihood, but {model_dir} was not fitted by it: "
             "leave it out."
@@ -100,18 +99,20 @@ def evaluate(
 
     progress("fitting pseudo-outcomes")
     fitted_with = report.get("known_flip_rates", (None, None))
-    known = Known(
+    known_rates = (
         _first(false_positive_rate, fitted_with[0]),
         _first(false_negative_rate, fitted_with[1]),
-        known_base_rate,
     )
-    z, rates = (_joint if joint else _doubly_robust)(X, log, known, random_state)
+    if method == "selection":
+        z, rates = _by_selection(X, log, known_rates, known_base_rate, random_state)
+    else:
+        z, rates = _doubly_robust(X, log, known_rates, random_state)
     result = {
         **log.counts(),
         "model_directory": str(model_dir),
         "logs": [str(path) for path in logs],
         "shared_prompts": shared,
-        "pseudo_outcomes": "selection" if joint else "dr",
+        "pseudo_outcomes": method,
         "false_positive_rate": rates[0],
         "false_negative_rate": rates[1],
         "truncated_texts": encoder.truncated_count_,
@@ -127,38 +128,51 @@ def evaluate(
         _print_tables(result)
 
 
-def _joint(
-    X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
+def _by_selection(
+    X: np.ndarray,
+    log: FeedbackLog,
+    known_rates: tuple[float | None, float | None],
+    base_rate: float | tuple[float, float] | None,
+    random_state: int,
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Return pseudo-outcomes and flip rates by the selection likelihood."""
     from .. import SelectionModel
 
-    model = known.selection_model(random_state) or SelectionModel(random_state=random_state)
+    model = SelectionModel(
+        base_rate=base_rate,
+        false_positive_rate=known_rates[0],
+        false_negative_rate=known_rates[1],
+        random_state=random_state,
+    )
     columns = {name: log.columns.get(name) for name in ("asked", "verified")}
     model.fit(X, log.y, groups=log.groups, **columns)
     return model.oof_posterior_, (model.false_positive_rate_, model.false_negative_rate_)
 
 
 def _doubly_robust(
-    X: np.ndarray, log: FeedbackLog, known: Known, random_state: int
+    X: np.ndarray,
+    log: FeedbackLog,
+    known_rates: tuple[float | None, float | None],
+    random_state: int,
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Return pseudo-outcomes and flip rates that assume selection on x alone."""
     from sklearn.frozen import FrozenEstimator
 
-    from .. import NoiseTransitionEstimator
+    from .. import DoublyRobust, NoiseTransitionEstimator
     from ..metrics import pseudo_outcomes
 
-    noise = known.noise_estimator(random_state) or NoiseTransitionEstimator(
-        random_state=random_state
-    )
-    noise.fit(X, log.y, groups=log.groups)
+    noise = NoiseTransitionEstimator(
+        false_positive_rate=known_rates[0],
+        false_negative_rate=known_rates[1],
+        random_state=random_state,
+    ).fit(X, log.y, groups=log.groups)
     z = pseudo_outcomes(
         X,
         log.y,
+        method=DoublyRobust(noise_estimator=FrozenEstimator(noise)),
         groups=log.groups,
         asked=log.columns.get("asked"),
         judge_score=log.columns.get("judge_score"),
-        noise_estimator=FrozenEstimator(noise),
         random_state=random_state,
     )
     return z, noise.rates_
@@ -196,9 +210,12 @@ def _calendar(times: pd.Series, period: Period) -> pd.Series:
 
 
 def _print_tables(result: dict[str, Any]) -> None:
+    dropped = result["import"].get("n_duplicates", 0)
     print_table(
         f"{result['rows']:,} rows, {result['rated']:,} rated "
-        f"({result['positive_share_of_rated']:.3f} positive); scores ± standard error",
+        f"({result['positive_share_of_rated']:.3f} positive)"
+        + f", {dropped:,} duplicates dropped" * (dropped > 0)
+        + "; scores ± standard error",
         score_columns("rows of"),
         score_rows(result["sets"].items()),
     )

@@ -273,7 +273,9 @@ def test_evaluate_agrees_with_python(workspace, run, tmp_path):
             random_state=0,
         )
         prediction = load_model_directory(model).scorer.predict(X)
-        expected = debiased_brier_score(z, prediction, groups=log["group"], return_std=True)
+        expected = debiased_brier_score(
+            z, prediction, groups=log["group"], users=log["user"], return_std=True
+        )
         brier = found["sets"]["log"]["scores"]["brier"]
         np.testing.assert_allclose([brier["value"], brier["std"]], expected, rtol=1e-5)
     result = run("evaluate", doubly_robust, workspace.held_out, "--base-rate", "0.5")
