@@ -79,8 +79,17 @@ def join_names(sources: Sequence[Path]) -> str:
     return ", ".join(map(str, sources))
 
 
+def _one_or_list(paths: Sequence[Path]) -> Any:
+    """Return a single path itself: messages then name it by its parameter."""
+    return paths[0] if len(paths) == 1 else list(paths)
+
+
 def read_frame(
-    sources: Sequence[Path], *, verified: Sequence[str] = (), **options: Any
+    sources: Sequence[Path],
+    *,
+    scores: Sequence[Path] | None = None,
+    verified: Sequence[str] = (),
+    **options: Any,
 ) -> pd.DataFrame:
     """Read logs by `load_feedback`, and add the judgements of label files.
 
@@ -88,10 +97,12 @@ def read_frame(
     ----------
     sources : sequence of path
         Logs of one format.
+    scores : sequence of path or None
+        Scores of a tracing tool.
     verified : sequence of str
         Label files (.jsonl), and at most one name of a column or score.
     **options
-        Keyword arguments of `load_feedback`.
+        Other keyword arguments of `load_feedback`.
 
     Raises
     ------
@@ -109,7 +120,12 @@ def read_frame(
             "label files (.jsonl): keep one."
         )
     labels = {path: read_labels(path) for path in files}
-    frame = load_feedback(list(sources), verified_name=names[0] if names else None, **options)
+    frame = load_feedback(
+        _one_or_list(sources),
+        scores=_one_or_list(scores) if scores else None,
+        verified_name=names[0] if names else None,
+        **options,
+    )
     keys = answer_keys(frame) if labels else None
     for path, table in labels.items():
         values, n_unmatched = match_labels(frame, table, keys=keys)

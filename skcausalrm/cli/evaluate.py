@@ -79,7 +79,7 @@ def evaluate(
     progress(f"reading {name}")
     log = read_log(
         logs,
-        scores=scores or None,
+        scores=scores,
         format=format,
         feedback_name=feedback_name,
         verified=verified or (),

@@ -107,7 +107,7 @@ def fit(
     progress(f"reading {join_names(logs)}")
     log = read_log(
         logs,
-        scores=scores or None,
+        scores=scores,
         format=format,
         feedback_name=feedback_name,
         verified=verified or (),

@@ -61,7 +61,7 @@ def label(
     labels = read_labels(out, missing_ok=True)
     progress(f"reading {join_names(logs)}")
     loading: dict[str, Any] = {
-        "scores": scores or None,
+        "scores": scores,
         "format": format,
         "feedback_name": feedback_name,
         "judge_score_name": judge_score_name,

@@ -59,7 +59,7 @@ def test_every_command_has_help(run, command):
     [
         (None, [], "there is no file"),
         ("", [], "no rows"),
-        ('{"a": 1}\n', [], "format cannot be told"),
+        ('{"a": 1}\n', [], "format is not recognised"),
         (LABELLED.replace("1", '"maybe"'), [], "'maybe'"),
         (LABELLED.replace('"b"', '" "'), [], "completions are empty"),
         (LABELLED, ["--scores", "nowhere.json"], "scores"),
