@@ -62,7 +62,15 @@ class UnsupportedExportError(TypeError):
 
 
 class OverloadedError(RuntimeError):
-    """No room for a request now; `retry_after` is the number of seconds to wait."""
+    """No room for a request now.
+
+    Parameters
+    ----------
+    message : str
+        What was refused.
+    retry_after : int
+        Seconds to wait.
+    """
 
     def __init__(self, message: str, retry_after: int):
         super().__init__(message)
@@ -70,7 +78,17 @@ class OverloadedError(RuntimeError):
 
 
 class MissingExtraError(ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    package : str
+        Import name of the missing package.
+    extra : str
+        Extra of skcausalrm that installs it.
+    purpose : str
+        Subject of the message: what needs the package.
+    """
 
     def __init__(self, package: str, extra: str, purpose: str):
         super().__init__(
@@ -88,6 +106,7 @@ class SkcausalrmWarning(UserWarning):
     Parameters
     ----------
     message : str
+        What was wrong, where, and what to do.
     code : str, default=""
         Stable name of the message within its class.
     """
