@@ -329,7 +329,7 @@ class CausalRewardClassifier(ClassifierMixin, _CausalReward):
 
     Parameters
     ----------
-    method, estimator, cv, random_state, n_jobs, verbose
+    method, estimator, cv, random_state, n_jobs, verbose : str, object, int or None
         As in `CausalRewardRegressor`.
 
     Attributes

@@ -49,12 +49,14 @@ def pseudo_outcomes(
         "dr": m + o (t - m)/e; "ips": o t/e; "snips": the same with weights of mean 1;
         "selection": P(r=1 given o, s, x) of `SelectionModel`, where selection may depend on the
         preference itself. Or an object, as in `CausalRewardRegressor`.
-    groups, users, sample_weight, asked, propensity, judge_score
+    groups, users, sample_weight, asked : array-like of shape (n,), default=None
         Per-row columns, as in `CausalRewardRegressor.fit`.
     verified : array-like of shape (n,), default=None
         Judged rows, for "selection" only, as in `CausalRewardRegressor.fit`. They identify the
         level of z. For a score that does not depend on z, keep some of them out and score them by
         themselves.
+    propensity, judge_score : array-like of shape (n,), default=None
+        Per-row columns, as in `CausalRewardRegressor.fit`.
     cv : int, splitter or None, default=5
         Folds of the nuisances.
     random_state : int, RandomState or None, default=None

@@ -65,7 +65,7 @@ def selection_report(
         The embeddings that it was fitted on.
     y : array-like of shape (n,)
         The feedback that it was fitted on.
-    groups, users, sample_weight, asked, verified
+    groups, users, sample_weight, asked, verified : array-like of shape (n,), default=None
         The per-row columns that it was fitted with; `groups` and `users` cluster standard errors.
 
     Returns

@@ -54,7 +54,7 @@ def sensitivity_analysis(
         likelier.
     rows : slice, array-like of int or of bool, default=None
         Rows whose mean reward is reported, such as those of one model; None is all.
-    groups, sample_weight, asked, verified
+    groups, sample_weight, asked, verified : array-like of shape (n,), default=None
         Per-row columns, as in `SelectionModel.fit`.
 
     Returns
