@@ -1,4 +1,4 @@
-"""Text to vectors: conversations, :class:`ConversationEncoder` and its cache."""
+"""Encoders of conversations: :class:`ConversationEncoder` and its cache."""
 
 from __future__ import annotations
 

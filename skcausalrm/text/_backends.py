@@ -1,13 +1,12 @@
-"""How text becomes vectors: sentence-transformers' modules, or a transformer and a pooling."""
+"""Models that turn text into vectors: sentence-transformers, or a transformer and a pooling."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import RLock
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -31,7 +30,7 @@ _PURPOSE = "ConversationEncoder"
 
 @dataclass(frozen=True)
 class BackendSettings:
-    """All that decides what a loaded model computes."""
+    """Settings that determine the embeddings of a loaded model."""
 
     source: ModelSource
     device: str
@@ -45,9 +44,17 @@ class BackendSettings:
 class Tokens:
     """Tokenised texts, not yet padded.
 
-    `columns` holds one array per text under each of the model's input names (or the texts
-    themselves, where the model does its own tokenising), `lengths` the tokens of each text after
-    truncation, `extra` what goes with every batch.
+    Attributes
+    ----------
+    columns : dict of str to list
+        For each input name of the model, one array per text. If the model tokenises by itself,
+        the texts under the name ``text``.
+    lengths : ndarray of int, shape (n,)
+        Number of tokens of each text after truncation.
+    truncated : ndarray of bool, shape (n,)
+        True for texts that lost tokens.
+    extra : dict
+        Inputs that are the same for every batch.
     """
 
     columns: dict[str, list[Any]]
@@ -57,31 +64,31 @@ class Tokens:
 
 
 class Backend(ABC):
-    """A model that is loaded when it is first needed."""
+    """A model whose weights are loaded on first use."""
 
     def __init__(self, settings: BackendSettings):
         self.settings = settings
         self._lock = RLock()  # fast tokenizers and lazy loading are not safe across threads
 
     def render(self, conversations: Conversations) -> list[str]:
-        """The string that stands for each conversation; equal strings have equal embeddings."""
+        """Return the text of each conversation; equal texts have equal embeddings."""
         return conversations.texts()
 
     @abstractmethod
     def tokenize(self, texts: list[str]) -> Tokens:
-        """Tokenise, truncating to the longest text that the model reads."""
+        """Tokenise the texts, truncated to the longest input of the model."""
 
     @abstractmethod
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
-        """Embed the texts at `index` as one batch: float32 of shape (len(index), d)."""
+        """Return embeddings of the texts at `index`, as one batch: float32 (len(index), d)."""
 
     def dimension(self) -> int:
-        """Number of features."""
+        """Return the number of features."""
         return self.embed(self.tokenize(["a"]), np.array([0])).shape[1]
 
 
 class SentenceTransformersBackend(Backend):
-    """The checkpoint's own modules: its prompt, pooling, projections and normalisation."""
+    """A sentence-transformers checkpoint with its own prompt, pooling and normalisation."""
 
     @cached_property
     def model(self):
@@ -142,11 +149,11 @@ class SentenceTransformersBackend(Backend):
 
 
 class TransformersBackend(Backend):
-    """A bare transformer; its last hidden states are pooled here.
+    """A bare transformer whose last hidden states are pooled here.
 
-    Batches are padded on the right whatever the tokenizer prefers, and pooled by their true
-    lengths: so positions count from the first token, no causal token sees padding, and it does
-    not matter whether padding is a token of its own.
+    Batches are padded on the right, whatever the tokenizer prefers, and pooled by their true
+    lengths. Positions then count from the first token, no causal token attends to padding, and
+    the padding token may be one that texts use.
     """
 
     def __init__(self, settings: BackendSettings):
@@ -160,8 +167,8 @@ class TransformersBackend(Backend):
         self.config = library.AutoConfig.from_pretrained(source.location, **self._origin)
         if self.config.is_encoder_decoder:
             raise ValueError(
-                f"model={source.name!r} is an encoder-decoder, which has no one pooling; use a "
-                "sentence-transformers checkpoint of it."
+                f"model={source.name!r} is an encoder-decoder, which has no single pooling: use "
+                "a sentence-transformers checkpoint of it."
             )
         _check_positions(settings, self.config)
         self.is_decoder = _is_decoder(self.config)
@@ -193,7 +200,7 @@ class TransformersBackend(Backend):
             except TemplateError as error:
                 raise InvalidInputError(
                     f"the chat template of {self.settings.source.name!r} refuses row {row} "
-                    f"({error}); bring its roles into the order that the model knows."
+                    f"({error}): bring its roles into the order that the model expects."
                 ) from error
         return rendered
 
@@ -223,7 +230,7 @@ class TransformersBackend(Backend):
 
 
 def pool(hidden, mask, pooling: str):
-    """One vector per text of hidden states (n, l, d), padded on the right as the mask says."""
+    """Return one vector per text (n, d) of hidden states (n, l, d) that are padded on the right."""
     import torch
 
     if pooling == "cls":
@@ -234,30 +241,28 @@ def pool(hidden, mask, pooling: str):
     return (hidden.float() * mask.unsqueeze(-1)).sum(1) / lengths.unsqueeze(-1)
 
 
-_alive: WeakValueDictionary[BackendSettings, Backend] = WeakValueDictionary()
-_latest: list[Backend] = []
-_loading = RLock()
+_loading = RLock()  # lru_cache alone lets two threads load one model twice
 
 
 def load_backend(settings: BackendSettings) -> Backend:
-    """The backend for these settings, shared by all encoders of the process that ask for it.
+    """Return the model for these settings.
 
-    The latest one is kept, so that a grid search, whose candidates live one after the other, loads
-    its model once; others live as long as an encoder that used them.
+    The latest model is kept, so that the candidates of a grid search load it once. An encoder
+    holds on to the model that it used.
     """
     with _loading:
-        backend = _alive.get(settings)
-        if backend is None:
-            # An explicit pooling reads the bare transformer under the modules.
-            own_modules = settings.source.is_sentence_transformer and settings.pooling == "auto"
-            kind = SentenceTransformersBackend if own_modules else TransformersBackend
-            backend = _alive[settings] = kind(settings)
-        _latest[:] = [backend]
-        return backend
+        return _latest_backend(settings)
+
+
+@lru_cache(maxsize=1)
+def _latest_backend(settings: BackendSettings) -> Backend:
+    # An explicit pooling reads the bare transformer under sentence-transformers' modules.
+    own_modules = settings.source.is_sentence_transformer and settings.pooling == "auto"
+    return SentenceTransformersBackend(settings) if own_modules else TransformersBackend(settings)
 
 
 def unload_models() -> None:
-    """Let go of the encoder model that this process keeps, to free its memory.
+    """Remove the encoder model that this process keeps from memory.
 
     Encoders that used a model and are still alive keep it until they are deleted.
 
@@ -266,7 +271,7 @@ def unload_models() -> None:
     >>> from skcausalrm.text import unload_models
     >>> unload_models()
     """
-    _latest.clear()
+    _latest_backend.cache_clear()
 
 
 def _tokens(run, texts: list[str], max_length: int | None) -> Tokens:
@@ -274,7 +279,7 @@ def _tokens(run, texts: list[str], max_length: int | None) -> Tokens:
     columns, extra = {}, {}
     for name, values in batch.items():
         if name == "attention_mask":
-            continue  # all ones; written when a batch is padded
+            continue  # all ones here; pad_tokens makes it
         if isinstance(values, list):
             columns[name] = [np.asarray(ids, dtype=np.int32) for ids in values]
         else:
@@ -283,12 +288,12 @@ def _tokens(run, texts: list[str], max_length: int | None) -> Tokens:
     if len(empty := np.flatnonzero(lengths == 0)):
         raise InvalidInputError(
             f"the model's tokenizer makes no token of {len(empty)} texts (first: "
-            f"{texts[empty[0]][:40]!r}); drop these rows."
+            f"{texts[empty[0]][:40]!r}): drop these rows."
         )
     encodings = getattr(batch, "encodings", None)
     if encodings:
         truncated = np.array([bool(encoding.overflowing) for encoding in encodings])
-    else:  # a tokenizer in Python does not report what it cut
+    else:  # a tokenizer in Python does not report truncation
         truncated = lengths == max_length
         full = np.flatnonzero(truncated)
         if len(full):
@@ -298,7 +303,7 @@ def _tokens(run, texts: list[str], max_length: int | None) -> Tokens:
 
 
 def pad_tokens(tokens: Tokens, index: np.ndarray, pad_id: int, device: str) -> dict[str, Any]:
-    """A model's inputs for the texts at `index`, padded on the right."""
+    """Return a model's inputs for the texts at `index`, padded on the right."""
     import torch
 
     lengths = tokens.lengths[index]
@@ -342,7 +347,7 @@ def _longest_input(config: Any, tokenizer: Any) -> int:
     known = [limit for limit in limits if limit is not None and 0 < limit < 10**9]
     if not known:
         raise ValueError(
-            f"model={config.name_or_path!r} does not say how long its texts may be; set max_length."
+            f"model={config.name_or_path!r} does not state its longest input: set max_length."
         )
     return int(min(known))
 
@@ -352,5 +357,5 @@ def _check_positions(settings: BackendSettings, config: Any) -> None:
     if settings.max_length is not None and limit is not None and 0 < limit < settings.max_length:
         raise ValueError(
             f"max_length={settings.max_length} is more than the {limit} positions of "
-            f"model={settings.source.name!r}; lower it."
+            f"model={settings.source.name!r}: lower it."
         )

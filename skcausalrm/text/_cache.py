@@ -1,4 +1,4 @@
-"""Embeddings by text on disk: one SQLite file per model and settings."""
+"""Embeddings on disk, keyed by text: one SQLite file per model and settings."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ _KEYS_PER_QUERY = 500  # SQLite allows 999 variables in its oldest supported bui
 class EmbeddingCache:
     """Embeddings of texts under one model and one set of settings.
 
-    Any number of processes may share a directory: writers queue, readers never wait, and what
-    :meth:`put` returned from survives the process being killed. Every entry carries a checksum, so
+    Any number of processes may share a directory: writers queue and readers never wait. Entries
+    survive a kill of the process once :meth:`put` has returned. Every entry has a checksum, and
     an altered one is not returned.
 
     Parameters
     ----------
     directory : str or path
-        Made if it is absent.
+        Folder of the SQLite files; created if it does not exist.
     settings : mapping
-        All that an embedding depends on besides its text; it must be JSON. Different settings
-        live in different files, whose name starts with ``settings["model"]``: to forget a model,
-        delete its file.
+        Everything that an embedding depends on, apart from its text, as JSON values. Each
+        mapping has a file of its own, whose name starts with ``settings["model"]``. Delete the
+        file to remove a model's embeddings.
 
     Attributes
     ----------
     path : Path
         The SQLite file.
     corrupt_count : int
-        Entries that failed their checksum so far.
+        Number of entries that have failed their checksum.
 
     Raises
     ------
     FileFormatError
-        If the file is no usable SQLite database.
+        If the file is not a usable SQLite database.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class EmbeddingCache:
         self._db.close()
 
     def get(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Look texts up.
+        """Return the stored embeddings of texts.
 
         Parameters
         ----------
@@ -112,11 +112,16 @@ class EmbeddingCache:
         Returns
         -------
         found : ndarray of int, shape (k,)
-            Positions in `texts` of those that are stored intact, increasing.
+            Increasing positions in `texts` of those that are stored intact.
         vectors : ndarray of float32, shape (k, d)
-            Their embeddings; (0, 0) where nothing was found.
+            Their embeddings, of shape (0, 0) if nothing was found.
         truncated : ndarray of bool, shape (k,)
-            Whether the text was longer than the model reads.
+            True for texts that were longer than the model reads.
+
+        Raises
+        ------
+        FileFormatError
+            If the file cannot be read as a database.
         """
         position = {hash_text(text): i for i, text in enumerate(texts)}
         keys = list(position)
@@ -142,13 +147,21 @@ class EmbeddingCache:
         return found, vectors, np.array([entries[i][1] for i in found], dtype=bool)
 
     def put(self, texts: Sequence[str], vectors: np.ndarray, truncated: np.ndarray) -> None:
-        """Store embeddings in one transaction, replacing what is there.
+        """Store embeddings in one transaction; replace entries that exist.
 
         Parameters
         ----------
         texts : sequence of str
+            Distinct texts.
         vectors : ndarray of float32, shape (n, d)
+            Their embeddings.
         truncated : ndarray of bool, shape (n,)
+            True for texts that were longer than the model reads.
+
+        Raises
+        ------
+        FileFormatError
+            If the file cannot be written as a database.
         """
         rows = []
         for text, vector, cut in zip(texts, vectors, truncated, strict=True):
@@ -178,8 +191,8 @@ class EmbeddingCache:
             yield
         except sqlite3.Error as error:
             raise FileFormatError(
-                f"the embedding cache {self.path} cannot be used ({error}); check its disk and its "
-                "permissions, or delete the file to start it anew."
+                f"the embedding cache {self.path} cannot be used ({error}): check its disk and its "
+                "permissions, or delete the file to start again."
             ) from error
 
 
@@ -188,7 +201,7 @@ def _checksum(key: bytes, truncated: int, vector: bytes) -> int:
 
 
 def _is_intact(key: bytes, truncated: Any, checksum: Any, vector: Any) -> bool:
-    # SQLite does not enforce types, so a damaged header can turn a column into another one
+    # SQLite does not enforce types, so a damaged header can change a column's type.
     return (
         isinstance(vector, bytes)
         and truncated in (0, 1)
@@ -198,7 +211,7 @@ def _is_intact(key: bytes, truncated: Any, checksum: Any, vector: Any) -> bool:
 
 
 def _retry_busy(step) -> None:
-    # Switching a new file to WAL answers "locked" at once, without waiting out the busy timeout.
+    # Switching a new file to WAL fails with "locked" at once, whatever the busy timeout.
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

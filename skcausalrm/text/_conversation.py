@@ -1,7 +1,7 @@
-"""What a row of text is: a prompt and a completion, or a list of chat messages.
+"""Rows of text: a prompt and a completion, or a list of chat messages.
 
-Everything that reads text rows goes through :func:`as_conversations`, so that a DataFrame, a list
-of pairs, a list of message lists, and what scikit-learn's indexing makes of them, mean the same.
+All code that reads text rows calls :func:`as_conversations`, so that a DataFrame, a list of pairs,
+a list of message lists, and their slices by scikit-learn have one meaning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Turn = str | Sequence[Message]
 
 @dataclass(frozen=True)
 class Conversations:
-    """Checked text rows: what was asked, and what was answered.
+    """Checked text rows: prompts and completions.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Conversations:
 
 
 def as_conversations(rows: Any) -> Conversations:
-    """Check text rows and bring them to one form.
+    """Return checked text rows in one form.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def as_conversations(rows: Any) -> Conversations:
           assistant's answer, which is the completion.
 
         A prompt or completion is a string or a list of chat messages. Message contents may be
-        strings or lists of ``{"type": "text", "text": ...}`` parts; other parts are refused.
+        strings or lists of ``{"type": "text", "text": ...}`` parts; other parts raise.
 
     Returns
     -------
@@ -100,8 +100,8 @@ def as_conversations(rows: Any) -> Conversations:
     Raises
     ------
     InvalidInputError
-        If columns are missing, or rows are of another kind, lack a prompt, or have an empty
-        completion. Row numbers count from 0 by position.
+        If columns are missing, or rows are of another kind, have no prompt, or have an empty
+        completion. Row numbers are positions from 0.
 
     Examples
     --------
@@ -123,13 +123,15 @@ def as_conversations(rows: Any) -> Conversations:
         [i for i, turn in enumerate(completions) if is_blank(turn)],
         len(completions),
         "the completion is empty",
-        "drop these rows or log what was answered",
+        "drop these rows or log the answers",
     )
     return Conversations(prompts, completions)
 
 
 def valid_unicode(text: str) -> str:
-    """Pair surrogates, or replace them by U+FFFD: neither tokenizers nor hashes accept them alone.
+    """Join paired surrogates and replace unpaired ones by U+FFFD.
+
+    Neither tokenizers nor hashes accept unpaired surrogates. A valid text is returned as it is.
 
     Examples
     --------
@@ -153,7 +155,7 @@ def _from_columns(frame: Any) -> tuple[list, list]:
         return _split_chats(list(frame["messages"]))
     raise InvalidInputError(
         f"text rows need the columns 'prompt' and 'completion', or 'messages', but the columns "
-        f"are {[str(name) for name in names]}; rename yours."
+        f"are {[str(name) for name in names]}: rename yours."
     )
 
 
@@ -161,7 +163,7 @@ def _from_rows(rows: Any) -> tuple[list, list]:
     if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
         raise InvalidInputError(
             f"text rows must be a DataFrame, a list of (prompt, completion) pairs or a list of "
-            f"chat-message lists, not a single {type(rows).__name__}; put it in a list."
+            f"chat-message lists, not a single {type(rows).__name__}: put it in a list."
         )
     rows = list(rows)
     chats = [_is_chat(row) for row in rows]
@@ -215,7 +217,7 @@ def _checked_turns(turns: list, name: str) -> list:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether pandas would call it missing, without pandas."""
+    """Return True if pandas treats the value as missing, without importing pandas."""
     if isinstance(value, float | np.floating):
         return bool(np.isnan(value))
     return value is None or type(value).__name__ in ("NAType", "NaTType")
@@ -246,7 +248,7 @@ def _is_pair(value: Any) -> bool:
 
 
 def is_blank(turn: Turn) -> bool:
-    """Whether a prompt or completion has no text.
+    """Return True if a prompt or completion has no text.
 
     Examples
     --------
@@ -285,5 +287,5 @@ def _part_text(part: Any) -> Any:
 def _refuse(rows: Sequence[int], n_rows: int, problem: str, cure: str) -> None:
     if rows:
         raise InvalidInputError(
-            f"{problem} in {len(rows)} of {n_rows} rows (first: row {rows[0]}); {cure}."
+            f"{problem} in {len(rows)} of {n_rows} rows (first: row {rows[0]}): {cure}."
         )

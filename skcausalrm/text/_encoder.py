@@ -1,4 +1,4 @@
-"""ConversationEncoder: prompts and completions to embeddings, as a scikit-learn transformer."""
+"""Embeddings of prompts and completions as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._conversation import as_conversations, valid_unicode
 from ._encoding import encode_texts
 from ._source import BUNDLED_MODEL, find_model
 
-__all__ = ["ConversationEncoder"]
+__all__ = ["ConversationEncoder", "backend_of"]
 
 _POOLINGS = ("auto", "mean", "cls", "last")
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -29,7 +29,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Rows may be a DataFrame with the columns ``prompt`` and ``completion`` (or ``messages``; other
     columns are ignored), a list of ``(prompt, completion)`` pairs, or a list of chat-message lists.
-    Equal rows are encoded once, and with `cache_dir` only the first time ever.
+    Equal rows are encoded once. With `cache_dir` later calls and processes read them from disk.
 
     Parameters
     ----------
@@ -40,64 +40,65 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     revision : str, default=None
         Branch, tag or commit on the hub.
     batch_size : int, default=32
-        Most texts in a batch. Long texts go in smaller ones: a batch holds at most 2,048 tokens
-        on a CPU, where more is slower, and 32,768 elsewhere.
+        Maximum number of texts in a batch. Batches of long texts are smaller: they hold at most
+        2,048 tokens on a CPU and 32,768 on other devices.
     device : str, default=None
-        A torch device such as ``"cuda:1"``. None takes CUDA where there is some, then Apple's MPS,
-        then the CPU.
+        A torch device such as ``"cuda:1"``. None takes CUDA if available, else Apple's MPS, else
+        the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of the model. "auto" is bfloat16 on CUDA devices that have it, else float32.
-        Embeddings are float32 in any case.
+        Precision of the model. "auto" is bfloat16 on CUDA devices that support it, else float32.
+        Embeddings are always float32.
     max_length : int, default=None
-        Tokens read of a text. None is what the model says of itself: 256 for the default one.
+        Maximum number of tokens of a text. None takes the model's own limit, 256 for the default
+        model.
     pooling : {"auto", "mean", "cls", "last"}, default="auto"
-        How a text's token vectors become one. "auto" is what a sentence-transformers model was
-        made with (its projections and normalisation included), the last token for decoders, what
-        feeds the score of a sequence-classification encoder, the mean for other encoders. Any
-        other value reads the last hidden states of the bare transformer.
+        Reduction of a text's token vectors to one. "auto" is the pooling of a
+        sentence-transformers model (with its projections and normalisation), the last token of a
+        decoder, the input of the score of a sequence-classification encoder, and the mean of
+        other encoders. Any other value reads the last hidden states of the bare transformer.
     normalize : bool, default=False
-        Scale every embedding to length 1. False leaves what the model gives; many
-        sentence-transformers models, the default among them, normalise by themselves, which an
-        explicit `pooling` avoids.
+        Scale every embedding to length 1. False keeps the model's output. Many
+        sentence-transformers models, such as the default, normalise by themselves; an explicit
+        `pooling` avoids this.
     trust_remote_code : bool, default=False
-        Run model code that comes with the checkpoint.
+        Run code that the checkpoint contains.
     cache_dir : str or path, default=None
-        Folder of the embedding cache, a SQLite file per model and settings; see Notes. None caches
-        nothing.
+        Folder of the embedding cache, one SQLite file per model and settings; see Notes. None
+        caches nothing.
     show_progress : bool, default=None
-        A progress bar on stderr; None shows one on terminals when work exceeds five seconds.
+        Show a progress bar on stderr. None shows one on terminals, after five seconds.
 
     Attributes
     ----------
     truncated_count_ : int
-        Rows of the last `transform` whose text was longer than `max_length`.
+        Number of rows of the last `transform` whose text was longer than `max_length`.
     invalid_text_count_ : int
-        Rows of the last `transform` with unpaired surrogates, which are no Unicode text (logs that
-        cut emoji in half have them); each was read as U+FFFD.
+        Number of rows of the last `transform` with unpaired surrogates, which logs that cut emoji
+        in half contain. Each surrogate was read as U+FFFD.
     encoded_count_ : int
-        Distinct texts that the model encoded in the last `transform`.
+        Number of distinct texts that the model encoded in the last `transform`.
     cache_hit_count_ : int
-        Distinct texts that the last `transform` found in the cache.
+        Number of distinct texts that the last `transform` read from the cache.
     cache_corrupt_count_ : int
-        Cache entries that failed their checksum, and were recomputed and replaced.
+        Number of cache entries that failed their checksum and were computed again.
 
     Notes
     -----
-    Sentence-transformers models and encoders read a pair as one text, ``prompt``, an empty line,
-    ``completion``. Decoders read it through their chat template where they have one. Texts over
-    `max_length` lose their end, but with last-token pooling their beginning: the vector is read
-    after the completion's last token.
+    Sentence-transformers models and encoders read a pair as one text: prompt, empty line,
+    completion. Decoders read it through their chat template if they have one. Texts over
+    `max_length` lose their end. With last-token pooling they lose their beginning, because the
+    vector is read after the completion's last token.
 
-    An embedding depends on its text alone, up to float noise: other texts in its batch change the
-    order of sums, about 1e-6 of its length in float32 and 1e-2 in bfloat16.
+    An embedding depends on its text alone, up to rounding: other texts in its batch change the
+    order of sums, by about 1e-6 of its length in float32 and 1e-2 in bfloat16.
 
-    The cache is keyed by the model's commit (for a folder, a hash of its files), all settings that
-    matter, and a hash of the text; entries carry a checksum. What the progress bar counts is
-    committed: a killed run resumes there. Processes may share a folder, on a local disk. It holds
-    4 bytes per feature and text, and nothing of the text itself.
+    The cache key consists of the model's commit (for a folder, a hash of its files), the settings
+    that change embeddings, and a hash of the text. The progress bar counts committed texts, and a
+    killed run continues from there. Processes may share a folder on a local disk. The cache takes
+    4 bytes per feature and text, and holds no text.
 
-    The model is loaded on first use, shared by all encoders of a process with the same settings,
-    and left out of pickles; :func:`skcausalrm.text.unload_models` frees it.
+    The model is loaded on first use and left out of pickles. The latest model stays in memory for
+    further encoders with the same settings; :func:`skcausalrm.text.unload_models` removes it.
 
     Examples
     --------
@@ -138,22 +139,24 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.show_progress = show_progress
 
     def fit(self, X, y=None):
-        """Check parameters and rows; nothing is learnt and no weights are loaded.
+        """Check parameters and rows, without loading the model.
 
         Parameters
         ----------
         X : DataFrame or list
             Text rows.
-        y : ignored
+        y : None
+            Ignored.
 
         Returns
         -------
-        self
+        ConversationEncoder
+            The encoder itself.
 
         Raises
         ------
         ValueError
-            If a parameter has a value it cannot have.
+            If a parameter has an invalid value.
         InvalidInputError
             If rows lack columns or completions.
         """
@@ -163,7 +166,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self
 
     def transform(self, X):
-        """Embed text rows.
+        """Return the embeddings of text rows.
 
         Parameters
         ----------
@@ -173,16 +176,16 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Returns
         -------
         ndarray of float32, shape (n_rows, n_features)
-            In row order.
+            Embeddings in the order of the rows.
 
         Raises
         ------
         InvalidInputError
-            If rows lack columns or completions, or the chat template refuses one.
+            If rows lack columns or completions, or the chat template refuses a row.
         MissingExtraError
             If torch, transformers or sentence-transformers is not installed.
         FileFormatError
-            If the cache's file cannot be used.
+            If the file of the cache cannot be used.
 
         Warns
         -----
@@ -191,7 +194,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         self._check_parameters()
         conversations = as_conversations(X)
-        backend = self._load()
+        backend = backend_of(self)
         rendered = backend.render(conversations)
         texts = list(map(valid_unicode, rendered))
         position: dict[str, int] = {}
@@ -230,7 +233,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.truncated_count_:
             warn(
                 f"{self.truncated_count_} of {len(texts)} texts are longer than the encoder reads "
-                f"(max_length={self.max_length}; None is the model's own) and were cut; if the "
+                f"(max_length={self.max_length}; None is the model's own) and were cut: if the "
                 "rest matters, raise max_length or choose a model that reads more.",
                 DataLossWarning,
                 "truncated-text",
@@ -240,7 +243,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     @property
     def _n_features_out(self) -> int:
         if not hasattr(self, "_width"):
-            self._width = self._load().dimension()
+            self._width = backend_of(self).dimension()
         return self._width
 
     def __getstate__(self):
@@ -261,28 +264,13 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name, choices in (("pooling", _POOLINGS), ("dtype", _DTYPES)):
             if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} is unknown; use one of {choices}."
+                    f"{name}={getattr(self, name)!r} is unknown: use one of {choices}."
                 )
         for name, optional in (("batch_size", False), ("max_length", True)):
             value = getattr(self, name)
             is_count = isinstance(value, int | np.integer) and value >= 1 and value is not True
             if not is_count and not (optional and value is None):
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1.")
-
-    def _load(self) -> Backend:
-        torch = import_extra("torch", extra="text", purpose="ConversationEncoder")
-        device = torch.device(self.device or _best_device(torch))
-        self._backend = load_backend(
-            BackendSettings(
-                source=find_model(self.model, self.revision),
-                device=str(device),
-                dtype=_resolved_dtype(torch, device, self.dtype),
-                pooling=self.pooling,
-                max_length=self.max_length,
-                trust_remote_code=self.trust_remote_code,
-            )
-        )
-        return self._backend
 
     def _open_cache(self, backend: Backend) -> Any:
         if self.cache_dir is None:
@@ -303,8 +291,21 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
 
 def backend_of(encoder: ConversationEncoder) -> Backend:
-    """Return the back end of an encoder, loaded by its parameters."""
-    return encoder._load()
+    """Return the model that the parameters of an encoder describe."""
+    torch = import_extra("torch", extra="text", purpose="ConversationEncoder")
+    device = torch.device(encoder.device or _best_device(torch))
+    settings = BackendSettings(
+        source=find_model(encoder.model, encoder.revision),
+        device=str(device),
+        dtype=_resolved_dtype(torch, device, encoder.dtype),
+        pooling=encoder.pooling,
+        max_length=encoder.max_length,
+        trust_remote_code=encoder.trust_remote_code,
+    )
+    held = vars(encoder).get("_backend")
+    if held is None or held.settings != settings:
+        held = encoder._backend = load_backend(settings)
+    return held
 
 
 def _best_device(torch) -> str:

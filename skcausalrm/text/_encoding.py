@@ -1,4 +1,4 @@
-"""The encoding loop: what the cache lacks, sorted by length, in batches, committed as it goes."""
+"""The encoding loop: texts that are not cached, in batches of similar length."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ._cache import EmbeddingCache
 
 __all__ = ["EncodingCounts", "encode_texts"]
 
-COMMIT_SECONDS = 1.0
-_SHARD = 4096  # texts tokenised and sorted at a time: bounds memory, and padding is under a percent
-# Tokens per batch, padding included: beyond this a CPU's caches overflow, and a GPU is full.
+COMMIT_SECONDS = 1.0  # longest work that a kill can lose
+_SHARD = 4096  # texts tokenised and sorted at a time; bounds memory
+# Maximum tokens per batch, padding included; larger batches are slower on a CPU.
 _CPU_TOKENS, _ACCELERATOR_TOKENS = 2048, 32_768
 
 
 @dataclass
 class EncodingCounts:
-    """What a run did, in distinct texts."""
+    """Numbers of distinct texts that a run encoded or found in the cache."""
 
     encoded: int = 0
     cache_hits: int = 0
@@ -39,7 +39,7 @@ def encode_texts(
     show_progress: bool | None,
     write: Callable[[np.ndarray, np.ndarray, np.ndarray], None],
 ) -> EncodingCounts:
-    """Embed distinct texts, from the cache where it has them.
+    """Embed distinct texts, reading those from the cache that it holds.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def encode_texts(
     backend : Backend
     cache : EmbeddingCache or None
     batch_size : int
-        Most texts in a batch.
+        Maximum number of texts in a batch.
     show_progress : bool or None
-        None shows a bar on a terminal, after five seconds. The bar counts texts whose embeddings
-        are safe: committed to the cache where there is one.
+        None shows a bar on a terminal, after five seconds. With a cache the bar counts texts
+        whose embeddings are committed.
     write : callable
         Called with positions in `texts`, their embeddings and whether each text was truncated.
 
@@ -111,7 +111,7 @@ def _take_cached(texts, shard, cache, write, counts) -> np.ndarray:
 def _finite(vectors: np.ndarray, backend: Backend) -> np.ndarray:
     if not np.isfinite(vectors).all():
         raise FloatingPointError(
-            f"the model {backend.settings.source.name!r} overflows in {backend.settings.dtype}; "
+            f"the model {backend.settings.source.name!r} overflows in {backend.settings.dtype}: "
             "set dtype='bfloat16' or dtype='float32'."
         )
     return vectors

@@ -1,4 +1,4 @@
-"""An encoder as settings that JSON can hold, and back."""
+"""Encoders as settings in JSON, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SETTINGS = ("model", "revision", "dtype", "max_length", "pooling", "normalize")
 
 
 def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
-    """What makes the same embeddings again; model and precision as they were in fact."""
+    """Return settings that reproduce the embeddings, with the resolved model and precision."""
     used = backend_of(encoder).settings
     source = used.source
     settings = {name: getattr(encoder, name) for name in _SETTINGS}
@@ -29,23 +29,23 @@ def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
 def load_encoder(
     settings: dict[str, Any] | None, directory: Path, cache_dir: Path | None
 ) -> ConversationEncoder:
-    """Make the encoder of a model directory.
+    """Return the encoder of a model directory.
 
     Raises
     ------
     ModelDirectoryError
-        If the directory has none, or the encoder's files are no longer those of the fit.
+        If the directory has no encoder, or the encoder's files have changed since the fit.
     """
     if settings is None or "model" not in settings:
         raise ModelDirectoryError(
-            f"{directory} was saved without an encoder's model, so text cannot be scored with it: "
-            "save it with encoder_settings, or by `skcausalrm fit`."
+            f"{directory} was saved without an encoder, so it cannot score text: save it with "
+            "encoder_settings, or by `skcausalrm fit`."
         )
     kept = {name: settings[name] for name in _SETTINGS if name in settings}
     source = find_model(kept["model"], kept.get("revision"))
     if "fingerprint" in settings and source.fingerprint() != settings["fingerprint"]:
         raise ModelDirectoryError(
             f"The encoder {kept['model']!r} is not the one that {directory} was fitted with (its "
-            "files differ): bring back the old files or fit anew."
+            "files differ): restore the old files or fit again."
         )
     return ConversationEncoder(**kept, cache_dir=cache_dir)

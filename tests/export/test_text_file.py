@@ -24,6 +24,7 @@ from skcausalrm.exceptions import (
     UnusedParameterError,
 )
 from skcausalrm.export import RewardScorer, text_to_onnx, to_onnx
+from skcausalrm.text._encoder import backend_of
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -54,7 +55,7 @@ def graph(encoder):
     from skcausalrm.export import _text_graph as text_graph
 
     reference = ConversationEncoder(device="cpu", dtype="float32")
-    return text_graph.encoder_graph(reference._load(), False).SerializeToString()
+    return text_graph.encoder_graph(backend_of(reference), False).SerializeToString()
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_embeddings_files_do_not_rank(model, tmp_path):
 def test_tokens_are_the_encoders(scorer, encoder, texts):
     rows = [("", text) for text in texts if text.strip()]
     ours = scorer._text.texts(rows)
-    backend = encoder._load()
+    backend = backend_of(encoder)
     theirs = [backend.tokenize([text]).columns["input_ids"][0] for text in ours]
     for tokens, expected in zip(scorer._text.tokenize(ours).ids, theirs, strict=True):
         np.testing.assert_array_equal(tokens, expected)
@@ -324,6 +325,6 @@ def test_bare_transformers(tiny, frame, tmp_path, choices):
 
 def test_chat_templates_are_refused(tiny, model, tmp_path, monkeypatch):
     encoder = ConversationEncoder(str(tiny), pooling="mean", device="cpu", dtype="float32")
-    monkeypatch.setattr(encoder._load(), "uses_template", True)
+    monkeypatch.setattr(backend_of(encoder), "uses_template", True)
     with pytest.raises(UnsupportedExportError, match="template"):
         text_to_onnx(model, encoder, tmp_path / "r.onnx")
