@@ -36,7 +36,7 @@ COLORS = {
     "naive": "C0",
     "dr": "C2",
     "selection": "C1",
-    f"joint, {N_VERIFIED} verified": "C3",
+    f"selection, {N_VERIFIED} verified": "C3",
     "clean labels": "0.3",
 }
 

@@ -1,14 +1,14 @@
-"""Time and memory of a whole fit beside what it cannot do without.
+"""Time and memory of a whole fit, next to its indispensable parts.
 
     python benchmarks/speed.py [--sizes 24000x256 35000x4096] [--repeats 3] [--out FILE]
 
 Each size runs in a process of its own: scikit-learn's LogisticRegression (default C) of "was
 feedback left" on X, one X.T @ X, the ridge head with its penalty chosen, and CausalRewardRegressor
-by the methods dr (flip rates, imputation and propensity cross-fitted, head tuned), joint (the
-selection likelihood) and auto (joint, and a report that fits every other recipe), interleaved, best
-of `repeats`. Peak memory is the process's high-water mark over what it had before X was made.
+by the methods dr (flip rates, outcome model and propensity cross-fitted, head tuned), selection
+(the selection likelihood) and auto (which chooses selection here), interleaved, best of `repeats`.
+Peak memory is the process's high-water mark over what it had before X was made.
 
-Then the selection likelihood alone, all links, on the indices of 10^4, 10^5 and 10^6 rows.
+Then the selection likelihood alone, all links, on the linear predictors of 10^4, 10^5 and 10^6 rows.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def run_one(n_rows: int, n_features: int, repeats: int) -> dict:
 
 
 def time_likelihood(n_rows: int, repeats: int) -> float:
-    """Seconds for counting and averaging over links and base rates, from two indices a row."""
+    """Seconds for counting and averaging over links and base rates, from linear predictors."""
     from scipy.special import expit
 
     from skcausalrm.selection._averaging import average
@@ -146,7 +146,7 @@ def as_markdown(results: list[dict], likelihood: dict[int, float], command: str)
     ]
     for key, goal in (
         ("dr over the sum", "< 3"),
-        ("joint over the sum", "< 5"),
+        ("selection over the sum", "< 5"),
         ("auto over the sum", ""),
         ("ridge over X.T @ X", "< 2"),
         *((f"peak of {method} over X", "< 2.5") for method in METHODS),
@@ -156,7 +156,7 @@ def as_markdown(results: list[dict], likelihood: dict[int, float], command: str)
         "",
         "Selection likelihood alone, all links (goal: < 4 s):",
         "",
-        "| rows of indices | s |",
+        "| rows | s |",
     ]
     lines += ["|---|---|"] + [f"| {n:,} | {seconds:.2f} |" for n, seconds in likelihood.items()]
     return "\n".join(lines) + "\n"

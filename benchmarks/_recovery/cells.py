@@ -14,15 +14,23 @@ import pandas as pd
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, check_random_state
 
-from skcausalrm import CausalRewardRegressor, NoiseTransitionEstimator, SelectionModel
+from skcausalrm import (
+    CausalRewardRegressor,
+    NoiseOnly,
+    NoiseTransitionEstimator,
+    SelectionModel,
+)
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import BaseRateUncertainWarning
 from skcausalrm.heads._logistic import fit_sigmoid
 from skcausalrm.model_selection._cross_fitting import make_folds
+from skcausalrm.nuisances._recipes import Target
 from skcausalrm.reward._head import out_of_fold_predictions
-from skcausalrm.selection._linear_predictors import LinearPredictors
+from skcausalrm.selection._fitting import LikelihoodFit, fit_likelihood
+from skcausalrm.selection._linear_predictors import LinearPredictors, fit_linear_predictors
+from skcausalrm.selection._priors import Knowledge
 from skcausalrm.selection._recalibration import fit_recalibration
 
 REGIMES = {
@@ -146,62 +154,66 @@ def score(reward: np.ndarray, p: np.ndarray, ranking: np.ndarray | None = None) 
     }
 
 
-class Lean(SelectionModel):
-    """Without the posterior of every row, which nothing here reads."""
-
-    def _posterior(self, z, outcome):
-        return np.full(len(z), 0.5)
-
-
-def with_verified(fitted: SelectionModel, data: Bunch, verified: np.ndarray) -> SelectionModel:
-    """Fit the likelihood again with verified rows, on the indices of a model without them."""
-    indices = LinearPredictors(
-        fitted.oof_linear_predictors_,
-        fitted.head_.directions_,
-        fitted.head_.offsets_,
-        fitted.predictor_slope_,
-    )
-    model = Lean(random_state=fitted.random_state)
-    model._fit_likelihood(indices, data.y, None, None, verified)
-    model.n_features_in_ = fitted.n_features_in_
-    return model
+def fit_predictors(
+    X: np.ndarray, y: np.ndarray, seed: int, asked: np.ndarray | None = None
+) -> LinearPredictors:
+    """Fit the first stage as `SelectionModel` does, to be shared by several likelihoods."""
+    folds = make_folds(X, y, None, SelectionModel().cv, seed)
+    return fit_linear_predictors(X, y, asked, None, folds, check_random_state(seed))
 
 
-def selection_row(model: SelectionModel, data: Bunch) -> dict:
-    low, high = model.base_rate_interval_
+def predict_new(fit: LikelihoodFit, data: Bunch) -> np.ndarray:
+    p = fit.head.predict(data.X_new)
+    return p if fit.recalibration is None else fit.recalibration(p)
+
+
+def selection_row(fit: LikelihoodFit, data: Bunch) -> dict:
+    low, high = fit.base_rate_interval
     return {
-        **score(data.reward_new, model.predict_proba(data.X_new)[:, 1]),
-        "base rate": model.base_rate_,
+        **score(data.reward_new, predict_new(fit, data)),
+        "base rate": fit.base_rate,
         "low": low,
         "high": high,
-        "log odds of selection": model.selection_log_odds_,
-        "false positive rate": model.false_positive_rate_,
-        "false negative rate": model.false_negative_rate_,
+        "log odds of selection": fit.selection_log_odds,
+        "false positive rate": fit.rates[0],
+        "false negative rate": fit.rates[1],
     }
 
 
-def joint_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
-    """Score the joint model without further rows, with verified rows, and with asked rows."""
-    alone = Lean(random_state=seed).fit(data.X, data.y)
-    yield {"method": "selection", "further": "none", **selection_row(alone, data)}
+def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
+    """Score the selection likelihood alone, with verified rows, and with asked rows."""
+    predictors = fit_predictors(data.X, data.y, seed)
+    fit = fit_likelihood(predictors, data.y, Knowledge())
+    yield {"method": "selection", "further": "none", **selection_row(fit, data)}
     for count in settings.verified:
-        model = with_verified(alone, data, verified_column(data, count))
-        yield {"method": "selection", "further": f"{count} verified", **selection_row(model, data)}
+        verified = verified_column(data, count)
+        checked = fit_likelihood(predictors, data.y, Knowledge(), verified=verified)
+        yield {
+            "method": "selection",
+            "further": f"{count} verified",
+            **selection_row(checked, data),
+        }
     for count in settings.asked:
         asked = np.zeros(len(data.y), dtype=bool)
         asked[data.to_ask[:count]] = True
         y = np.where(asked, data.answers, data.y)
-        model = Lean(random_state=seed).fit(data.X, y, asked=asked)
-        yield {"method": "selection", "further": f"{count} asked", **selection_row(model, data)}
-    new = alone.head_.indices(data.X_new)
+        answered = fit_likelihood(
+            fit_predictors(data.X, y, seed, asked), y, Knowledge(), asked=asked
+        )
+        yield {"method": "selection", "further": f"{count} asked", **selection_row(answered, data)}
+    new = fit.head.linear_predictors(data.X_new)
     for count in settings.verified:
         rows = data.to_verify[:count]
-        p = index_regression(alone.oof_linear_predictors_[rows], data.reward[rows], new)
-        yield {"method": "indices", "further": f"{count} verified", **score(data.reward_new, p)}
+        p = predictor_regression(predictors.z[rows], data.reward[rows], new)
+        yield {
+            "method": "linear predictors",
+            "further": f"{count} verified",
+            **score(data.reward_new, p),
+        }
 
 
-def index_regression(z: np.ndarray, reward: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Predict by a logistic regression on the two indices, where there are both classes."""
+def predictor_regression(z: np.ndarray, reward: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Predict by logistic regression on the linear predictors, where there are both classes."""
     if reward.min() == reward.max():
         return np.full(len(new), (reward.sum() + 1) / (len(reward) + 2))
     return LogisticRegression().fit(z, reward).predict_proba(new)[:, 1]
@@ -236,7 +248,8 @@ def out_of_fold(
 ) -> np.ndarray:
     """Return predictions of the training rows as the model itself makes them to recalibrate."""
     folds = make_folds(X, y, groups, model.cv, model.random_state)
-    held_out = out_of_fold_predictions(model.estimator_, X, model.target_, model.weight_, folds)
+    target = Target(model.target_, model.weight_)
+    held_out = out_of_fold_predictions(model.estimator_, X, target, folds)
     return np.clip(held_out, 0, 1)
 
 
@@ -264,11 +277,12 @@ def reference_rows(data: Bunch, cell: Cell) -> Iterator[dict]:
         "oracle": (data.X, data.reward, dict.fromkeys(rates, 0.0)),
     }
     for name, (X, y, known) in samples.items():
-        model = Lean(**known, random_state=cell.seed).fit(X, y, asked=np.ones(len(y), dtype=bool))
-        yield {"method": name, "further": "none", **selection_row(model, data)}
-        ridge = CausalRewardRegressor(
-            "noise", noise_estimator=NoiseTransitionEstimator(**known), random_state=cell.seed
-        ).fit(X, y)
+        asked = np.ones(len(y), dtype=bool)
+        predictors = fit_predictors(X, y, cell.seed, asked)
+        fit = fit_likelihood(predictors, y, Knowledge(**known), asked=asked)
+        yield {"method": name, "further": "none", **selection_row(fit, data)}
+        correction = NoiseOnly(noise_estimator=NoiseTransitionEstimator(**known))
+        ridge = CausalRewardRegressor(correction, random_state=cell.seed).fit(X, y)
         p, ranking = ridge.predict(data.X_new), ridge.decision_function(data.X_new)
         yield {
             "method": f"{name}, ridge",
@@ -281,7 +295,7 @@ def run_cell(cell: Cell, settings: Settings) -> pd.DataFrame:
     """Return one row per method and further rows, with CPU seconds and the warnings raised."""
     data = draw(cell, settings)
     sources = (
-        joint_rows(data, settings, cell.seed),
+        selection_rows(data, settings, cell.seed),
         recipe_rows(data, settings, cell.seed),
         reference_rows(data, cell),
     )
@@ -311,18 +325,19 @@ def run_cell(cell: Cell, settings: Settings) -> pd.DataFrame:
 
 
 def check_shortcut(cell: Cell, settings: Settings) -> float:
-    """Return how far predictions on shared indices lie from those of a whole fit.
+    """Return the largest difference between predictions on shared stages and by whole fits.
 
     Raises
     ------
     RuntimeError
-        If they differ, for then the table would be of another model.
+        If they differ: the table would then be about another model.
     """
     data = draw(cell, settings)
     verified = verified_column(data, settings.verified[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shared = with_verified(Lean(random_state=0).fit(data.X, data.y), data, verified)
+        predictors = fit_predictors(data.X, data.y, 0)
+        shared = fit_likelihood(predictors, data.y, Knowledge(), verified=verified)
         whole = SelectionModel(random_state=0).fit(data.X, data.y, verified=verified)
         recipe = CausalRewardRegressor("snips", random_state=0)
         alone = recipe.fit(data.X, data.y)
@@ -330,7 +345,7 @@ def check_shortcut(cell: Cell, settings: Settings) -> float:
         moved = fit_recalibration(out_of_fold(alone, data.X, data.y), verified, data.y)(p)
         recalibrated = recipe.fit(data.X, data.y, verified=verified).predict(data.X_new)
     gap = max(
-        np.abs(shared.predict_proba(data.X_new) - whole.predict_proba(data.X_new)).max(),
+        np.abs(predict_new(shared, data) - whole.predict_proba(data.X_new)[:, 1]).max(),
         np.abs(moved - recalibrated).max(),
     )
     if not gap < 1e-6:

@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .rows import LEVEL_OFF, arms, coverage, joint, number, pick, share, usual, usual_flips, where
+from .rows import (
+    LEVEL_OFF,
+    arms,
+    coverage,
+    number,
+    pick,
+    selection_rows,
+    share,
+    usual,
+    usual_flips,
+    where,
+)
 
 # Share of matched's R2 by signal; AUROC is to be matched's wherever there is a goal.
 GOALS = {
@@ -105,14 +116,15 @@ def _rival_goals(grid, rows):
     rivals = pd.DataFrame(
         {
             method: pick(grid, method, "50 verified").groupby("selection")["R2"].mean()
-            for method in ("Platt", "indices")
+            for method in ("Platt", "linear predictors")
         }
     ).reindex(own.index)
     if len(own):
         mean = pick(grid, "selection", "50 verified")["R2"].mean()
         means = {m: pick(grid, m, "50 verified")["R2"].mean() for m in rivals}
         yield Goal(
-            "50 verified: R2 above Platt scaling of naive and above the regression on the indices",
+            "50 verified: R2 above Platt scaling of naive and above the regression on the linear "
+            "predictors",
             f"{number(mean)} against "
             + " and ".join(f"{number(value)} ({m})" for m, value in means.items()),
             mean > max(means.values()),
@@ -132,7 +144,7 @@ def _interval_goals(grid, rows):
         ", ".join(f"{value:.0%} {further}" for further, value in shares.items()),
         all(0.8 <= value <= 0.97 for value in shares.values()),
     )
-    some = joint(rows)
+    some = selection_rows(rows)
     off = some[some["level"].abs() > LEVEL_OFF]
     if len(off):
         by_arm = off.groupby("further", sort=False)["warned"].agg(["sum", "size"])
@@ -147,7 +159,7 @@ def _interval_goals(grid, rows):
 def _slope_goals(grid, rows):
     rows = usual_flips(rows)
     for d, part in rows[rows["signal"] == "medium"].groupby("n_features"):
-        means = joint(part).groupby("further", sort=False)["slope"].mean()
+        means = selection_rows(part).groupby("further", sort=False)["slope"].mean()
         yield Goal(
             f"calibration slope at medium signal, d = {d}, from .9 to 1.1",
             ", ".join(f"{number(value, 2)} {further}" for further, value in means.items()),

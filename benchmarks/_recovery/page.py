@@ -56,10 +56,10 @@ def page(rows: pd.DataFrame, about: str) -> str:
         "odds (1 is right, above 1 too flat). `verified`: so many random rows that a person has "
         "judged; `asked`: so many random rows that were asked, with the usual flips. naive, noise, "
         "snips and dr with verified rows are recalibrated on them. Platt: Platt scaling of naive "
-        "on the same rows, slope not negative. indices: a logistic regression of the same labels "
-        "on the two out-of-fold indices (C = 1, the best of .1 to 100). matched: as many rated "
-        "rows as the log has, drawn at random, corrected with the known flips. oracle: all rows "
-        "with clean labels. The last two are logistic; beside them by ridge. Every data set is a "
+        "on the same rows, slope not negative. linear predictors: a logistic regression of the "
+        "same labels on the two out-of-fold linear predictors (C = 1, the best of .1 to 100). "
+        "matched: as many rated rows as the log has, drawn at random, corrected with the known "
+        "flips. oracle: all rows with clean labels. The last two are logistic; beside them by ridge. Every data set is a "
         "draw of its own, reward function included; ± is the standard deviation over seeds of the "
         "mean over regimes and base rates.",
         "## Goals",

@@ -34,12 +34,12 @@ def usual(rows: pd.DataFrame) -> pd.DataFrame:
     return usual_flips(rows[rows["n_features"] == rows["n_features"].iloc[0]])
 
 
-def joint(rows: pd.DataFrame) -> pd.DataFrame:
+def selection_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["method"] == "selection"]
 
 
 def arms(rows: pd.DataFrame) -> list[str]:
-    return list(joint(rows)["further"].unique())
+    return list(selection_rows(rows)["further"].unique())
 
 
 def pick(rows: pd.DataFrame, method: str, further: str) -> pd.DataFrame:

@@ -30,7 +30,7 @@ MAIN = [
     ("snips", "none"),
     ("dr", "none"),
     ("dr", "50 verified"),
-    ("indices", "50 verified"),
+    ("linear predictors", "50 verified"),
     ("selection", "none"),
     ("selection", "30 verified"),
     ("selection", "50 verified"),
@@ -150,7 +150,7 @@ def slopes(rows: pd.DataFrame) -> str:
     for method, further in [
         pair
         for pair in shown(rows)
-        if pair[0] in ("naive", "Platt", "indices", "selection", "matched", "oracle")
+        if pair[0] in ("naive", "Platt", "linear predictors", "selection", "matched", "oracle")
     ]:
         cells = []
         for _, part in groups:
