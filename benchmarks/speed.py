@@ -8,7 +8,7 @@ by the methods dr (flip rates, outcome model and propensity cross-fitted, head t
 (the selection likelihood) and auto (which chooses selection here), interleaved, best of `repeats`.
 Peak memory is the process's high-water mark over what it had before X was made.
 
-Then the selection likelihood alone, all links, on the linear predictors of 10^4, 10^5 and 10^6 rows.
+Then the selection likelihood alone, all links, at 10^4, 10^5 and 10^6 rows.
 """
 
 from __future__ import annotations

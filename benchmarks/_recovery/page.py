@@ -59,9 +59,9 @@ def page(rows: pd.DataFrame, about: str) -> str:
         "on the same rows, slope not negative. linear predictors: a logistic regression of the "
         "same labels on the two out-of-fold linear predictors (C = 1, the best of .1 to 100). "
         "matched: as many rated rows as the log has, drawn at random, corrected with the known "
-        "flips. oracle: all rows with clean labels. The last two are logistic; beside them by ridge. Every data set is a "
-        "draw of its own, reward function included; ± is the standard deviation over seeds of the "
-        "mean over regimes and base rates.",
+        "flips. oracle: all rows with clean labels. The last two are logistic; next to them by "
+        "ridge. Every data set is a draw of its own, reward function included; ± is the standard "
+        "deviation over seeds of the mean over regimes and base rates.",
         "## Goals",
         table(["goal", "found", ""], checked),
         "![R2 and AUROC by regime](recovery_regimes.png)",
