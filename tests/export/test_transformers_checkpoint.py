@@ -13,6 +13,7 @@ from skcausalrm import CausalRewardRegressor, ConversationEncoder
 from skcausalrm.datasets import make_feedback_logs
 from skcausalrm.exceptions import ExportParityError, UnsupportedExportError
 from skcausalrm.export import export_transformers
+from skcausalrm.heads import MLPHead
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -143,7 +144,7 @@ def test_what_cannot_be_exact_is_refused_with_the_cure(make_encoder, frame, tmp_
     with pytest.raises(UnsupportedExportError, match="normalize=True divides by a norm"):
         export_transformers(model, encoder, where, sample=frame[:20])
     encoder = make_encoder("distilbert")
-    model, _ = fit(encoder, frame, CausalRewardRegressor("naive", "mlp", random_state=0))
+    model, _ = fit(encoder, frame, CausalRewardRegressor("naive", MLPHead((4,)), random_state=0))
     with pytest.raises(UnsupportedExportError, match="holds a linear head and this head is 'mlp'"):
         export_transformers(model, encoder, where, sample=frame[:20])
     model, _ = fit(ConversationEncoder(), frame)
