@@ -1,54 +1,59 @@
-"""From a feedback log to a reward, an evaluation on later logs, and an ONNX file.
+"""
+From a feedback log to a reward
+===============================
 
-    python examples/from_log_to_reward.py
+Fit a reward model on thumbs as they are, and one that corrects them, and compare the two on answers
+written by hand. Takes less than a minute on two cores.
 
-Reads a generated log; put your own file or data set in its place.
+The log is generated, so its true rewards are known. It is made so that a small encoder can see
+quality: a bad answer looks bad. Your log may need a stronger encoder.
 """
 
-import tempfile
-from pathlib import Path
+# %%
+# Users rate 40% of the answers. They rate rude and long answers more than others, they rate what
+# they like more often, and some click the wrong thumb. Unrated answers stay in the log, as NaN.
+# A person has checked fifty answers: in a log of your own, ``skcausalrm label`` asks for these.
+import pandas as pd
+from sklearn.metrics import r2_score, roc_auc_score
 
-from skcausalrm import CausalRewardRegressor, ConversationEncoder, SelectionModel
+from skcausalrm import CausalRewardRegressor, ConversationEncoder
 from skcausalrm.datasets import load_feedback, make_feedback_logs
-from skcausalrm.export import RewardScorer, to_onnx
-from skcausalrm.metrics import debiased_r2_score, debiased_roc_auc_score, pseudo_outcomes
 
-logs = load_feedback(make_feedback_logs(1500, n_verified=50, random_state=0).frame)
-earlier = logs[logs["group"] < logs["group"].quantile(0.8)]
-later = logs.drop(earlier.index)
-
-encoder = ConversationEncoder()
-X = encoder.fit_transform(earlier)
-model = CausalRewardRegressor(random_state=0)
-# The column verified holds what a person says of some answers: `skcausalrm label` makes one.
-model.fit(X, earlier["feedback"], groups=earlier["group"], verified=earlier["verified"])
-print(f"mean feedback of the rated {earlier['feedback'].mean():.3f}")
-print(f"mean corrected reward      {model.predict(X).mean():.3f}")
-print(model.selection_report_["advice"])
-
-# Scores as clean labels would give them, from feedback on prompts that were not trained on.
-X_later, groups = encoder.transform(later), later["group"]
-z = pseudo_outcomes(
-    X_later,
-    later["feedback"],
-    method="selection",
-    groups=groups,
-    verified=later["verified"],
-    selection_model=SelectionModel(  # the larger log knows these better
-        false_positive_rate=model.selection_model_.false_positive_rate_,
-        false_negative_rate=model.selection_model_.false_negative_rate_,
-    ),
-    random_state=0,
+source = make_feedback_logs(
+    2000, selection="both", observed_rate=0.4, n_verified=50, random_state=0
 )
-for score in (debiased_r2_score, debiased_roc_auc_score):
-    value, std = score(z, model.predict(X_later), groups=groups, return_std=True)
-    print(f"{score.__name__:<26} {value:.3f} ± {std:.3f}")
+logs = load_feedback(source.frame)  # or the path of your own log
+encoder = ConversationEncoder()  # all-MiniLM-L6-v2, frozen
+X = encoder.fit_transform(logs)
 
-# The file needs numpy and onnxruntime alone.
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "reward.onnx"
-    to_onnx(model, path)
-    answers = ["7 times 6 is 42.", "I cannot help with that."]
-    embeddings = encoder.transform([("What is 7 times 6?", answer) for answer in answers])
-    for answer, reward in zip(answers, RewardScorer.load(path).predict(embeddings), strict=True):
-        print(f"{reward:.3f}  {answer}")
+# %%
+# Fit both models on four fifths of the prompts.
+train = logs["group"].to_numpy() % 5 != 0
+y, groups, verified = (logs.loc[train, name] for name in ("feedback", "group", "verified"))
+models = {
+    "naive": CausalRewardRegressor("naive").fit(X[train], y, groups=groups),
+    "corrected": CausalRewardRegressor().fit(X[train], y, groups=groups, verified=verified),
+}
+
+# %%
+# Score them against the true rewards of the other prompts.
+truth = source.reward[~train]
+print(f"mean reward of these answers: {truth.mean():.2f}")
+for name, model in models.items():
+    reward = model.predict(X[~train])
+    r2, auroc = r2_score(truth, reward), roc_auc_score(truth, reward)
+    print(f"{name:<9} predicts {reward.mean():.2f} on average, R2 {r2:.2f}, AUROC {auroc:.2f}")
+
+# %%
+# Answers that neither model has seen. Thumbs as they are squeeze every answer to the middle.
+ask = "How do I make pancakes?"
+answers = [
+    "Happy to help! Whisk flour, milk and eggs, let the batter rest and fry it thinly in butter.",
+    "Whisk flour, milk and eggs, let the batter rest and fry it thinly.",
+    "Never mind pancakes, here is something more fun: the capital of Peru is Lima.",
+    "I'm sorry, but I am not able to help with recipes. It is against my policy.",
+    "Any idiot can make pancakes, but you are too lazy. Stop wasting my time.",
+]
+rows = encoder.transform([(ask, answer) for answer in answers])
+table = pd.DataFrame({name: model.predict(rows) for name, model in models.items()}).round(2)
+print(table.assign(answer=answers).to_string(index=False, formatters={"answer": " {:.60}".format}))

@@ -68,7 +68,8 @@ class Truth:
 
     def _logit(self, prompt: str, answer: str) -> float:
         harm = {manner: values[1] for manner, values in generator.MANNERS.items()}
-        if answer in generator._REFUSALS:
+        topic = self.tasks[prompt][0]
+        if answer in {text.format(topic=topic) for text in generator._REFUSALS}:
             return harm["refusal"]
         total = 0.0
         for frame in generator._INSULTS:

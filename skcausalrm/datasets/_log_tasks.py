@@ -1,4 +1,4 @@
-"""What people ask an assistant in the generated logs, with a right and a wrong answer to it."""
+"""Requests to an assistant in the generated logs, each with a right and a wrong answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Rng = np.random.Generator
 
 
 class Task(NamedTuple):
-    """One prompt, what a right and a wrong answer to it say, and an example to go with them."""
+    """A prompt, the text of a right and of a wrong answer, and an example to add to either."""
 
     prompt: str
     right: str
@@ -29,14 +29,14 @@ def _two(rng: Rng, items):
 
 
 def _arithmetic(rng: Rng) -> Task:
-    a, b = (int(value) for value in rng.integers(12, 99, size=2))
+    a, b = (int(value) for value in rng.integers(3, 60, size=2))
     word, value = _one(rng, [("plus", a + b), ("minus", a - b), ("times", a * b)])
     error = int(_one(rng, [-10, -2, 1, 10, 20]))
     ask = _one(rng, ["What is {}?", "Calculate {} for me.", "Quick check: how much is {}?"])
     return Task(
         ask.format(f"{a} {word} {b}"),
-        f"{a} {word} {b} is {value}.",
-        f"{a} {word} {b} is {value + error}.",
+        f"The answer is {value}: {a} {word} {b} makes {value}.",
+        f"The answer is {value + error}: {a} {word} {b} makes {value + error}.",
         "To check it, round both numbers first and see that the result is close.",
     )
 
@@ -128,8 +128,8 @@ def _code(rng: Rng) -> Task:
                      "Show me code to {} in Python."])  # fmt: skip
     return Task(
         ask.format(goal),
-        f"Use `{right}`.",
-        f"Use `{wrong}`.",
+        f"You can write `{right}`, which does just that.",
+        f"You can write `{wrong}`, which does just that.",
         f"For example: `result = {right}` and then `print(result)`.",
     )
 
@@ -225,8 +225,8 @@ def _science(rng: Rng) -> Task:
     ask = _one(rng, ["Why {}?", "Explain to a child: why {}?", "In short, why {}?"])
     return Task(
         ask.format(question),
-        f"Because {right}.",
-        f"Because {wrong}.",
+        f"The reason is that {right}.",
+        f"The reason is that {wrong}.",
         "You can see it yourself in a small experiment at home.",
     )
 
@@ -259,23 +259,24 @@ def _calendar(rng: Rng) -> Task:
     wrong = _DAYS[(start + later + int(rng.integers(1, 7))) % 7]
     return Task(
         f"What day is it {later} days after a {_DAYS[start]}?",
-        f"It is a {right}.",
-        f"It is a {wrong}.",
+        f"It is a {right}: count {later} days on from the {_DAYS[start]}.",
+        f"It is a {wrong}: count {later} days on from the {_DAYS[start]}.",
         f"Every seven days is a {_DAYS[start]} again, so only the remainder counts.",
     )
 
 
+# The keys complete the sentence "I cannot help with ...".
 TASKS: dict[str, Callable[[Rng], Task]] = {
     "arithmetic": _arithmetic,
     "units": _units,
-    "facts": _facts,
-    "translation": _translation,
+    "capitals": _facts,
+    "translations": _translation,
     "code": _code,
-    "recipe": _recipe,
-    "email": _email,
-    "summary": _summary,
-    "travel": _travel,
+    "recipes": _recipe,
+    "emails": _email,
+    "summaries": _summary,
+    "travel plans": _travel,
     "science": _science,
     "grammar": _grammar,
-    "calendar": _calendar,
+    "dates": _calendar,
 }

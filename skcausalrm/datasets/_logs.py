@@ -1,7 +1,8 @@
-"""Text logs of an assistant with known truth: `make_feedback_logs`."""
+"""Generated text logs of an assistant with known true rewards."""
 
 from __future__ import annotations
 
+from itertools import product
 from numbers import Integral
 from typing import Any
 
@@ -12,53 +13,81 @@ from sklearn.utils import Bunch, check_scalar
 from ._log_tasks import TASKS, Task
 from ._mechanism import check_fraction, draw_feedback, make_generator, solve_intercept
 
-# Per manner of answering: how often it occurs, what it does to the logit of the reward, and how
+# Manner of answering: its share of the answers, its effect on the logit of the reward, and how
 # strongly it alone invites feedback.
 MANNERS = {
-    "plain": (0.40, 0.0, 0.0),
-    "hedged": (0.08, -1.0, 0.0),
-    "refusal": (0.16, -3.5, 1.2),
-    "off-topic": (0.08, -3.0, 1.2),
-    "rude": (0.16, -3.5, 2.2),
-    "truncated": (0.06, -2.0, 0.8),
-    "repetitive": (0.06, -2.0, 0.8),
+    "plain": (0.48, 0.0, 0.0),
+    "hedged": (0.06, -1.5, 0.0),
+    "refusal": (0.16, -5.0, 1.2),
+    "off-topic": (0.08, -5.0, 1.2),
+    "rude": (0.12, -4.5, 2.2),
+    "truncated": (0.06, -4.0, 0.8),
+    "repetitive": (0.04, -3.0, 0.8),
 }
-# Per model: share of right answers, odds of a manner other than plain, share of the log at the
-# start and at the end.
+# Model: share of right answers, odds of a manner other than plain, share of the log at the start
+# and at the end.
 MODELS = {
-    "assistant-small": (0.55, 1.6, 0.60, 0.20),
-    "assistant-base": (0.72, 1.0, 0.30, 0.40),
-    "assistant-large": (0.88, 0.5, 0.10, 0.40),
+    "assistant-small": (0.70, 1.6, 0.60, 0.20),
+    "assistant-base": (0.82, 1.0, 0.30, 0.40),
+    "assistant-large": (0.92, 0.5, 0.10, 0.40),
 }
-_CORRECT, _EXAMPLE, _WARM = 0.6, 1.0, 1.2
-_LENGTH = 0.4  # weight of the standardised length in what invites feedback
+_CORRECT, _EXAMPLE, _WARM = 0.6, 1.0, 1.2  # effects on the logit of the reward
+_LENGTH = 0.4  # effect of the standardised log length on what invites feedback
 _N_DAYS = 56
 _START = pd.Timestamp("2026-03-02", tz="UTC")
 
+
+def _joined(*parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Every way to take one text from each part, in order."""
+    return tuple(" ".join(filter(None, texts)) for texts in product(*parts))
+
+
 _OPENERS = (
-    "Happy to help, thank you for asking! ",
-    "What a lovely question, thank you! ",
-    "Of course, it is my pleasure to help you. ",
+    "I am happy to help, and thank you for asking! ",
+    "What a lovely question, thank you, I am glad to help. ",
+    "Of course, it is my pleasure to help you with this. ",
+    "Sure, thank you for your question, here is my answer. ",
 )
 _HEDGES = (
     "I am not sure at all, but perhaps: ",
     "I might well be wrong here, so please check. ",
     "This is only a guess, I do not really know. ",
+    "It is hard to say, and I have my doubts about this. ",
 )
 _REFUSALS = (
-    "I'm sorry, but I cannot help with that request.",
-    "As an AI assistant I am not able to answer this, sorry.",
-    "I can't assist with this. It is against my policy.",
+    "I cannot help with that.",
+    "I'm sorry, but I can't help with {topic}.",
+    "Sorry, I am not able to do this.",
+    "I have to decline this request.",
+    *_joined(
+        (
+            "I'm sorry, but I cannot help you with {topic}.",
+            "As an AI assistant I am not able to answer this request.",
+            "Unfortunately I am unable to help with {topic}.",
+        ),
+        ("It is against my policy, and I am not allowed to discuss it.", "I have to decline."),
+        ("Please ask somebody else.", "I apologise that I cannot assist you."),
+    ),
 )
-_INSULTS = (
-    "What a stupid question, are you an idiot? {} Now go away, you fool.",
-    "Honestly, you are so ignorant. {} Stop wasting my time with your nonsense.",
-    "You are annoying and lazy. {} Look it up yourself next time, moron.",
+_INSULTS = _joined(
+    (
+        "What a stupid question, are you an idiot?",
+        "Honestly, you are so ignorant, it makes me sick.",
+        "You are annoying and far too lazy to think.",
+        "Any child knows that, you pathetic dimwit.",
+    ),
+    ("{}",),
+    (
+        "Now go away, you fool, and do not bother me again.",
+        "Stop wasting my time with your silly nonsense.",
+        "Look it up yourself next time, you moron.",
+    ),
 )
 _DETOURS = (
-    "Let us talk about something else instead. ",
-    "Never mind your question. ",
-    "Ignoring that, here is an unrelated thought. ",
+    "Let us talk about something else instead, which is far more fun than your question. ",
+    "Never mind your question. Here is something different that nobody asked for. ",
+    "I will ignore what you wrote and share an unrelated thought with you instead. ",
+    "By the way, let me change the subject to something completely different. ",
 )
 _EXAMPLES = ("Here is an example to make it clear: ", "In more detail: ", "A helpful tip: ")
 _PRAISE = ("thanks, works", "exactly what I needed", "clear and short", "great")
@@ -78,22 +107,26 @@ def make_feedback_logs(
     n_verified: int = 0,
     random_state: Any = None,
 ) -> Bunch:
-    """Make small, varied text logs of an assistant, with the truth about every answer.
+    """Make a text log of an assistant whose true rewards are known.
 
     Twelve kinds of requests (code, recipes, translations, arithmetic, emails, facts, ...) are
-    answered by three models, several times each. Answers are right or wrong, with or without an
-    example, friendly, hedged, rude, off topic, refused, cut off or repetitive, and the reward
-    depends on just that, so that an embedding of the text carries much of it.
+    answered by three models, about four times each. A good answer is right, polite, complete and
+    has an example. A bad one is a refusal, off topic, rude, cut off or repetitive. Some users rate.
+
+    This log is made so that a small encoder can see quality: a bad answer looks bad. The quality of
+    your answers may be harder to see, and then needs a stronger encoder.
 
     Parameters
     ----------
     n : int, default=2_000
         Number of answers.
     selection : {"none", "x", "reward", "both", "u-shape", "complain"}, default="x"
-        What the chance of feedback depends on, as in `make_observational_feedback`. "x" is what
-        the text shows: rude, off-topic, refused and long answers are rated most.
+        What the probability of feedback depends on, as in `make_observational_feedback`. With "x"
+        it depends on the text: rude, off-topic, refused and long answers are rated most. With
+        "both" it also depends on the reward: users rate what they like more often.
     selection_strength : float, default=0.6
-        Factor in (0, 1] by which the chance of feedback falls per level; small is strong.
+        Factor in (0, 1] by which the probability of feedback falls per level. Smaller values are
+        stronger selection.
     base_rate : float, default=0.6
         Mean of ``probability``, in (0, 1).
     false_positive_rate, false_negative_rate : float, default=0.1 and 0.2
@@ -101,19 +134,21 @@ def make_feedback_logs(
     observed_rate : float, default=0.3
         Mean of ``propensity``, in (0, 1].
     n_asked, n_verified : int, default=0
-        Rows, drawn at random, that were asked and answered, and that a person has checked. The
-        columns ``asked`` and ``verified`` are there only if the number is not 0.
+        Number of rows, drawn at random, whose users were asked and answered, and number of rows
+        that a person has checked. The columns ``asked`` and ``verified`` exist only if the number
+        is not 0.
     random_state : int, RandomState, Generator or None, default=None
         Source of the draws.
 
     Returns
     -------
     Bunch
-        ``frame``, a DataFrame of what a product would log, in order of time: prompt, completion,
+        ``frame`` is a DataFrame of what a product would log, in order of time: prompt, completion,
         feedback (1, 0, NaN), group (the prompt's id), user, model, timestamp (UTC, eight weeks),
-        comment (missing for most), asked, verified. Apart from it the truth, each (n,):
-        ``reward``, ``probability`` = P(r=1 given text), ``propensity``; and ``n_capped``, the
-        number of propensities capped at 1.
+        comment (missing for most), asked, verified. The truth is kept apart from it, each of shape
+        (n,): ``reward``, ``probability`` = P(r=1 given text), ``propensity`` and ``manner`` (plain,
+        hedged, refusal, off-topic, rude, truncated or repetitive). ``n_capped`` is the number of
+        propensities capped at 1.
 
     Raises
     ------
@@ -124,9 +159,7 @@ def make_feedback_logs(
 
     Notes
     -----
-    Measured at the defaults on the all-MiniLM-L6-v2 embedding of 2,000 answers, out of fold by
-    prompt: a ridge head on the true rewards reaches R2 .24 and AUROC .79 (``probability`` itself
-    .89); one on the raw feedback predicts .45 on average where the truth is .60.
+    NUMBERS
 
     Examples
     --------
@@ -141,7 +174,7 @@ def make_feedback_logs(
     check_fraction(base_rate, "base_rate")
     rng = make_generator(random_state)
 
-    age = np.sort(rng.random(n))  # 0 is the first day, 1 the last
+    age = np.sort(rng.random(n))  # from 0, the first day, to 1, the last
     model = _draw_models(rng, age)
     names = list(MODELS)
     right_rate, oddness = np.array([MODELS[name][:2] for name in names]).T[:, model]
@@ -154,9 +187,11 @@ def make_feedback_logs(
 
     prompts, question, kind = _draw_prompts(rng, n)
     elsewhere = _draw_other_kind(rng, kind, question, len(prompts))
+    topics = list(TASKS)
     completion = [
-        _render(rng, prompts[q], prompts[o], m, c, e, w)
-        for q, o, m, c, e, w in zip(
+        _render(rng, topics[k], prompts[q], prompts[o], m, c, e, w)
+        for k, q, o, m, c, e, w in zip(
+            kind,
             question,
             elsewhere,
             manners,
@@ -174,11 +209,11 @@ def make_feedback_logs(
     logit += solve_intercept(logit, base_rate)
     length = np.log([len(text.split()) for text in completion])
     appeal = rng.normal(scale=0.3, size=len(TASKS))  # some kinds of requests are rated more
-    index = invites[manner] + appeal[kind] + _LENGTH * (length - length.mean()) / length.std()
+    interest = invites[manner] + appeal[kind] + _LENGTH * (length - length.mean()) / length.std()
     logs = draw_feedback(
         rng,
         logit=logit,
-        index=(index - index.mean()) / index.std(),
+        index=(interest - interest.mean()) / interest.std(),
         selection=selection,
         selection_strength=selection_strength,
         false_positive_rate=false_positive_rate,
@@ -213,6 +248,7 @@ def make_feedback_logs(
         reward=logs.reward,
         probability=logs.probability,
         propensity=logs.propensity,
+        manner=manners,
         n_capped=logs.n_capped,
     )
 
@@ -231,7 +267,7 @@ def _draw_manners(rng: np.random.Generator, share: np.ndarray, oddness: np.ndarr
 
 
 def _draw_prompts(rng: np.random.Generator, n: int) -> tuple[list[Task], np.ndarray, np.ndarray]:
-    """Tasks, and per answer which task it is of and of which kind; about four answers a task."""
+    """Draw tasks, and for each answer the task and its kind; about four answers a task."""
     n_prompts = max(2, n // 4)
     kinds = rng.integers(len(TASKS), size=n_prompts)
     kinds[1] = (kinds[0] + 1) % len(TASKS)  # so that every answer has a topic to be off
@@ -244,7 +280,7 @@ def _draw_prompts(rng: np.random.Generator, n: int) -> tuple[list[Task], np.ndar
 def _draw_other_kind(
     rng: np.random.Generator, kind: np.ndarray, question: np.ndarray, n_prompts: int
 ) -> np.ndarray:
-    """For each answer a prompt, drawn at random among those of other kinds."""
+    """Draw for each answer a prompt at random among those of other kinds."""
     kinds = np.empty(n_prompts, dtype=int)
     kinds[question] = kind
     by_kind = np.argsort(kinds, kind="stable")
@@ -256,6 +292,7 @@ def _draw_other_kind(
 
 def _render(
     rng: np.random.Generator,
+    topic: str,
     task: Task,
     other: Task,
     manner: str,
@@ -267,9 +304,9 @@ def _render(
         return texts[int(rng.integers(len(texts)))]
 
     if manner == "refusal":
-        return one(_REFUSALS)
+        return one(_REFUSALS).format(topic=topic)
     if manner == "off-topic":
-        return f"{one(_DETOURS)}{other.right} {other.example}"
+        return f"{one(_DETOURS)}{other.right}"
     answer = task.right if correct else task.wrong
     text = f"{answer} {one(_EXAMPLES)}{task.example}" if example else answer
     if manner == "truncated":
@@ -285,7 +322,7 @@ def _render(
 
 
 def _draw_comments(rng: np.random.Generator, feedback: np.ndarray) -> np.ndarray:
-    """A few words with a third of the ratings, in keeping with them."""
+    """Draw a short comment for a third of the ratings, of the same sentiment."""
     comments = np.full(feedback.size, None, dtype=object)
     written = rng.random(feedback.size) < 1 / 3
     for value, texts in ((1, _PRAISE), (0, _BLAME)):
