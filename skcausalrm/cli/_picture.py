@@ -1,8 +1,8 @@
-"""The demo's picture: naive and corrected reward against the known truth."""
+"""The demo's picture: naive and corrected rewards next to the known truth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-# Okabe and Ito's palette: told apart by colour-blind readers, and the markers differ too.
-_STYLES = (("#D55E00", "o"), ("#0072B2", "s"), ("#009E73", "^"))
+# Okabe and Ito's palette: colour-blind readers can tell the colours apart, and the markers differ.
+_STYLES = (("#D55E00", "o"), ("#0072B2", "s"))
 _TRUTH = "#000000"
 _N_BINS = 10
+_SIZE = (9.6, 4.4)  # inches
+_DPI = 150
 
 
 def draw(
@@ -25,96 +27,77 @@ def draw(
     predictions: Mapping[str, np.ndarray],
     *,
     probability: np.ndarray,
-    feedback: np.ndarray,
-    writer: np.ndarray,
+    kinds: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write a PNG of two panels: calibration, and mean reward by writer of the answer.
+    """Write a PNG of two panels: mean reward by kind of answer, and calibration.
 
     Parameters
     ----------
     path : Path
     predictions : mapping of ndarray of shape (n,)
-        Up to three methods' predictions of held-out rows.
+        Predictions of two methods for rows that they were not fitted on.
     probability : ndarray of shape (n,)
         The true P(r=1 given text).
-    feedback : ndarray of shape (n,)
-        NaN where there is none.
-    writer : ndarray of str, shape (n,)
-        The model that wrote the answer.
+    kinds : sequence of mapping
+        As returned by `means_by_manner`, with the names of `predictions` as keys.
     """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    _draw_calibration(left, predictions, probability)
-    _draw_means(right, predictions, probability, feedback, writer)
-    figure.suptitle("Reward models fitted on user feedback, on prompts that they have not seen")
     png = BytesIO()
-    figure.savefig(png, dpi=150)
+    with rc_context({"font.size": 12, "axes.titlesize": 13}):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+        _draw_kinds(left, list(predictions), kinds)
+        _draw_calibration(right, predictions, probability)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.savefig(png, dpi=_DPI)
     write_atomically(path, png.getvalue())
 
 
-def _draw_calibration(axes: Any, predictions, probability) -> None:
+def _draw_kinds(axes: Any, names: Sequence[str], kinds: Sequence[Mapping[str, Any]]) -> None:
+    height = range(len(kinds), 0, -1)
+    for y, kind in zip(height, kinds, strict=True):
+        values = [kind[name] for name in ("truth", *names)]
+        axes.plot([min(values), max(values)], [y, y], color="0.8", linewidth=2, zorder=1)
+    series = dict(zip(names, _STYLES, strict=True))
+    for name, (colour, marker) in {**series, "truth": (_TRUTH, "D")}.items():
+        axes.plot(
+            [kind[name] for kind in kinds],
+            height,
+            color=colour,
+            marker=marker,
+            markersize=9 if name != "truth" else 8,
+            linestyle="none",
+            label=name,
+        )
+    axes.set_yticks(height, [kind["answers"] for kind in kinds])
+    axes.set(xlim=(0, 1), xlabel="mean reward", title="Mean reward by kind of answer")
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _draw_calibration(
+    axes: Any, predictions: Mapping[str, np.ndarray], probability: np.ndarray
+) -> None:
     import numpy as np
 
-    axes.plot([0, 1], [0, 1], color=_TRUTH, linewidth=1, linestyle="--", label="calibrated")
-    for (name, prediction), (colour, marker) in zip(predictions.items(), _STYLES, strict=False):
+    axes.plot([0, 1], [0, 1], color=_TRUTH, linewidth=1, linestyle="--")
+    axes.annotate("perfect", (0.8, 0.8), (0.84, 0.72), fontsize=11)
+    for prediction, (colour, marker) in zip(predictions.values(), _STYLES, strict=True):
         bins = np.array_split(np.argsort(prediction, kind="stable"), _N_BINS)
         axes.plot(
             [prediction[rows].mean() for rows in bins],
             [probability[rows].mean() for rows in bins],
             color=colour,
             marker=marker,
-            label=name,
         )
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),
         aspect="equal",
-        xlabel="predicted reward, P(good answer)",
-        ylabel="true P(good answer)",
-        title="Calibration, by tenths of the predictions",
+        xlabel="predicted reward",
+        ylabel="true share of good answers",
+        title="Calibration, tenths of predictions",
     )
-    axes.legend(loc="lower right", frameon=False)
-
-
-def _draw_means(axes: Any, predictions, probability, feedback, writer) -> None:
-    import numpy as np
-
-    names = sorted(np.unique(writer), key=lambda name: probability[writer == name].mean())
-    rows_of = [writer == name for name in names]
-    position = np.arange(len(names))
-    series = {
-        "thumbs up among the rated": (
-            [np.nanmean(feedback[rows]) for rows in rows_of],
-            "0.55",
-            "x",
-        ),
-        **{
-            name: ([prediction[rows].mean() for rows in rows_of], *style)
-            for (name, prediction), style in zip(predictions.items(), _STYLES, strict=False)
-        },
-        "truth": ([probability[rows].mean() for rows in rows_of], _TRUTH, "D"),
-    }
-    offsets = np.linspace(-0.25, 0.25, len(series))
-    for offset, (name, (values, colour, marker)) in zip(offsets, series.items(), strict=True):
-        axes.plot(
-            position + offset,
-            values,
-            color=colour,
-            marker=marker,
-            markersize=8,
-            linestyle="none",
-            label=name,
-        )
-    axes.set_xticks(position, names)
-    axes.set_ylim(0, 1)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set(
-        xlabel="model that wrote the answer",
-        ylabel="mean P(good answer)",
-        title="Level, by writer of the answer",
-    )
-    axes.legend(loc="lower right", frameon=False)

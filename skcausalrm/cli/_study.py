@@ -1,26 +1,49 @@
-"""The demo's study: one log with known truth, several methods, prompts that none was fitted on."""
+"""The demo's log with known truth, and its comparison of methods on prompts not fitted on."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
+    import pandas as pd
+    from sklearn.utils import Bunch
 
     from .. import CausalRewardRegressor
     from ..model_selection._cross_fitting import Folds
 
-__all__ = ["CEILING", "CHECKED", "Outcome", "candidates", "compare", "summarise"]
+__all__ = [
+    "CEILING",
+    "CHECKED",
+    "FLIP_RATES",
+    "N_CHECKED",
+    "Outcome",
+    "candidates",
+    "compare",
+    "make_log",
+    "means_by_manner",
+    "summarise",
+    "write_labels",
+]
 
-CHECKED = "selection, 50 answers checked"
+# P(thumbs up | bad answer) and P(thumbs down | good answer) of the users.
+FLIP_RATES = (0.1, 0.2)
+N_CHECKED = 50
+# Share of rated answers. Encoding is the slow part, and the methods differ by what they do with
+# ratings, so it is higher than in most products.
+_OBSERVED_RATE = 0.4
+
+CHECKED = f"selection, {N_CHECKED} answers checked"
 CEILING = "clean labels on all rows"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one method predicted of every row, by models fitted on other prompts.
+    """Predictions of one method for all rows, each by a model fitted on other prompts.
 
     Attributes
     ----------
@@ -33,8 +56,56 @@ class Outcome:
     by_fold: dict[str, np.ndarray]
 
 
+def make_log(rows: int, seed: int) -> Bunch:
+    """Return a log whose users rate some texts more, and what they like more, with errors."""
+    from ..datasets import make_feedback_logs
+
+    false_positive_rate, false_negative_rate = FLIP_RATES
+    return make_feedback_logs(
+        rows,
+        selection="both",
+        false_positive_rate=false_positive_rate,
+        false_negative_rate=false_negative_rate,
+        observed_rate=_OBSERVED_RATE,
+        n_verified=N_CHECKED,
+        random_state=seed,
+    )
+
+
+def write_labels(path: Path, frame: pd.DataFrame, reward: np.ndarray) -> np.ndarray:
+    """Write the label file of a person who judges as the truth does, and return its judgements.
+
+    The answers are those that ``skcausalrm label`` draws from this log.
+
+    Parameters
+    ----------
+    path : Path
+        A file there is replaced.
+    frame : DataFrame of n rows
+    reward : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        1, 0, or NaN where the answer is not judged.
+    """
+    import numpy as np
+
+    from ..datasets._labels import answer_keys, append_label, draw_answers
+
+    path.unlink(missing_ok=True)
+    keys = answer_keys(frame)
+    judged = draw_answers(frame, keys=keys)[:N_CHECKED]
+    for row in judged:
+        texts = frame.iloc[row][["prompt", "completion"]].to_dict()
+        append_label(path, keys[row], reward[row], **texts)
+    verified = np.full(len(frame), np.nan)
+    verified[judged] = reward[judged]
+    return verified
+
+
 def candidates(seed: int) -> dict[str, tuple[CausalRewardRegressor, str, bool]]:
-    """Return per name the estimator, the labels it gets, and whether it sees the checked rows."""
+    """Return per name the estimator, the labels to fit on, and True if it gets checked answers."""
     from .. import CausalRewardRegressor
 
     def make(method: str) -> CausalRewardRegressor:
@@ -66,10 +137,16 @@ def compare(
     labels : dict of ndarray of shape (n,)
         "feedback", NaN where there is none, and "reward", the truth.
     verified : ndarray of shape (n,)
-        The truth where somebody has checked the row, NaN elsewhere.
+        The truth where a person has checked the row, NaN elsewhere.
     groups : ndarray of shape (n,)
-    models : as `candidates` returns them
+    models : dict
+        As returned by `candidates`.
     folds : Folds
+
+    Returns
+    -------
+    dict of Outcome
+        By the name of the model.
     """
     import numpy as np
 
@@ -77,11 +154,11 @@ def compare(
     from ..model_selection._cross_fitting import cross_fit
 
     truth = labels["reward"]
-    everyone = np.ones(len(X), dtype=bool)
+    all_rows = np.ones(len(X), dtype=bool)
     outcomes = {}
     for name, (model, kind, sees_verified) in models.items():
         with warnings.catch_warnings():
-            # One fit on one fold says no more than the saved model's, whose warnings are shown.
+            # The fit of the saved model gives the same warnings.
             warnings.simplefilter("ignore", SkcausalrmWarning)
             columns = {"groups": groups} | ({"verified": verified} if sees_verified else {})
             prediction = cross_fit(
@@ -89,7 +166,7 @@ def compare(
                 X,
                 labels[kind],
                 folds,
-                rows=everyone,
+                rows=all_rows,
                 fit_params=columns,
                 predict=lambda fitted, rows: fitted.predict(rows),
             )[1]
@@ -110,7 +187,7 @@ def _scores_by_fold(truth, prediction, fold) -> dict[str, np.ndarray]:
 
 
 def summarise(outcomes: dict[str, Outcome]) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean and standard deviation over the folds of every score."""
+    """Return mean and standard deviation over the folds of every score."""
     return {
         name: {
             score: {"mean": float(values.mean()), "std": float(values.std(ddof=1))}
@@ -118,3 +195,26 @@ def summarise(outcomes: dict[str, Outcome]) -> dict[str, dict[str, dict[str, flo
         }
         for name, outcome in outcomes.items()
     }
+
+
+def means_by_manner(
+    predictions: dict[str, np.ndarray], probability: np.ndarray, manner: np.ndarray
+) -> list[dict[str, Any]]:
+    """Return the share, true mean reward and mean predictions of every kind of answer, best first.
+
+    Parameters
+    ----------
+    predictions : dict of ndarray of shape (n,)
+    probability : ndarray of shape (n,)
+        The true P(r=1 given text).
+    manner : ndarray of str, shape (n,)
+    """
+    kinds = []
+    for name in sorted(set(manner.tolist())):
+        rows = manner == name
+        means = {"truth": probability} | predictions
+        kinds.append(
+            {"answers": name, "share": float(rows.mean())}
+            | {key: float(values[rows].mean()) for key, values in means.items()}
+        )
+    return sorted(kinds, key=lambda kind: -kind["truth"])
