@@ -36,8 +36,13 @@ def test_from_log_to_reward(run, monkeypatch):
     make = datasets.make_feedback_logs
     monkeypatch.setattr(datasets, "make_feedback_logs", lambda _, **choices: make(600, **choices))
     out = run("from_log_to_reward.py")
-    assert "debiased_roc_auc_score" in out
-    assert "7 times 6 is 42." in out
+    assert "AUROC" in out
+    table = out.partition("corrected  answer")[2].strip().splitlines()
+    rewards = {line.split(maxsplit=2)[2]: float(line.split()[1]) for line in table}
+    assert all(0 <= reward <= 1 for reward in rewards.values())
+    helpful = next(value for text, value in rewards.items() if text.startswith("Happy to help!"))
+    rude = next(value for text, value in rewards.items() if text.startswith("Any idiot"))
+    assert helpful > rude
 
 
 def test_rlhf_with_trl():

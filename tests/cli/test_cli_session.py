@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skcausalrm.datasets._logs import MANNERS
+
 METRICS = {"r2", "roc_auc", "log_loss", "brier"}
 
 
@@ -380,12 +382,16 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.stderr
     for word in ("naive", "selection, 50 answers checked", "AUROC", "Flip rates: estimated"):
         assert word in result.stdout
-    files = ["demo.png", "held_out.jsonl", "model", "train.jsonl"]
+    files = ["demo.png", "held_out.jsonl", "labels.jsonl", "logs.jsonl", "model"]
     assert sorted(path.name for path in out.iterdir()) == files
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
-    lines = [len((out / name).read_text().splitlines()) for name in files if "jsonl" in name]
-    assert sum(lines) == 500
-    checked = run("evaluate", out / "model", out / "train.jsonl", "--json")
+    logs, held_out = (
+        pd.read_json(out / name, lines=True) for name in ("logs.jsonl", "held_out.jsonl")
+    )
+    assert len(logs) + len(held_out) == 500
+    assert "verified" not in logs.columns
+    assert not set(logs["prompt"]) & set(held_out["prompt"])
+    checked = run("evaluate", out / "model", out / "held_out.jsonl", "--json")
     assert checked.exit_code == 0, checked.stderr
     assert json.loads(checked.stdout)["pseudo_outcomes"] == "selection"
     again = run("demo", "--out", out, "--rows", 500, "--overwrite", "--json")
@@ -393,3 +399,30 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     found = json.loads(again.stdout)
     assert found["rows"] == 500
     assert sorted(found["written"]) == files
+    kinds = {kind["answers"]: kind for kind in found["kinds_of_answers"]}
+    assert set(kinds) == set(MANNERS)
+    assert sum(kind["share"] for kind in kinds.values()) == pytest.approx(1)
+    assert kinds["plain"]["truth"] > 0.8 > 0.2 > kinds["refusal"]["truth"]
+
+
+def test_demo_makes_logs_for_the_other_commands(run, tmp_path, monkeypatch):
+    """The commands of the README, in a folder that has only the demo's logs."""
+    pytest.importorskip("sentence_transformers")
+    monkeypatch.chdir(tmp_path)
+    made = run("demo", "--logs-only", "--out", ".", "--rows", 500, "--json")
+    assert made.exit_code == 0, made.stderr
+    files = ["held_out.jsonl", "labels.jsonl", "logs.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert sorted(json.loads(made.stdout)["written"]) == files
+    labels = run("label", "logs.jsonl", "--out", "labels.jsonl", "--json")
+    assert labels.exit_code == 0, labels.stderr
+    judged = json.loads(labels.stdout)
+    assert (judged["good"] + judged["bad"], judged["left"]) == (50, 0)
+    fitted = run(
+        "fit", "logs.jsonl", "--verified", "labels.jsonl", "--out", "model", "--json",
+    )  # fmt: skip
+    assert fitted.exit_code == 0, fitted.stderr
+    assert json.loads(fitted.stdout)["verified"] == 50
+    evaluated = run("evaluate", "model", "held_out.jsonl", "--json")
+    assert evaluated.exit_code == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["shared_prompts"] == 0

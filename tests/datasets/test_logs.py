@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from skcausalrm.datasets import load_feedback, make_feedback_logs
 from skcausalrm.datasets._log_tasks import TASKS
-from skcausalrm.datasets._logs import MODELS
+from skcausalrm.datasets._logs import MANNERS, MODELS
 from skcausalrm.datasets._mechanism import SELECTIONS
 from skcausalrm.exceptions import InvalidInputError
 
@@ -63,6 +63,7 @@ def test_truth(logs):
         rated = observed & (logs.reward == value)
         flipped = (frame["feedback"][rated] != value).mean()
         assert flipped == pytest.approx(rate, abs=5 * np.sqrt(rate / rated.sum()))
+    assert set(logs.manner) == set(MANNERS)
     checked = frame["verified"].notna()
     assert checked.sum() == 50
     assert np.array_equal(frame["verified"][checked], logs.reward[checked])
@@ -102,6 +103,21 @@ def test_text_carries_the_reward(logs):
     )
     reached = roc_auc_score(reward, predicted[:, 1])
     assert 0.8 < reached < roc_auc_score(reward, probability)
+
+
+def test_truth_is_a_sensible_one(logs):
+    """Good answers are good more often than hedged ones, and these more often than bad ones."""
+    mean = pd.Series(logs.probability).groupby(logs.manner).mean()
+    assert mean["plain"] > 0.9 > mean["hedged"] > 0.75
+    assert mean[["truncated", "repetitive"]].between(0.3, 0.7).all()
+    assert mean[["refusal", "off-topic", "rude"]].max() < 0.3
+
+
+def test_no_text_has_a_gap_left_to_fill(logs):
+    assert not logs.frame["completion"].str.contains("{", regex=False).any()
+    refusals = logs.frame["completion"][logs.manner == "refusal"]
+    assert refusals.nunique() > 30
+    assert refusals.str.contains("recipes").any()
 
 
 def test_models_differ_and_change_over_time(logs):
