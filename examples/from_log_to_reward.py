@@ -2,25 +2,22 @@
 From a feedback log to a reward
 ===============================
 
-Fit a reward model on thumbs as they are, and one that corrects them, and compare the two on answers
-written by hand. Takes less than a minute on two cores.
-
-The log is generated, so its true rewards are known. It is made so that a small encoder can see
-quality: a bad answer looks bad. Your log may need a stronger encoder.
+Fit one reward model on thumbs as they are and one that corrects them, and compare the two. Takes
+less than a minute on two cores. The log is generated, so its true rewards are known. It is made so
+that a small encoder can see quality; your log may need a stronger encoder.
 """
 
 # %%
-# Users rate 40% of the answers. They rate rude and long answers more than others, they rate what
+# Users rate half of the answers. They rate rude and long answers more than others, they rate what
 # they like more often, and some click the wrong thumb. Unrated answers stay in the log, as NaN.
-# A person has checked fifty answers: in a log of your own, ``skcausalrm label`` asks for these.
-import pandas as pd
+# A person has checked fifty answers: for a log of your own, ``skcausalrm label`` asks for them.
 from sklearn.metrics import r2_score, roc_auc_score
 
 from skcausalrm import CausalRewardRegressor, ConversationEncoder
 from skcausalrm.datasets import load_feedback, make_feedback_logs
 
 source = make_feedback_logs(
-    2000, selection="both", observed_rate=0.4, n_verified=50, random_state=0
+    2000, selection="both", observed_rate=0.5, n_verified=50, random_state=0
 )
 logs = load_feedback(source.frame)  # or the path of your own log
 encoder = ConversationEncoder()  # all-MiniLM-L6-v2, frozen
@@ -36,24 +33,27 @@ models = {
 }
 
 # %%
-# Score them against the true rewards of the other prompts.
+# Score them against the true rewards of the answers to the other prompts.
 truth = source.reward[~train]
-print(f"mean reward of these answers: {truth.mean():.2f}")
+print(f"true mean reward {truth.mean():.2f}")
 for name, model in models.items():
     reward = model.predict(X[~train])
     r2, auroc = r2_score(truth, reward), roc_auc_score(truth, reward)
-    print(f"{name:<9} predicts {reward.mean():.2f} on average, R2 {r2:.2f}, AUROC {auroc:.2f}")
+    print(f"{name}: mean {reward.mean():.2f}, R2 {r2:.2f}, AUROC {auroc:.2f}")
 
 # %%
-# Answers that neither model has seen. Thumbs as they are squeeze every answer to the middle.
-ask = "How do I make pancakes?"
-answers = [
-    "Happy to help! Whisk flour, milk and eggs, let the batter rest and fry it thinly in butter.",
-    "Whisk flour, milk and eggs, let the batter rest and fry it thinly.",
-    "Never mind pancakes, here is something more fun: the capital of Peru is Lima.",
-    "I'm sorry, but I am not able to help with recipes. It is against my policy.",
-    "Any idiot can make pancakes, but you are too lazy. Stop wasting my time.",
+# Reward answers written by hand. The naive model puts a right answer next to a refusal, because
+# both sit in the middle of its scale. The corrected model tells them apart.
+pancakes, product = "How do I make pancakes?", "What is 7 times 6?"
+rows = [
+    (pancakes, "Happy to help! Whisk flour, milk and eggs, rest the batter and fry it thinly."),
+    (product, "Of course! The answer is 42, because 7 times 6 makes 42."),
+    (pancakes, "Whisk flour, milk and eggs, let the batter rest and fry it thinly."),
+    (pancakes, "I'm sorry, but I am not able to help with recipes. It is against my policy."),
+    (product, "I cannot help with that."),
+    (pancakes, "Any idiot can make pancakes, but you are too lazy. Stop wasting my time."),
 ]
-rows = encoder.transform([(ask, answer) for answer in answers])
-table = pd.DataFrame({name: model.predict(rows) for name, model in models.items()}).round(2)
-print(table.assign(answer=answers).to_string(index=False, formatters={"answer": " {:.60}".format}))
+naive, corrected = (model.predict(encoder.transform(rows)) for model in models.values())
+print("naive  corrected  answer")
+for before, after, (_, answer) in zip(naive, corrected, rows, strict=True):
+    print(f"{before:5.2f}  {after:9.2f}  {answer}")

@@ -206,7 +206,9 @@ def test_a_missing_package_is_found_before_the_work(run, tmp_path, monkeypatch, 
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["logs.jsonl", "labels.jsonl", "held_out.jsonl", "demo.png", "model"])
+@pytest.mark.parametrize(
+    "name", ["logs.jsonl", "labels.jsonl", "held_out.jsonl", "demo.png", "model"]
+)
 def test_demo_replaces_nothing_without_being_told(run, tmp_path, name):
     (tmp_path / name).write_text("mine")
     result = run("demo", "--out", tmp_path)
