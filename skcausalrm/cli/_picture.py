@@ -84,7 +84,7 @@ def _draw_calibration(
     import numpy as np
 
     axes.plot([0, 1], [0, 1], color=_TRUTH, linewidth=1, linestyle="--")
-    axes.annotate("perfect", (0.8, 0.8), (0.84, 0.72), fontsize=11)
+    axes.text(0.97, 0.05, "dashed: calibrated", fontsize=11, ha="right")
     for prediction, (colour, marker) in zip(predictions.values(), _STYLES, strict=True):
         bins = np.array_split(np.argsort(prediction, kind="stable"), _N_BINS)
         axes.plot(
@@ -92,6 +92,7 @@ def _draw_calibration(
             [probability[rows].mean() for rows in bins],
             color=colour,
             marker=marker,
+            clip_on=False,
         )
     axes.set(
         xlim=(0, 1),
