@@ -24,6 +24,10 @@ $(STAMP): pyproject.toml
 demo: setup
 	HF_HUB_OFFLINE=1 $(BIN)/skcausalrm demo --overwrite
 
+# The picture in the README.
+docs/images/demo.png: demo
+	cp demo/demo.png $@
+
 # Two processes of one thread each: more threads than cores make everything crawl.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 PYTEST_FLAGS := -n 2 --dist loadfile
