@@ -1,11 +1,13 @@
-"""Which debiasing method should I use? A study in plain scikit-learn, two minutes on two cores.
+"""
+Which debiasing method should I use?
+====================================
 
-    python examples/cross_validation_study.py
-
-Candidates are tuned and compared on debiased scores, which need no clean label. Since the log is
-generated, the last column can show what they were worth. Needs skcausalrm[text].
+Tune and compare several methods on debiased scores, which need no clean label, in plain
+scikit-learn. The log is generated, so the last column can show the scores on clean labels. Takes
+two minutes on two cores and needs ``skcausalrm[text]``.
 """
 
+# %%
 import warnings
 
 import numpy as np

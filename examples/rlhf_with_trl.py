@@ -1,4 +1,7 @@
-"""A policy tuned by TRL's GRPO on feedback logs: naive against corrected reward, true reward shown.
+"""Tune a policy with TRL: naive against corrected reward
+======================================================
+
+::
 
     python examples/rlhf_with_trl.py            # four to ten minutes, two cores
     python examples/rlhf_with_trl.py --quick
