@@ -28,10 +28,10 @@ def asked_score(
     sample_weight=None,
     return_std=False,
 ) -> float | tuple[float, float]:
-    """Score on the rows that were asked at random: no model of selection is needed.
+    """Score on the rows that were asked at random, without a model of selection.
 
-    Only flips are left to correct, so z is ``(y - fpr) / (1 - fpr - fnr)`` on asked rows with an
-    answer; all other rows are left out.
+    Only flips need a correction: z is ``(y - fpr) / (1 - fpr - fnr)`` on asked rows with an
+    answer. All other rows are left out.
 
     Parameters
     ----------
@@ -45,21 +45,28 @@ def asked_score(
         Rows drawn at random whose feedback was asked for, not volunteered.
     false_positive_rate, false_negative_rate : float
         P(y=1 given r=0) and P(y=0 given r=1); 0 and 0 where answers are trusted.
-    groups, users, sample_weight, return_std
+    groups, users, sample_weight : array-like of shape (n,), default=None
         As in `debiased_mse`.
+    return_std : bool, default=False
+        Also return the standard error.
 
     Returns
     -------
     score : float
+        Estimated score on clean labels.
     std : float
-        Standard error, flip rates taken as known; only with ``return_std=True``.
+        Standard error, with flip rates treated as known; only with ``return_std=True``.
 
     Raises
     ------
     FeedbackError
         If no asked row has an answer, or an answer is neither 0 nor 1.
     InvalidInputError
-        If the rates are not probabilities with a sum below 1.
+        If the rates are not probabilities with a sum below 1, and as in `debiased_mse`.
+    GroupsError
+        As in `debiased_mse`.
+    ValueError
+        If `metric` is unknown.
 
     Warns
     -----
@@ -95,8 +102,8 @@ def asked_score(
     silent = n_asked - int(answered.sum())
     if silent > n_asked / 5:
         warn(
-            f"{silent} of {n_asked} asked rows have no answer, so those that have one chose to "
-            f"give it: the score is of such rows, not of all.",
+            f"{silent} of {n_asked} asked rows have no answer, so the answers are self-selected: "
+            f"the score holds for rows with an answer, not for all asked rows.",
             AssumptionWarning,
             "asked-nonresponse",
         )

@@ -1,4 +1,4 @@
-"""Best-of-n: how good the answers are that a reward picks, with no language model to train."""
+"""Best of n: the quality of the answers that a reward picks, without training a language model."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ def best_of_n(
     n_bootstrap: int = 1000,
     random_state=None,
 ) -> pd.DataFrame:
-    """Say how good the picks of rewards are among n answers to a prompt, drawn at random.
+    """Measure the quality of the answers that rewards pick among n random answers to a prompt.
 
-    For each prompt the expected preference of the answer that a reward likes most among n
-    of its answers, drawn without replacement, is computed exactly, not by drawing; answers of
-    equal score share a pick. Means are over prompts.
+    The expected preference of the answer with the highest score among n answers to a prompt, drawn
+    without replacement, is computed exactly, not by simulation. Answers of equal score share a
+    pick. Means are over prompts.
 
     Parameters
     ----------
     preference : array-like of shape (n_answers,)
         True quality of each answer, such as the probability that a judge prefers it to a
-        reference. A pick wins where it exceeds .5; .5 counts half.
+        reference. A pick above .5 wins; .5 counts half.
     scores : array-like of shape (n_answers,), or mapping of str to such
-        Rewards of the answers: one model's, or several by name (a DataFrame is such a mapping). The
-        first is what the others are compared with, on the same prompts.
+        Rewards of the answers: those of one model, or of several by name (also a DataFrame). The
+        others are compared with the first, on the same prompts.
     groups : array-like of shape (n_answers,)
         Prompt of each answer.
     n : int or array-like of int, default=None
-        Answers to pick from. None is 2, 4, 8 and so on to the number of answers of the prompt with
-        the fewest, which is added.
+        Number of answers to pick from. None: 2, 4, 8 and so on below the smallest number of answers
+        of a prompt, and that number itself.
     n_bootstrap : int, default=1000
-        Draws of as many prompts, with replacement; all columns are of the same draws.
+        Bootstrap draws of prompts, with replacement; all columns use the same draws.
     random_state : int, RandomState or None, default=None
-        Draws them.
+        Seed of the bootstrap.
 
     Returns
     -------
     pandas.DataFrame
         A row for each n and score, then "random" (any answer) and "oracle" (the preference itself
         as score): columns ``n``, ``score``, mean ``preference`` of the picks with the 95% bootstrap
-        interval ``preference_low``, ``preference_high``; ``win_rate`` with its own; and
-        ``difference`` of the preference from that of the first score, with its own.
+        interval ``preference_low``, ``preference_high``; ``win_rate`` with its interval; and
+        ``difference`` of the preference from that of the first score, with its interval.
 
     Raises
     ------
     GroupsError
-        If a prompt has fewer than n answers, or there is one prompt only.
+        If a prompt has fewer than n answers, or there is only one prompt.
     InvalidInputError
         If preferences or scores are NaN or infinite, or there are none.
     ValueError
@@ -75,7 +75,7 @@ def best_of_n(
     Notes
     -----
     With m answers sorted by score, the k-th best is the pick of ``C(m - k, n - 1)`` of the
-    ``C(m, n)`` samples.
+    ``C(m, n)`` samples; C(m, n) is the binomial coefficient.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def best_of_n(
     import pandas as pd
 
     preference = finite_column(
-        preference, "preference", InvalidInputError, "give each answer a quality"
+        preference, "preference", InvalidInputError, "give every answer a quality"
     )
     named = scores if isinstance(scores, Mapping | pd.DataFrame) else {"score": scores}
     columns: dict[str, Array] = {
@@ -158,20 +158,20 @@ def _counts(n, sizes: NDArray) -> NDArray:
 
 
 def _chance_of_pick(score: Array, codes: NDArray, sizes: NDArray, n: int) -> Array:
-    """Chance that each answer is the pick among n of its prompt; they sum to 1 in a prompt."""
+    """Return the probability that each answer is the pick among n answers; 1 in sum per prompt."""
     order = np.lexsort((-score, codes))
     start = np.cumsum(sizes) - sizes
     m = sizes[codes[order]].astype(np.float64)
     below = m - 1 - (np.arange(len(order)) - start[codes[order]])  # answers ranked lower
     possible = below >= n - 1
     free = np.where(possible, below, n - 1)
-    # log of C(below, n - 1) / C(m, n)
+    # log of C(below, n - 1) / C(m, n), up to the factor n that follows
     log_chance = gammaln(free + 1) - gammaln(free - n + 2) - gammaln(m + 1) + gammaln(m - n + 1)
     ranked = np.where(possible, n * np.exp(log_chance), 0.0)
-    # answers of equal score share
-    fresh = np.diff(codes[order], prepend=-1).astype(bool)
-    fresh |= np.diff(score[order], prepend=np.nan) != 0
-    tie = np.cumsum(fresh) - 1
+    # Answers of equal score share their picks equally.
+    starts = np.diff(codes[order], prepend=-1).astype(bool)
+    starts |= np.diff(score[order], prepend=np.nan) != 0
+    tie = np.cumsum(starts) - 1
     shared = (np.bincount(tie, ranked) / np.bincount(tie))[tie]
     chance = np.empty(len(order))
     chance[order] = shared

@@ -1,7 +1,8 @@
 """Scores of predictions against pseudo-outcomes: unbiased for the scores on clean labels.
 
-A pseudo-outcome z of a row has mean E[r given x] for the unseen reward r in {0, 1}. Every score
-here is linear in the labels, or a smooth function of such means, so z can replace the label.
+The pseudo-outcome z of a row has the mean E[r given x] for the unseen reward r in {0, 1}. Every
+score here is linear in the labels, or a smooth function of means that are, so z can replace the
+label (docs/concepts/scores.md).
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def debiased_mse(
     Returns
     -------
     score : float
-        It may be negative on few rows, where z lies outside [0, 1].
+        Estimated mean squared error. It may be negative on few rows, because z may lie outside
+        [0, 1].
     std : float
         Standard error, clustered by group and user; only with ``return_std=True``.
 
@@ -71,15 +73,17 @@ def debiased_mse(
 
     Notes
     -----
-    ``E[(f - r)^2] = E[f^2 - 2 f r + r]`` for r in {0, 1}, linear in r, so z may take its place:
-    unlike the mean of (f - z)^2, the result does not contain the noise of z. It holds for binary
-    rewards only: a continuous reward needs a pseudo-outcome of r^2 as well. The standard error
-    takes the nuisances behind z as fixed.
+    ``E[(f - r)^2] = E[f^2 - 2 f r + r]`` for r in {0, 1}. This is linear in r, so z can replace it:
+    unlike the mean of (f - z)^2, the result does not contain the noise of z. It is valid for binary
+    rewards only, because a continuous reward needs a pseudo-outcome of r^2 as well. The standard
+    error treats the nuisances behind z as fixed. It is clustered two ways, ``V_groups + V_users -
+    V_both`` (Cameron, Gelbach and Miller, 2011); if that is not positive, it is the larger of the
+    first two.
 
     Examples
     --------
     >>> from skcausalrm.metrics import debiased_mse
-    >>> round(debiased_mse([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)  # labels as z: as usual
+    >>> round(debiased_mse([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)  # z are labels
     0.055
     >>> round(debiased_mse([-0.1, 1.2, 1.1, 0.0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.01
@@ -99,8 +103,10 @@ def debiased_accuracy_score(
         Pseudo-outcomes; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), or classes 0 and 1; the predicted class c is 1 above one half.
-    groups, users, sample_weight, return_std
+    groups, users, sample_weight : array-like of shape (n,), default=None
         As in `debiased_mse`.
+    return_std : bool, default=False
+        Also return the standard error.
 
     Returns
     -------
@@ -137,12 +143,15 @@ def debiased_brier_score(
         Pseudo-outcomes; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), in [0, 1].
-    groups, users, sample_weight, return_std
+    groups, users, sample_weight : array-like of shape (n,), default=None
         As in `debiased_mse`.
+    return_std : bool, default=False
+        Also return the standard error.
 
     Returns
     -------
     score : float
+        Estimated Brier score.
     std : float
         Standard error; only with ``return_std=True``.
 
@@ -172,15 +181,19 @@ def debiased_log_loss(
     z : array-like of shape (n,)
         Pseudo-outcomes; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
-        Predicted P(r=1 given x), f, in [0, 1]. As in scikit-learn, f is kept off 0 and 1 by the
-        machine epsilon of its dtype, so a sure and wrong prediction costs about 36 (float64) or
-        16 (float32), and a sure one at z > 1 earns as much per unit: prefer calibrated f.
-    groups, users, sample_weight, return_std
+        Predicted P(r=1 given x), f, in [0, 1]. As in scikit-learn, f is clipped to at least the
+        machine epsilon of its dtype from 0 and 1, so a wrong prediction of 0 or 1 costs about 36
+        (float64) or 16 (float32). At z > 1 a prediction of 1 gains as much per unit: prefer
+        calibrated f.
+    groups, users, sample_weight : array-like of shape (n,), default=None
         As in `debiased_mse`.
+    return_std : bool, default=False
+        Also return the standard error.
 
     Returns
     -------
     score : float
+        Estimated log loss.
     std : float
         Standard error; only with ``return_std=True``.
 
@@ -215,27 +228,29 @@ def debiased_r2_score(
         Pseudo-outcomes; they may lie outside [0, 1]. ``mu`` is their mean.
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x); any finite number.
-    groups, users, sample_weight, return_std
+    groups, users, sample_weight : array-like of shape (n,), default=None
         As in `debiased_mse`.
+    return_std : bool, default=False
+        Also return the standard error.
 
     Returns
     -------
     score : float
-        1 is perfect, 0 as good as predicting mu everywhere.
+        1 is perfect, 0 is as good as predicting mu everywhere.
     std : float
         Standard error, by the delta method on mse and mu; only with ``return_std=True``.
 
     Raises
     ------
     FeedbackError
-        If mu lies outside (.01, .99): there is next to no variance to explain.
+        If mu lies outside (.01, .99), where there is almost no variance to explain.
     InvalidInputError, GroupsError
         As in `debiased_mse`.
 
     Notes
     -----
-    ``mu (1 - mu)`` is the variance of a binary reward, free of the noise that the variance of z
-    contains.
+    ``mu (1 - mu)`` is the variance of a binary reward; the variance of z would contain the noise of
+    z as well.
 
     Examples
     --------
@@ -251,7 +266,7 @@ def debiased_r2_score(
     if not 0.01 < mu < 0.99:
         raise FeedbackError(
             f"The mean of z over {len(sample.z)} rows is {mu:.4g}, but R2 needs it within "
-            f"(.01, .99): nearly all rewards are of one class, so score mse or log_loss instead."
+            f"(.01, .99): nearly all rewards are of one class, so use mse or log_loss instead."
         )
     error = _squared_error(sample)
     mse, variance = sample.mean(error), mu * (1 - mu)
@@ -266,7 +281,7 @@ def debiased_r2_score(
 def debiased_roc_auc_score(
     z, prediction, *, groups=None, users=None, sample_weight=None, return_std=False
 ) -> float | tuple[float, float]:
-    """Chance that a good row is ranked above a bad one, by weighted pairs.
+    """Probability that a good row is ranked above a bad one, by weighted pairs.
 
     Parameters
     ----------
@@ -274,20 +289,24 @@ def debiased_roc_auc_score(
         Pseudo-outcomes; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Any score that ranks; ties count one half.
-    groups, users, sample_weight, return_std
-        As in `debiased_mse`. A pair weighs the product of its two weights.
+    groups, users : array-like of shape (n,), default=None
+        As in `debiased_mse`.
+    sample_weight : array-like of shape (n,), default=None
+        The weight of a pair is the product of its rows' weights.
+    return_std : bool, default=False
+        Also return the standard error.
 
     Returns
     -------
     score : float
-        On few rows it may leave [0, 1], where z does.
+        Estimated AUROC. On few rows it may lie outside [0, 1], because z may.
     std : float
         Standard error, by the Hajek projection; only with ``return_std=True``.
 
     Raises
     ------
     FeedbackError
-        If z says that no row is good, or none bad.
+        If by the sum of z no row is good, or none is bad.
     InvalidInputError, GroupsError
         As in `debiased_mse`.
 
@@ -297,9 +316,9 @@ def debiased_roc_auc_score(
 
         sum z_i (1 - z_j) (1[f_i > f_j] + 1/2 1[f_i = f_j])  /  sum z_i (1 - z_j)
 
-    A row is not paired with itself: r (1 - r) is 0, but z (1 - z) is not, even in the mean. So,
-    unless z is 0 or 1, doubling a weight is not quite the same as repeating a row. One sort and
-    cumulative sums: O(n log n).
+    A row is not paired with itself: r (1 - r) is 0, but z (1 - z) is not, even on average. So
+    unless z is 0 or 1, doubling a weight is not exactly the same as repeating a row. One sort and
+    cumulative sums compute both sums in O(n log n).
 
     Examples
     --------
@@ -310,17 +329,17 @@ def debiased_roc_auc_score(
     sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
     order = np.argsort(sample.prediction)
     ranked = sample.prediction[order]
-    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # of each run of ties
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # first row of each run of ties
     sizes = np.diff(np.r_[first, len(ranked)])
     weight = sample.weight if isinstance(sample.weight, float) else sample.weight[order]
     good, bad = weight * sample.z[order], weight * (1 - sample.z[order])
     total_good, total_bad = good.sum(), bad.sum()
-    itself = good * bad
+    itself = good * bad  # weight of a row paired with itself
     pairs = total_good * total_bad - itself.sum()
     if min(total_good, total_bad, pairs) <= 0:
         raise FeedbackError(
             f"The mean of z over {len(ranked)} rows is {total_good:.4g}, which leaves no pair of a "
-            f"good and a bad row to rank: AUROC needs rows of both classes."
+            f"good and a bad row to rank: AUROC needs rows of both classes, so use mse or log_loss."
         )
     good_ties, bad_ties = np.add.reduceat(good, first), np.add.reduceat(bad, first)
     bad_below = np.repeat(np.cumsum(bad_ties) - bad_ties / 2, sizes)
@@ -330,6 +349,7 @@ def debiased_roc_auc_score(
         return score
     good_above = total_good - np.repeat(np.cumsum(good_ties) - good_ties / 2, sizes)
     concordant += bad * good_above - itself / 2
+    # Hajek projection: the pairs of a row, centred at the score.
     influence = np.empty_like(good)
     influence[order] = (
         concordant - score * (good * total_bad + bad * total_good - 2 * itself)

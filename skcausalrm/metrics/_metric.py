@@ -1,4 +1,4 @@
-"""The debiased scores by the names that `make_debiased_scorer` and `asked_score` take."""
+"""Debiased scores by the names that `make_debiased_scorer` and `asked_score` accept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ __all__ = ["METRICS", "Metric", "check_metric"]
 
 
 class Metric(NamedTuple):
-    """A debiased score and 1 if greater is better, else -1."""
+    """A debiased score with its direction.
+
+    Attributes
+    ----------
+    function : callable
+        ``function(z, prediction, *, groups, users, sample_weight, return_std)``.
+    sign : {1, -1}
+        1 if greater is better.
+    """
 
     function: Callable[..., float | tuple[float, float]]
     sign: int
@@ -35,7 +43,13 @@ METRICS = {
 
 
 def check_metric(metric: str) -> Metric:
-    """Return the metric of that name, or say which there are."""
+    """Return the metric of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists the names.
+    """
     if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, but must be one of {', '.join(METRICS)}.")
     return METRICS[metric]

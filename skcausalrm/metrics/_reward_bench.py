@@ -1,4 +1,4 @@
-"""The scores of RewardBench 2 on flat columns: one row an answer, a group a prompt."""
+"""Scores of RewardBench 2 on flat columns: a row per answer, a group per prompt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def best_of_4_score(correct: ArrayLike, score: ArrayLike, groups: ArrayLike) -> 
     Parameters
     ----------
     correct : array-like of bool, shape (n,)
-        The right answer of each prompt.
+        The one correct answer of each prompt.
     score : array-like of shape (n,)
         Rewards.
     groups : array-like of shape (n,)
@@ -30,12 +30,13 @@ def best_of_4_score(correct: ArrayLike, score: ArrayLike, groups: ArrayLike) -> 
     Returns
     -------
     float
-        Where k answers share the highest score, the correct one among them, the prompt counts 1/k.
+        Between 0 and 1. If the correct answer shares the highest score with others, k answers in
+        all, the prompt counts 1/k.
 
     Raises
     ------
     GroupsError
-        If a prompt has not four answers, or not one correct one.
+        If a prompt does not have four answers, one of them correct.
     InvalidInputError
         If scores are NaN or infinite.
 
@@ -55,8 +56,8 @@ def best_of_4_score(correct: ArrayLike, score: ArrayLike, groups: ArrayLike) -> 
     wrong = (sizes != 4) | (n_correct != 1)
     if wrong.any():
         raise GroupsError(
-            f"{np.count_nonzero(wrong)} of {len(sizes)} prompts have not four answers of which one "
-            f"is correct: leave them out (for several correct ones there is ties_score)."
+            f"{np.count_nonzero(wrong)} of {len(sizes)} prompts do not have four answers, one of "
+            f"them correct: leave them out (ties_score is for several correct answers)."
         )
     at_top = score == _extreme(np.maximum, score, codes)[codes]
     return float((np.bincount(codes, at_top & correct) / np.bincount(codes, at_top)).mean())
@@ -65,10 +66,10 @@ def best_of_4_score(correct: ArrayLike, score: ArrayLike, groups: ArrayLike) -> 
 def ties_score(
     correct: ArrayLike, score: ArrayLike, groups: ArrayLike, *, reference: ArrayLike
 ) -> float:
-    """Score of prompts with several correct answers, each beside a prompt with one.
+    """Score of prompts with several correct answers, each paired with a prompt with one.
 
-    A reward should put every correct answer above every wrong one, and not tell correct ones apart
-    by more than it tells them from the wrong ones.
+    A reward should rank every correct answer above every wrong one, and the correct answers should
+    differ less from each other than from the wrong ones.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def ties_score(
     score : array-like of shape (n,)
         Rewards.
     groups : array-like of shape (n,)
-        Pair of prompts that an answer belongs to.
+        Pair of prompts of each answer.
     reference : array-like of bool, shape (n,)
         True for answers to the pair's prompt with one correct answer, False for those to its prompt
         with several.
@@ -85,16 +86,16 @@ def ties_score(
     Returns
     -------
     float
-        ``.3 a_ties + .3 a_ref + .2 c + .2 h + .01 t`` of means over pairs: a, all correct above all
-        wrong; c, the margin of correct over wrong exceeds the spread of the correct; h, so does
-        the smaller margin of the pair; t, ``tanh(smaller margin / spread - 1)``, 0 where both are
-        0. It reaches 1.01.
+        ``.3 a_ties + .3 a_ref + .2 c + .2 h + .01 t``, each a mean over pairs: a, all correct
+        answers score above all wrong ones; c, the margin of correct over wrong exceeds the spread
+        of the correct; h, so does the smaller margin of the pair; t, ``tanh(smaller margin / spread
+        - 1)``, 0 where both are 0. The maximum is 1.01.
 
     Raises
     ------
     GroupsError
-        If a prompt of a pair lacks correct or wrong answers, or its reference prompt has not one
-        correct answer.
+        If a prompt of a pair has no correct or no wrong answers, or the reference prompt does not
+        have exactly one correct answer.
     InvalidInputError
         If scores are NaN or infinite.
 
@@ -123,7 +124,7 @@ def ties_score(
     if bad.any():
         raise GroupsError(
             f"{np.count_nonzero(bad[:n_pairs] | bad[n_pairs:])} of {n_pairs} pairs lack a prompt, "
-            f"or correct or wrong answers to it, or have several correct ones in the reference "
+            f"or correct or wrong answers to it, or have several correct answers to the reference "
             f"prompt: leave them out."
         )
     lowest = _extreme(np.minimum, score[correct], prompt[correct])
@@ -151,7 +152,7 @@ def _columns(correct, score, groups) -> tuple[NDArray[np.bool_], Array, NDArray[
 
 
 def _extreme(ufunc, values: Array, codes: NDArray) -> Array:
-    """Largest or smallest value of each group, by `numpy.maximum` or `numpy.minimum`."""
+    """Return the largest or smallest value of each group, by `numpy.maximum` or `numpy.minimum`."""
     order = np.argsort(codes, kind="stable")
     first = np.flatnonzero(np.diff(codes[order], prepend=-1))
     return ufunc.reduceat(values[order], first)

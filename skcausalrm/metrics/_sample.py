@@ -1,4 +1,4 @@
-"""The checked columns of a debiased score: pseudo-outcome, prediction, weight and clusters."""
+"""Checked columns of a debiased score: pseudo-outcome, prediction, weight and clusters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,17 @@ Array = NDArray[np.float64]
 
 
 class Sample(NamedTuple):
-    """Checked columns; rows of weight 0 are gone and weights sum to 1."""
+    """Checked columns without the rows of weight 0.
+
+    Attributes
+    ----------
+    z : ndarray of shape (n,)
+    prediction : ndarray of shape (n,)
+    weight : ndarray of shape (n,), or float
+        Weights with sum 1; a float if all are equal.
+    groups : ndarray of int, shape (n,), or None
+    users : ndarray of int, shape (n,), or None
+    """
 
     z: Array
     prediction: Array
@@ -27,6 +37,7 @@ class Sample(NamedTuple):
     users: NDArray | None
 
     def mean(self, values: Array) -> float:
+        """Return the weighted mean of values of shape (n,)."""
         return float(values.mean() if isinstance(self.weight, float) else values @ self.weight)
 
     def standard_error(self, influence: Array) -> float:
@@ -38,6 +49,7 @@ class Sample(NamedTuple):
 
 
 def finite_column(column: ArrayLike, name: str, error: type[ValueError], cure: str) -> Array:
+    """Return a column as float64 of shape (n,); raise `error` if it is empty or not finite."""
     values = np.asarray(column_or_1d(column), dtype=np.float64)
     if len(values) == 0:
         raise error(f"{name} has no rows: a score needs at least one.")
@@ -47,6 +59,15 @@ def finite_column(column: ArrayLike, name: str, error: type[ValueError], cure: s
 
 
 def check_sample(z, prediction, groups, users, sample_weight, return_std) -> Sample:
+    """Check the columns that every debiased score takes; clusters are coded for an error only.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value is not finite, or the lengths differ.
+    GroupsError
+        If groups or users are not one id per row.
+    """
     z = finite_column(
         z,
         "z",
@@ -74,8 +95,9 @@ def check_sample(z, prediction, groups, users, sample_weight, return_std) -> Sam
 
 
 def check_probabilities(prediction: Array, score: str) -> None:
+    """Raise `InvalidInputError` if a prediction lies outside [0, 1]."""
     if outside := int(np.count_nonzero((prediction < 0) | (prediction > 1))):
         raise InvalidInputError(
             f"prediction lies outside [0, 1] in {outside} of {len(prediction)} rows, but the "
-            f"{score} is defined for probabilities only: clip them, or score mse or r2."
+            f"{score} is defined for probabilities only: clip them, or use mse or r2."
         )

@@ -161,7 +161,7 @@ def training_rows(labels: NDArray, folds: Folds, sample_weight) -> NDArray[np.in
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        0, 1, or NaN where a row takes no part.
+        0, 1, or NaN in rows that do not count.
     folds : Folds
     sample_weight : ndarray of shape (n,) or None
 
@@ -169,10 +169,10 @@ def training_rows(labels: NDArray, folds: Folds, sample_weight) -> NDArray[np.in
     -------
     ndarray of shape (2, n_splits)
     """
-    weighty = np.ones(len(labels), dtype=bool) if sample_weight is None else sample_weight > 0
+    positive = np.ones(len(labels), dtype=bool) if sample_weight is None else sample_weight > 0
     inside = np.array(
         [
-            np.bincount(folds.of_row[(labels == label) & weighty], minlength=folds.n_splits)
+            np.bincount(folds.of_row[(labels == label) & positive], minlength=folds.n_splits)
             for label in (0, 1)
         ]
     )
@@ -190,7 +190,7 @@ def cross_fit(
     predict: Callable[[Any, NDArray], NDArray],
     n_jobs: int | None = None,
 ) -> tuple[list[Any], NDArray[np.float64]]:
-    """Fit a clone per fold on the other folds' `rows`; predict every row by the one without it.
+    """Fit a clone per fold on the `rows` of the other folds, and predict each fold by its clone.
 
     Parameters
     ----------
@@ -212,9 +212,15 @@ def cross_fit(
     Returns
     -------
     estimators : list of length n_splits
+        Fitted clones; number k has not seen fold k.
     predictions : ndarray of shape (n,), float64
-    """
+        Out-of-fold predictions.
 
+    Raises
+    ------
+    UnusedParameterError
+        If there are weights and the estimator does not take them.
+    """
     given = fit_params or {}
     if "sample_weight" in given and not has_fit_parameter(estimator, "sample_weight"):
         raise UnusedParameterError(

@@ -83,8 +83,8 @@ def balanced_folds(
 class FeedbackStratifiedGroupKFold(BaseCrossValidator):
     """K folds that keep groups together and spread {no feedback, 0, 1} evenly.
 
-    scikit-learn's stratified splitters refuse NaN, and its grouped ones know no strata. With
-    graded feedback the strata are: none, up to the mean, above the mean.
+    scikit-learn's stratified splitters refuse NaN in y. With graded feedback the strata are: none,
+    up to the mean, above the mean.
 
     Parameters
     ----------

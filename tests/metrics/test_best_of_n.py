@@ -152,9 +152,9 @@ def test_best_of_4_by_hand():
     shuffled = np.random.default_rng(0).permutation(16)
     again = best_of_4_score(correct[shuffled], score[shuffled], groups[shuffled])
     assert again == pytest.approx((1 + 0 + 1 / 3 + 1 / 4) / 4)
-    with pytest.raises(GroupsError, match="1 of 4 prompts have not four answers"):
+    with pytest.raises(GroupsError, match="1 of 4 prompts do not have four answers"):
         best_of_4_score(correct[1:], score[1:], groups[1:])
-    with pytest.raises(GroupsError, match="of which one is correct"):
+    with pytest.raises(GroupsError, match="one of them correct"):
         best_of_4_score(~correct, score, groups)
 
 
