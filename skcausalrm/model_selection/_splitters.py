@@ -28,10 +28,8 @@ def feedback_strata(y) -> NDArray[np.intp]:
         codes[observed] = np.unique(np.array(y[observed].tolist()), return_inverse=True)[1].ravel()
         y = codes
     y = y.astype(np.float64)
-    cut = 0.5
-    if observed.any():
-        rated = y[observed]
-        cut = 0.5 if np.isin(rated, (0, 1)).all() else float(rated.mean())
+    rated = y[observed]
+    cut = 0.5 if np.isin(rated, (0, 1)).all() else float(rated.mean())
     return np.where(observed, 1 + (np.where(observed, y, 0) > cut), 0)
 
 

@@ -42,26 +42,38 @@ def test_rows_without_a_user_are_users_of_their_own():
     codes = user_codes(np.array(["a", None, "b", "a", None], dtype=object), 5)
     assert codes[0] == codes[3]
     assert len(set(codes.tolist())) == 4
+    codes = user_codes(["a", float("nan"), "b", "a", None], 5)  # a list is not made strings
+    assert codes[0] == codes[3]
+    assert len(set(codes.tolist())) == 4
     with pytest.raises(GroupsError, match=r"users must be one id per row\.$"):
         user_codes([1, 2], 3)
     with pytest.raises(GroupsError, match="one group or user"):
         clustered_covariance(np.ones((3, 1)), np.zeros(3, int), finite_sample=True)
 
 
+def test_finite_sample_factor_of_each_way():
+    rng = np.random.default_rng(1)
+    scores, groups, users = rng.normal(size=(60, 1)), np.arange(60) // 3, np.arange(60) % 5
+    found = clustered_covariance(scores, groups, users, finite_sample=True)
+    ways = [(groups, 20), (users, 5), (groups * 5 + users, 60)]
+    terms = [size / (size - 1) * brute_force(scores, codes) for codes, size in ways]
+    np.testing.assert_allclose(found, terms[0] + terms[1] - terms[2])
+
+
 @pytest.mark.slow
 def test_users_in_common_are_covered_by_two_way_errors_and_not_by_one_way():
     rng = np.random.default_rng(0)
     groups, users = np.arange(1200) // 4, np.tile(np.arange(60), 20)
-    f = np.full(1200, 0.5)
+    f = np.full(1200, 0.6)
     deviations, one_way, two_way = [], [], []
     for _ in range(400):
         z = 0.5 + 0.3 * rng.normal(size=60)[users] + 0.3 * rng.normal(size=300)[groups]
         z += 0.5 * rng.normal(size=1200)
-        # at f = 0.6 the score is linear in z: 0.36 - 0.2 z
-        score, std = debiased_mse(z, f + 0.1, groups=groups, return_std=True)
+        # At f = 0.6 the score is 0.36 - 0.2 mean(z).
+        score, std = debiased_mse(z, f, groups=groups, return_std=True)
         deviations.append(score - (0.36 - 0.1))
         one_way.append(std)
-        two_way.append(debiased_mse(z, f + 0.1, groups=groups, users=users, return_std=True)[1])
+        two_way.append(debiased_mse(z, f, groups=groups, users=users, return_std=True)[1])
     spread = np.std(deviations)
     assert np.mean(two_way) == pytest.approx(spread, rel=0.1)
     assert np.mean(one_way) < 0.75 * spread

@@ -121,10 +121,31 @@ def test_groups_of_any_kind_give_the_same_error():
         assert m.debiased_mse(z, f, groups=groups, return_std=True) == pytest.approx(expected)
     for users in (None, g, np.full(400, np.nan), np.arange(400)):  # nothing beyond the groups
         assert m.debiased_mse(z, f, groups=g, users=users, return_std=True) == pytest.approx(
-            expected, rel=1e-3
+            expected
         )
     with pytest.raises(GroupsError, match="one id per row"):
         m.debiased_mse(z, f, groups=g[:, None], return_std=True)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_users_are_a_second_way_of_clustering(score):
+    rng = np.random.default_rng(7)
+    g, u = rng.integers(0, 50, 600), rng.integers(0, 40, 600)
+    f = rng.uniform(0.1, 0.9, 600).round(2)
+    z = pseudo_outcomes_of(rng, (rng.random(600) < f).astype(float))
+    both = g * 40 + u
+
+    def variance(groups, users=None):
+        return score(z, f, groups=groups, users=users, return_std=True)[1] ** 2
+
+    assert variance(g, u) == pytest.approx(variance(g) + variance(u) - variance(both))
+    assert variance(u, g) == pytest.approx(variance(g, u))
+    assert variance(g, g) == pytest.approx(variance(g))
+    assert variance(None, u) == pytest.approx(variance(u))
+    weight, nobody = np.where(np.arange(600) < 300, 1.0, 0.0), np.where(u == 3, None, u)
+    assert score(
+        z, f, groups=g, users=nobody, sample_weight=weight, return_std=True
+    ) == pytest.approx(score(z[:300], f[:300], groups=g[:300], users=nobody[:300], return_std=True))
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -146,7 +167,7 @@ def test_bad_values_are_named_by_count(score):
 
 def test_probabilities_are_demanded_where_the_score_needs_them():
     z, f = [0, 1, 1, 0], [-0.1, 0.9, 1.5, 0.5]
-    for score in (m.debiased_log_loss, m.debiased_brier_score):
+    for score in (m.debiased_log_loss, m.debiased_brier_score, m.debiased_accuracy_score):
         with pytest.raises(InvalidInputError, match=r"outside \[0, 1\] in 2 of 4 rows"):
             score(z, f)
     assert m.debiased_mse(z, f) == pytest.approx(sk.mean_squared_error(z, f))
@@ -180,6 +201,7 @@ def test_asked_score_reads_asked_answers_alone(metric):
     y[300:] = np.nan
     rows = np.flatnonzero(asked & ~np.isnan(y))
     g, w = np.arange(n) // 2, rng.uniform(1, 2, n)
+    u = [np.nan if k % 3 == 0 else f"user {k % 25}" for k in range(n)]
     got = m.asked_score(
         metric,
         y,
@@ -188,11 +210,17 @@ def test_asked_score_reads_asked_answers_alone(metric):
         false_positive_rate=0.1,
         false_negative_rate=0.2,
         groups=g,
+        users=u,
         sample_weight=w,
         return_std=True,
     )
     expected = METRICS[metric].function(
-        (y[rows] - 0.1) / 0.7, f[rows], groups=g[rows], sample_weight=w[rows], return_std=True
+        (y[rows] - 0.1) / 0.7,
+        f[rows],
+        groups=g[rows],
+        users=np.array(u, dtype=object)[rows],
+        sample_weight=w[rows],
+        return_std=True,
     )
     assert got == pytest.approx(expected)
 

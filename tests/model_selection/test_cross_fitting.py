@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 
-from skcausalrm.exceptions import FewFeedbackWarning, GroupsError
+from skcausalrm.exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
+from skcausalrm.model_selection import FeedbackStratifiedGroupKFold
 from skcausalrm.model_selection._cross_fitting import (
     Folds,
     check_groups,
@@ -15,7 +16,7 @@ from skcausalrm.model_selection._cross_fitting import (
     make_folds,
     training_rows,
 )
-from skcausalrm.model_selection._splitters import FeedbackStratifiedGroupKFold, feedback_strata
+from skcausalrm.model_selection._splitters import feedback_strata
 
 
 def some_log(n=600, seed=0):
@@ -118,12 +119,18 @@ def test_missing_groups_are_refused():
         check_groups(X, np.array([1.0, np.nan, 2.0, 3.0]))
     with pytest.raises(GroupsError, match="missing in 2 of 4"):
         check_groups(X, np.array(["a", None, None, "b"], dtype=object))
+    with pytest.raises(GroupsError, match="missing in 1 of 4"):
+        check_groups(X, ["a", np.nan, "c", "b"])  # numpy would make it the string "nan"
+    with pytest.raises(GroupsError, match=r"shape \(3,\) for 4 rows"):
+        check_groups(X, [1, 2, 3])
 
 
 def test_fewer_groups_than_folds_warns_and_one_group_is_an_error():
     X, y = some_log(60)
     with pytest.warns(FewFeedbackWarning, match="form 3 groups"):
         assert make_folds(X, y, np.arange(60) % 3, 5, 0).n_splits == 3
+    with pytest.warns(FewFeedbackWarning, match="form 2 groups"):
+        assert make_folds(X, y, np.arange(60) % 2, 3, 0).n_splits == 2
     with pytest.raises(GroupsError, match="1 group"):
         make_folds(X, y, np.zeros(60), 5, 0)
 
@@ -137,6 +144,23 @@ def test_splitters_of_scikit_learn_are_taken_if_they_partition():
     with pytest.raises(GroupsError, match="not exactly once"):
         make_folds(X, y, None, ShuffleSplit(3, random_state=0), 0)
     assert make_folds(X, y, None, list(KFold(4).split(X)), 0).n_splits == 4
+    with pytest.raises(GroupsError, match="cv splits 1 of 3 groups"):
+        make_folds(X, y, np.repeat([0, 1, 2], [150, 150, 300]), list(KFold(4).split(X)), 0)
+    with pytest.raises(GroupsError, match="cv is 1, but"):
+        make_folds(X, y, groups, 1, 0)
+    with pytest.raises(GroupsError, match="at least two folds"):
+        make_folds(X, y, None, [(np.arange(0), np.arange(600))], 0)
+    default = make_folds(X, y, groups, None, 0)
+    assert default.n_splits == 5
+    assert (default.of_row == make_folds(X, y, groups, 5, 0).of_row).all()
+
+
+def test_equal_rows_are_where_a_given_splitter_puts_them():
+    X, y = some_log()
+    X[1:] = X[0]
+    folds = make_folds(X, y, None, list(KFold(3).split(X)), 0)
+    assert np.bincount(folds.of_row).tolist() == [200, 200, 200]
+    assert (folds.groups == 0).all()
 
 
 def test_no_prediction_comes_from_a_model_that_saw_the_fold():
@@ -165,6 +189,66 @@ def test_no_prediction_comes_from_a_model_that_saw_the_fold():
 
 def test_same_seed_same_folds():
     X, y = some_log()
-    first, second = (make_folds(X, y, None, 5, 7).of_row for _ in range(2))
+    first, second = (make_folds(X, y, None, 5, 7).of_row for _ in range(2))  # one seed
     assert (first == second).all()
     assert (make_folds(X, y, None, 5, 8).of_row != first).any()
+
+
+def test_strata_of_feedback():
+    none = np.nan
+    assert feedback_strata([1, 0, none, 1]).tolist() == [2, 1, 0, 2]
+    assert feedback_strata([5, 1, none, 3]).tolist() == [2, 1, 0, 1]  # cut at the mean, 3
+    assert feedback_strata([none, none]).tolist() == [0, 0]
+    names = np.array(["good", "bad", None, "bad"], dtype=object)
+    assert feedback_strata(names).tolist() == [2, 1, 0, 1]
+    assert feedback_strata(np.array([True, False, None], dtype=object)).tolist() == [2, 1, 0]
+
+
+def test_splitter_checks_its_arguments():
+    X, y = some_log(20)
+    with pytest.raises(ValueError, match="y is missing"):
+        next(FeedbackStratifiedGroupKFold().split(X))
+    for n_splits in (1, 2.5):
+        with pytest.raises(ValueError, match=f"n_splits is {n_splits}"):
+            next(FeedbackStratifiedGroupKFold(n_splits).split(X, y))
+    with pytest.raises(GroupsError, match=r"2 group\(s\) cannot be split into 3 folds"):
+        next(FeedbackStratifiedGroupKFold(3).split(X, y, np.arange(20) % 2))
+    with pytest.raises(GroupsError, match="user ids go to users"):
+        next(FeedbackStratifiedGroupKFold(3).split(X, y, np.ones((20, 2))))
+    assert FeedbackStratifiedGroupKFold(7).get_n_splits() == 7
+    splits = list(FeedbackStratifiedGroupKFold(4, random_state=1).split(X, y))
+    again = list(FeedbackStratifiedGroupKFold(4, random_state=1).split(X, y))
+    assert len(splits) == 4
+    for (train, test), (_, same) in zip(splits, again, strict=True):
+        assert sorted([*train, *test]) == list(range(20))
+        assert (test == same).all()
+
+
+def test_per_row_arguments_are_cut_to_the_training_rows():
+    class WeightedMean(RegressorMixin, BaseEstimator):
+        def fit(self, X, y, sample_weight=None):
+            self.mean_ = np.average(y, weights=sample_weight)
+            return self
+
+        def predict(self, X):
+            return np.full(len(X), self.mean_)
+
+    class PlainMean(WeightedMean):
+        def fit(self, X, y):
+            return super().fit(X, y)
+
+    def predict(model, rows):
+        return model.predict(rows)
+
+    X, _ = some_log()
+    rng = np.random.default_rng(0)
+    y, weight, rows = rng.normal(size=600), rng.uniform(1, 2, 600), rng.random(600) < 0.8
+    folds = make_folds(X, y, None, 4, 0)
+    given = {"fit_params": {"sample_weight": weight}, "rows": rows, "predict": predict}
+    _, found = cross_fit(WeightedMean(), X, y, folds, **given)
+    for k in range(4):
+        train = rows & (folds.of_row != k)
+        expected = np.average(y[train], weights=weight[train])
+        assert found[folds.of_row == k] == pytest.approx(expected)
+    with pytest.raises(UnusedParameterError, match=r"PlainMean\.fit takes no sample_weight"):
+        cross_fit(PlainMean(), X, y, folds, **given)
