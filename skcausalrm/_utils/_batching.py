@@ -1,4 +1,4 @@
-"""Texts of similar length in one batch, so that padding costs little."""
+"""Batches of texts of similar length, which need little padding."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def length_sorted_batches(
     Parameters
     ----------
     lengths : ndarray of int, shape (n,)
-        Tokens of each text.
+        Number of tokens of each text.
     batch_size : int
-        Most texts in a batch.
+        Maximum number of texts in a batch.
     token_budget : int
-        Most tokens in a batch, padding included; a single text may exceed it.
+        Maximum number of tokens in a batch, padding included. A single text may exceed it.
 
     Yields
     ------
     ndarray of int
-        Positions of a batch's texts.
+        Positions of the texts of a batch.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Late import of optional dependencies, with a sentence that says which extra brings them."""
+"""Late import of optional dependencies, with an error that names the extra to install."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..exceptions import MissingExtraError
 
 
 def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import `module`, or say which ``skcausalrm[extra]`` brings it.
+    """Import a module, or raise an error that names the ``skcausalrm[extra]`` to install.
 
     Raises
     ------
@@ -20,5 +20,5 @@ def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] != module.split(".")[0]:
-            raise  # the package is there and itself lacks something
+            raise  # the package is installed but lacks a dependency
         raise MissingExtraError(module.split(".")[0], extra, purpose) from error

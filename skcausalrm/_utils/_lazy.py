@@ -12,7 +12,7 @@ def lazy_names(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the package's ``__init__``.
 
-    Importing a folder then costs nothing: scoring an exported reward imports neither
+    The import of a folder then loads nothing else: scoring an exported reward imports neither
     scikit-learn nor torch.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The one module that imports scikit-learn's private helpers."""
+"""The only module that imports scikit-learn's private helpers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that every estimator shares: feedback with NaN, weights, per-row columns."""
+"""Input checks of all estimators: feedback with NaN, weights, per-row columns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ._warnings import warn
 FLOATS = (np.float32, np.float64)
 
 
-# scikit-learn's own words, which its checks look for.
+# scikit-learn's checks search for this sentence.
 ONLY_BINARY = "Only binary classification is supported."
 
 
 class Feedback(NamedTuple):
-    """Feedback of n rows: values with NaN where there is none, and what kind they are."""
+    """Feedback of n rows: values (NaN for none), which are observed, and if they are binary."""
 
     values: NDArray[np.float64]
     observed: NDArray[np.bool_]
@@ -31,7 +31,7 @@ class Feedback(NamedTuple):
 def _check_length(X, y) -> None:
     if len(y) != X.shape[0]:
         raise FeedbackError(
-            f"X has {X.shape[0]} rows and y has {len(y)}: give one value per row, "
+            f"X has {X.shape[0]} rows and y has {len(y)}: pass one value per row, "
             f"NaN where there is no feedback."
         )
 
@@ -51,9 +51,7 @@ def check_feedback(X, y) -> Feedback:
     Raises
     ------
     FeedbackError
-        If y holds inf or has another length than X.
-    FeedbackError
-        If every value is NaN.
+        If y holds inf, has another length than X, or is NaN in every row.
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")
@@ -92,8 +90,8 @@ def encode_labels(X, y, *, one_class: bool = False) -> tuple[NDArray, NDArray[np
 
     Raises
     ------
-    FeedbackError, FeedbackError, FeedbackError
-        If there are no, one, or more than two classes.
+    FeedbackError
+        If there are not exactly two classes.
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")
@@ -144,7 +142,7 @@ def decode_labels(y, classes: NDArray, *, n_rows: int | None = None) -> NDArray[
     """
     y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y)
     if n_rows is not None and len(y) != n_rows:
-        raise FeedbackError(f"y has {len(y)} values for {n_rows} rows: give one value per row.")
+        raise FeedbackError(f"y has {len(y)} values for {n_rows} rows: pass one value per row.")
     values = np.full(len(y), np.nan)
     observed = ~is_missing(y)
     for code, label in enumerate(classes):
@@ -158,7 +156,7 @@ def decode_labels(y, classes: NDArray, *, n_rows: int | None = None) -> NDArray[
 
 
 def check_two_classes(values: NDArray[np.float64], sample_weight=None) -> None:
-    """Raise if 0/1 labels, NaN aside, are of one class where the weight is positive."""
+    """Raise if the labels 0, 1 and NaN are of one class where the weight is positive."""
     labelled = ~np.isnan(values)
     if sample_weight is not None:
         labelled &= sample_weight > 0
@@ -206,12 +204,12 @@ def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> 
     )
     if len(values) != n_rows:
         raise FeedbackError(
-            f"{name} has {len(values)} values for {n_rows} rows: give one value per row."
+            f"{name} has {len(values)} values for {n_rows} rows: pass one value per row."
         )
     bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
     if bad.any():
         raise FeedbackError(
-            f"{name} is NaN or infinite in {bad.sum()} of {n_rows} rows: give a number in every "
+            f"{name} is NaN or infinite in {bad.sum()} of {n_rows} rows: pass a number in every "
             f"row{', or NaN where there is none' if allow_nan else ', or leave the column out'}."
         )
     return values
@@ -223,14 +221,14 @@ def check_asked(asked, n_rows: int) -> NDArray[np.bool_] | None:
     Raises
     ------
     FeedbackError
-        If it has another length, or holds anything but True and False.
+        If it has another length, or holds other values than True and False.
     """
     if asked is None:
         return None
     asked = column_or_1d(asked)
     if len(asked) != n_rows:
         raise FeedbackError(
-            f"asked has {len(asked)} values for {n_rows} rows: give one value per row."
+            f"asked has {len(asked)} values for {n_rows} rows: pass one value per row."
         )
     if asked.dtype != bool and (wrong := int(np.count_nonzero(~np.isin(asked, (0, 1))))):
         raise FeedbackError(
@@ -269,6 +267,6 @@ def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
 
 
 def binary_only(tags):
-    """Mark scikit-learn tags of a classifier as binary; return them."""
+    """Return the scikit-learn tags of a classifier, marked as binary."""
     tags.classifier_tags.multi_class = False
     return tags

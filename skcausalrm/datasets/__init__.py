@@ -1,4 +1,4 @@
-"""Feedback logs: simulated ones with known truth, and loaders for those that tools export."""
+"""Feedback logs: simulated with known truth, or loaded from the exports of common tools."""
 
 from ._embeddings import make_observational_feedback
 from ._loader import load_feedback

@@ -1,4 +1,4 @@
-"""Embeddings with known reward: `make_observational_feedback`."""
+"""Simulated embeddings with known rewards and biased feedback."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ._mechanism import (
     solve_intercept,
 )
 
-# Standard deviation of the logit of P(r=1 given x).
+# Standard deviation of the logit of P(r=1 given x), by the name of the signal.
 SIGNALS = {"weak": 1.1, "medium": 2.0, "strong": 3.8}
-_GROUP_SHARE = 0.7  # of the features' variance, shared by the rows of a group
-_PROMPT_EFFECT = 0.25  # of the score's variance, the group's own level
-_BLOCK_BYTES = 2**23
+_GROUP_SHARE = 0.7  # share of the factors' variance that the rows of a group have in common
+_PROMPT_EFFECT = 0.25  # share of the score's variance that is a level of the group
+_BLOCK_BYTES = 2**23  # size of the blocks in which X is written
 
 
 def make_observational_feedback(
@@ -41,7 +41,7 @@ def make_observational_feedback(
     dtype: Any = "float32",
     random_state: Any = None,
 ) -> Bunch:
-    """Make embeddings of answers, their true reward, and the feedback that users left.
+    """Simulate embeddings of answers, their true rewards, and users' feedback.
 
     Heavy-tailed factors with a decaying spectrum are embedded in `n_features` dimensions. The
     logit of P(r=1 given x) is a linear and a nonlinear function of the factors.
@@ -51,14 +51,14 @@ def make_observational_feedback(
     n_samples, n_features : int, default=10_000 and 128
         Shape of ``X``.
     selection : {"none", "x", "reward", "both", "u-shape", "complain"}, default="x"
-        What the chance of feedback depends on: nothing; a direction of x in which the reward
-        rises and its slope changes; the reward; both; how strongly the user feels either way;
-        the reward, disliked answers being rated more.
+        Dependence of the chance of feedback: none; on a direction of x in which the reward
+        rises and its slope changes; on the reward; on both; on how strongly the user feels
+        either way; on the reward, with disliked answers rated more often.
     selection_strength : float, default=0.5
-        Factor in (0, 1] by which the chance of feedback falls per level; small is strong, 1 is
-        none. "reward" and "complain" have two levels, "u-shape" spans 2, "x" 4 and "both" 5.
+        Factor in (0, 1] on the chance of feedback per level. A small factor is strong selection,
+        1 is none. "reward" and "complain" have two levels, "u-shape" spans 2, "x" 4 and "both" 5.
     base_rate : float, default=0.5
-        Mean of ``probability``, in (0, 1); the intercept is solved for it exactly.
+        Mean of ``probability``, in (0, 1). The intercept is solved for it exactly.
     signal : {"weak", "medium", "strong"} or float, default="medium"
         Standard deviation of the logit: 1.1, 2.0, 3.8, or the one given. See Notes.
     nonlinearity : float, default=0.15
@@ -68,20 +68,21 @@ def make_observational_feedback(
     false_positive_rate, false_negative_rate : float, default=0.1 and 0.2
         P(feedback 1 given reward 0) and P(feedback 0 given reward 1).
     observed_rate : float, default=0.2
-        Mean of ``propensity``, in (0, 1]; the cap at 1 is part of the solution.
+        Mean of ``propensity``, in (0, 1]. The solution includes the cap at 1.
     n_groups : int or None, default=None
-        Number of prompts. Rows of a prompt share 70% of their factors' variance and a level of
-        the prompt (a quarter of the logit's variance) that tells nothing of other prompts, so
-        row-wise cross-validation is optimistic. None means every row is its own prompt.
+        Number of prompts. Rows of a prompt share 70% of their factors' variance, and a level (a
+        quarter of the logit's variance) that is independent of other prompts, so row-wise
+        cross-validation is optimistic. None gives every row a prompt of its own.
     n_asked : int, default=0
-        Rows, drawn at random, that were asked and answered; their feedback is as noisy as any.
+        Number of rows, drawn at random, that were asked and answered. Their feedback is as noisy
+        as any.
     n_verified : int, default=0
-        Rows, drawn at random, whose reward a person has checked.
+        Number of rows, drawn at random, whose reward a person has checked.
     dtype : {"float32", "float64"}, default="float32"
-        Type of ``X``, which is written in blocks and never held twice.
+        Type of ``X``, which is written in blocks, without a second copy.
     random_state : int, RandomState, Generator or None, default=None
-        Source of the draws. The reward function is drawn too: split one draw into training and
-        test rows instead of drawing twice.
+        Source of the draws. The reward function is also drawn, so split one data set into
+        training and test rows instead of drawing two.
 
     Returns
     -------
@@ -112,9 +113,9 @@ def make_observational_feedback(
     strong  .47 / .69 / .90                 .57 / .76 / .93
     ======  ==============================  ==============================
 
-    With "strong", P(r=1 given x) is below .01 and above .99 in over 3% of the rows each, so the
-    anchors that estimate flip rates are present; with "weak" (3% and 97% quantiles .11 and .90)
-    and "medium" (.02 and .98) they are absent or short.
+    With "strong", P(r=1 given x) is below .01 in over 3% of the rows and above .99 in over 3%, so
+    there are anchors from which flip rates can be estimated. With "weak" (3% and 97% quantiles
+    .11 and .90) and "medium" (.02 and .98) there are none or few.
 
     Examples
     --------
@@ -183,7 +184,7 @@ def _make_features(
     n_groups: int | None,
     dtype: np.dtype,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """X = factors @ loadings + noise, and the (n, k) factors that X itself determines.
+    """Return X = factors @ loadings + noise, and the (n, k) factors that X determines.
 
     Reading the factors back through the orthonormal loadings makes every later quantity a
     function of X, so that selection on x is ignorable given X and not only given the factors.
@@ -214,7 +215,7 @@ def _make_features(
 def _score(
     rng: np.random.Generator, factors: np.ndarray, nonlinearity: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A unit-variance score of the factors, and the standardised index that selection uses."""
+    """Return a unit-variance score of the factors, and the standardised index for selection."""
     z = _standardize(factors)
     k = z.shape[1]
     weight = rng.standard_normal(k) * np.arange(1, k + 1) ** -0.25
@@ -225,7 +226,7 @@ def _score(
     index = _standardize(linear + _standardize(bend))
     partner = np.tanh(z @ rng.standard_normal(k) / np.sqrt(k))
     nonlinear = np.tanh(index) * partner + 0.5 * np.abs(np.tanh(bend))
-    # What a linear head could still reach of it is not nonlinear.
+    # Remove the part that is linear in the factors.
     design = np.column_stack([np.ones(len(z)), z])
     nonlinear = nonlinear - design @ np.linalg.lstsq(design, nonlinear, rcond=None)[0]
     score = np.sqrt(1 - nonlinearity) * linear + np.sqrt(nonlinearity) * _standardize(nonlinear)

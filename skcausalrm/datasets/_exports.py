@@ -1,7 +1,6 @@
-"""What an export of a tracing tool comes to: answers, and the scores that refer to them.
+"""Exports of tracing tools as answers and the scores that refer to them.
 
-In every tool an answer is a topmost span of the export: a score on anything below it is a score
-of it.
+In every tool an answer is a topmost span of the export. A score on a span below it counts for it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from ._values import (
 )
 
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
-_MAX_DEPTH = 1_000  # of a tree of spans; a cycle of parents must end
+_MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
 SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
 _MARK_COLUMNS = ["id", "tags", "metadata"]
 
@@ -32,8 +31,8 @@ _MARK_COLUMNS = ["id", "tags", "metadata"]
 class Export:
     """Answers (id, prompt, completion, ...), scores (SCORE_COLUMNS) and marks.
 
-    A mark is what the tool wrote of a span in ``tags`` and ``metadata``. In `scores` and `marks`
-    ``id`` is the answer's.
+    Marks are the ``tags`` and ``metadata`` of spans. In `scores` and `marks` the ``id`` is that
+    of the answer.
     """
 
     answers: pd.DataFrame
@@ -44,7 +43,7 @@ class Export:
 
 
 def pick(frame: pd.DataFrame, *names: str) -> pd.Series:
-    """The first of the named columns that exists and is not empty, else missing values."""
+    """Return the first of the named columns that exists and is not empty, else missing values."""
     for name in names:
         if name in frame.columns and frame[name].notna().any():
             return frame[name]
@@ -52,7 +51,7 @@ def pick(frame: pd.DataFrame, *names: str) -> pd.Series:
 
 
 def get(values: pd.Series, *path: str) -> pd.Series:
-    """A field of JSON objects: nested, or under its dotted name."""
+    """Return a field of JSON objects: nested, or under its dotted name."""
 
     def one(value: Any) -> Any:
         value = parse_json(value)
@@ -66,7 +65,7 @@ def get(values: pd.Series, *path: str) -> pd.Series:
 
 
 def topmost(ids: pd.Series, parents: pd.Series, candidate: np.ndarray) -> np.ndarray:
-    """Position of each row's highest ancestor, itself included, that is a candidate; or -1."""
+    """Return the position of each row's highest ancestor (or itself) that is a candidate, or -1."""
     index = pd.Index(ids.astype(str))
     first = ~index.duplicated()
     positions = pd.Series(np.arange(len(index))[first], index=index[first])
@@ -94,7 +93,7 @@ def build(
     metadata: pd.Series,
     scores: pd.DataFrame,
 ) -> Export:
-    """Choose the answers among spans, and move scores and marks to the answer that they are of.
+    """Choose the answers among spans, and assign scores and marks to their answers.
 
     `scores` has SCORE_COLUMNS with the span's id, or missing, in ``id`` and the trace's id, or
     missing, in ``trace``.
@@ -119,7 +118,7 @@ def build(
     ]
     for name, values in columns.items():
         if values.notna().any():
-            # A root span often leaves the model to the call below it.
+            # A root span often lacks the model, which the call below it has.
             of_top = values[top >= 0].groupby(top[top >= 0]).first()
             answers[name] = of_top.reindex(rows).to_numpy()
 
@@ -186,7 +185,7 @@ def no_marks() -> pd.DataFrame:
 
 
 def embedded(records: pd.DataFrame, column: str) -> pd.DataFrame | None:
-    """The score objects that lie inside the records themselves, as one table."""
+    """Return the score objects inside the records as one table."""
     if column not in records.columns:
         return None
     lists = records[column].map(parse_json)

@@ -1,13 +1,13 @@
-"""Answers that a person judges one by one: which to ask about, and the file of judgements.
+"""Answers that a person judges one by one: their order, and the file of judgements.
 
-A label file is JSON lines, one a judgement, appended and never rewritten::
+A label file is JSON lines, one line per judgement, appended and never rewritten::
 
     {"key": "2f1c...", "verified": 1, "skipped": false, "prompt": "2+2?", "completion": "4",
      "time": "2026-11-25T09:00:00+00:00"}
 
-``verified`` is 1 (good), 0 (bad) or null; null is a skipped answer, or, where ``skipped`` is
-false, a judgement taken back. The last line of a key counts. The texts are there so that a person
-can audit the file: keep it as you keep the logs. Files of several people may be concatenated.
+``verified`` is 1 (good), 0 (bad) or null. Null is a skipped answer if ``skipped`` is true, and a
+withdrawn judgement otherwise. The last line of a key counts. The texts allow a person to audit the
+file, so protect it as you protect the logs. Files of several people may be concatenated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def answer_texts(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return prompts and completions as texts; of several messages, each with its role.
+    """Return prompts and completions as texts, in which several messages have their roles.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def answer_texts(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 
 def answer_keys(frame: pd.DataFrame) -> NDArray[np.object_]:
-    """Return each row's key: a hash of its texts, equal wherever they are.
+    """Return a key for each row: a hash of its texts.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def answer_keys(frame: pd.DataFrame) -> NDArray[np.object_]:
     Returns
     -------
     ndarray of str, shape (n,)
-        BLAKE2b (128 bits, hexadecimal) of the JSON list ``[prompt, completion]``, both as
-        `answer_texts` gives them.
+        BLAKE2b (128 bits, hexadecimal) of the JSON list ``[prompt, completion]``, as
+        `answer_texts` returns them.
 
     Examples
     --------
@@ -87,33 +87,32 @@ def draw_answers(
     random_state: int = 0,
     keys: NDArray | None = None,
 ) -> NDArray[np.intp]:
-    """Return the answers that nobody has judged, in the order to ask about them.
+    """Return the answers that nobody has judged, in the order in which to judge them.
 
-    Distinct answers in random order, rated and unrated alike, but a group's second answer only
-    when every group has had its first: answers to one prompt resemble each other, so that one
-    judgement of each of many prompts says more. As the order begins with answers, not with
-    prompts, each answer is as likely as any other to be among the first, which is what makes the
-    judged ones stand for all.
+    Distinct answers come in random order, rated and unrated alike. A group's second answer comes
+    after the first of every group: answers to one prompt resemble each other, so one judgement of
+    each of many prompts is more informative. The order draws answers, not prompts, so every answer
+    is equally likely to be among the first, and the judged answers represent all.
 
-    The order is by a hash of texts and `random_state`, so that it goes on where it stopped after
-    some answers are judged, and rows that are added to the logs go in between.
+    The order depends on a hash of the texts and `random_state` alone. It continues after some
+    answers are judged, and rows that are added to the logs are inserted.
 
     Parameters
     ----------
     frame : DataFrame of n rows
-        As `load_feedback` returns it. Answers with a value in a column ``verified`` are judged.
-        Without a column ``group``, rows with equal prompts are a group.
+        As `load_feedback` returns it. Answers with a value in the column ``verified`` are judged.
+        Without a column ``group``, rows with equal prompts form a group.
     labels : DataFrame, default=None
-        As `read_labels` returns it: judged and skipped answers, which are not drawn again.
+        As `read_labels` returns it. Judged and skipped answers are not drawn again.
     random_state : int, default=0
-        Another number is another order.
+        Seed of the order.
     keys : ndarray of shape (n,), default=None
-        What `answer_keys` returned, where it was called already.
+        Result of `answer_keys`, if it is known already.
 
     Returns
     -------
     ndarray of int
-        Positions in `frame`; of rows with equal texts, the first.
+        Positions in `frame`. Among rows with equal texts the first is returned.
 
     Examples
     --------
@@ -154,20 +153,21 @@ def append_label(
     prompt: str = "",
     completion: str = "",
 ) -> None:
-    """Append one judgement to a label file; it is on disk when this returns.
+    """Append one judgement to a label file and wait until it is on disk.
 
     Parameters
     ----------
     path : path
-        Made if it is not there.
+        Label file; created if it does not exist.
     key : str
-        Of `answer_keys`.
+        Key of the answer, from `answer_keys`.
     verified : 1, 0 or None
-        None takes the last judgement of this key back, or, with `skipped`, says that there is
+        None withdraws the last judgement of this key, or, with `skipped`, records that there is
         none.
     skipped : bool, default=False
-    prompt, completion : str
-        For people who read the file.
+        True if the person left the answer unjudged.
+    prompt, completion : str, default=""
+        Texts for people who read the file.
     """
     line = {
         "key": key,
@@ -183,7 +183,7 @@ def append_label(
         content = json.dumps(line, ensure_ascii=False).encode() + b"\n"
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":  # a line cut by a kill
+            if file.read() != b"\n":  # a kill cut the last line
                 content = b"\n" + content
         file.write(content)
         file.flush()
@@ -202,27 +202,27 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
     path : path
         JSON lines, as `append_label` and ``skcausalrm label`` write them.
     missing_ok : bool, default=False
-        Whether no file is a file without lines.
+        Treat an absent file as one without lines.
 
     Returns
     -------
     DataFrame
-        Indexed by ``key``, in the order of judging, without those taken back:
+        Judgements indexed by ``key``, in order, without the withdrawn ones:
 
-        - ``verified`` : 1.0, 0.0, or NaN where skipped;
-        - ``prompt``, ``completion`` : str, empty where the line has none.
+        - ``verified`` : 1.0, 0.0, or NaN for skipped answers;
+        - ``prompt``, ``completion`` : str, empty if the line has none.
 
     Raises
     ------
     FileFormatError
-        If a line is JSON but no label.
+        If a line is JSON but not a label.
     FileNotFoundError
-        If there is no file.
+        If the file does not exist.
 
     Warns
     -----
     DataLossWarning
-        If lines are not JSON, as one cut by a kill; they are left out.
+        If lines are not JSON, such as a line cut by a kill. They are left out.
 
     Examples
     --------
@@ -232,19 +232,19 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
     ...     path = f"{folder}/labels.jsonl"
     ...     append_label(path, "a", 1)
     ...     append_label(path, "b", 0)
-    ...     append_label(path, "a", None)  # taken back
+    ...     append_label(path, "a", None)  # withdrawn
     ...     read_labels(path)["verified"].to_dict()
     {'b': 0.0}
     """
     path = Path(path)
     if not (missing_ok or path.exists()):
         raise FileNotFoundError(
-            f"There is no label file {path}: make one by `skcausalrm label LOGS --out {path}`."
+            f"There is no label file {path}: create it by `skcausalrm label LOGS --out {path}`."
         )
     found: dict[str, dict[str, Any]] = {}
     torn = []
     content = path.read_bytes() if path.exists() else b""
-    # By newlines alone: texts may hold other separators of lines.
+    # Split at newlines only, because texts may hold other line separators.
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -254,12 +254,12 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
             torn.append(number)
             continue
         _check_record(record, number, path)
-        found.pop(record["key"], None)  # so that order is that of the last judging
+        found.pop(record["key"], None)  # the order is that of the last judgements
         if record["verified"] is not None or record.get("skipped"):
             found[record["key"]] = record
     if torn:
         warn(
-            f"{len(torn)} lines of {path} are cut off or otherwise no JSON and are left out "
+            f"{len(torn)} lines of {path} are cut off or not JSON and are left out "
             f"(first: line {torn[0]}): judge their answers again, or repair them.",
             DataLossWarning,
             "torn-label",
@@ -286,22 +286,22 @@ def _check_record(record: Any, number: int, path: Path) -> None:
         or "verified" not in record
     ):
         raise FileFormatError(
-            f"Line {number} of {path} has no key and verified, so it is no label: pass a file "
+            f"Line {number} of {path} has no key and verified, so it is not a label: pass a file "
             "that `skcausalrm label` wrote, or a new name."
         )
     if record["verified"] not in (1, 0, None):
         raise FileFormatError(
-            f"Line {number} of {path} has verified {record['verified']!r}, which must be 1, 0 or "
-            "null: repair it."
+            f"Line {number} of {path} has verified {record['verified']!r}, but it must be 1, 0 or "
+            "null: correct it."
         )
 
 
 def match_labels(
     frame: pd.DataFrame, labels: pd.DataFrame, *, keys: NDArray | None = None
 ) -> tuple[NDArray[np.float64], int]:
-    """Return the column ``verified`` of logs with the labels of a file put in.
+    """Return the column ``verified`` of logs, with the labels of a file added.
 
-    A judgement is one piece of evidence, so of rows with equal texts the first gets it.
+    A judgement is one piece of evidence, so only the first of several equal rows receives it.
 
     Parameters
     ----------
@@ -310,14 +310,15 @@ def match_labels(
     labels : DataFrame
         As `read_labels` returns it.
     keys : ndarray of shape (n,), default=None
-        What `answer_keys` returned, where it was called already.
+        Result of `answer_keys`, if it is known already.
 
     Returns
     -------
     verified : ndarray of shape (n,)
-        1.0, 0.0, or NaN where nobody has judged. An answer judged in the frame keeps that row.
+        1.0, 0.0, or NaN for answers that nobody has judged. An answer judged in the frame keeps
+        its row.
     n_unmatched : int
-        Judged answers whose text is not in the frame.
+        Number of judged answers whose text is not in the frame.
 
     Raises
     ------
@@ -327,7 +328,7 @@ def match_labels(
     Warns
     -----
     DataLossWarning
-        If there are any.
+        If judged answers are not in the frame.
 
     Examples
     --------
@@ -357,8 +358,7 @@ def match_labels(
     if n_unmatched:
         warn(
             f"{n_unmatched} of {len(judged)} judged answers are not in the logs (their texts have "
-            "changed or are gone) and count for nothing: pass the logs that were judged, or judge "
-            "more.",
+            "changed or are gone) and are not used: pass the logs that were judged, or judge more.",
             DataLossWarning,
             "unmatched-labels",
         )

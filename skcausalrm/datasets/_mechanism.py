@@ -1,7 +1,6 @@
-"""How feedback comes about: who answers, and with which errors.
+"""The mechanism of simulated feedback: who rates, and with which errors.
 
-One mechanism serves the generators of embeddings and of text, so that a setting means the same
-in both.
+The generators of embeddings and of texts share it, so that a setting means the same in both.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ SELECTIONS = ("none", "x", "reward", "both", "u-shape", "complain")
 
 
 def make_generator(random_state: Any) -> np.random.Generator:
-    """A local generator from an int, a RandomState, a Generator or None."""
+    """Return a local generator from an int, a RandomState, a Generator or None."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     if random_state is None:
@@ -49,7 +48,7 @@ def check_selection(selection: str) -> None:
 
 
 def solve_intercept(score: np.ndarray, rate: float) -> float:
-    """The c for which the mean of sigmoid(score + c) is `rate`."""
+    """Return the c for which the mean of sigmoid(score + c) is `rate`."""
     center = np.log(rate / (1 - rate))
     return float(
         brentq(
@@ -62,13 +61,13 @@ def solve_intercept(score: np.ndarray, rate: float) -> float:
 
 
 def scale_to_rate(weight: np.ndarray, rate: float) -> np.ndarray:
-    """min(1, k * weight), with the k that makes the mean exactly `rate`."""
+    """Return min(1, k * weight), with the k for which the mean is exactly `rate`."""
     ascending = np.sort(weight)
     n = weight.size
-    n_capped = np.arange(n)[::-1]  # if all rows above this one reach the cap
+    n_capped = np.arange(n)[::-1]  # number of capped rows if this one is the largest below the cap
     k = (rate * n - n_capped) / np.cumsum(ascending)
     solves = (k > 0) & (k * ascending <= 1 + 1e-12)
-    # The largest row that may stay under the cap; none may only if rate is 1.
+    # The largest solution; there is none only if rate is 1, where every row is capped.
     factor = k[np.flatnonzero(solves)[-1]] if solves.any() else 1 / ascending[0]
     return np.minimum(1.0, factor * weight)
 
@@ -79,7 +78,7 @@ def flip(
     false_positive_rate: float,
     false_negative_rate: float,
 ) -> np.ndarray:
-    """The reward as a user logs it: 0 turns to 1 and 1 to 0 at the given rates."""
+    """Return the reward with 0 changed to 1 and 1 to 0 at the given rates."""
     rate = np.where(reward == 1, false_negative_rate, false_positive_rate)
     return np.where(rng.random(reward.size) < rate, 1 - reward, reward)
 
@@ -97,14 +96,14 @@ def draw_feedback(
     n_asked: int,
     n_verified: int,
 ) -> Bunch:
-    """Draw rewards from their logit, then who answers, then what they log.
+    """Draw rewards from their logit, then who rates, then the ratings.
 
     Parameters
     ----------
     logit : ndarray of shape (n,)
         Logit of P(r=1 given x).
     index : ndarray of shape (n,)
-        Standardised function of x alone on which selection "x" and "both" works.
+        Standardised function of x alone, for the selections "x" and "both".
     """
     check_selection(selection)
     check_fraction(selection_strength, "selection_strength", closed="right")
@@ -114,8 +113,8 @@ def draw_feedback(
     for name, count in (("n_asked", n_asked), ("n_verified", n_verified)):
         check_scalar(count, name, Integral, min_val=0, max_val=n)
 
-    # Thresholding a logistic latent strength gives reward ~ Bernoulli(sigmoid(logit)) exactly,
-    # and the strength says how strongly this user feels.
+    # A threshold at 0 of a logistic latent strength gives reward ~ Bernoulli(sigmoid(logit)), and
+    # the strength is how strongly this user feels.
     strength = logit + rng.logistic(size=n)
     reward = (strength > 0).astype(np.float64)
     by_x = 2 * np.tanh(index)
@@ -158,7 +157,7 @@ def simulate_feedback(
 ) -> Bunch:
     """Simulate feedback on graded rewards by the published protocol.
 
-    The grade is rescaled to y in 1..5, answered with probability min(1, k alpha^(5 - y)), made
+    The grade is rescaled to y in 1..5, rated with probability min(1, k alpha^(5 - y)), made
     binary, and flipped. Selection depends on the grade itself, so features explain only a part
     of it.
 
@@ -167,33 +166,33 @@ def simulate_feedback(
     reward : array-like of shape (n,)
         Graded reward of every row, finite, with at least two levels.
     alpha : float, default=0.5
-        Factor in (0, 1] by which each grade down is less likely to be answered; small is strong
-        selection, 1 none.
+        Factor in (0, 1] on the chance of a rating for each grade down. A small factor is strong
+        selection, 1 is none.
     false_positive_rate, false_negative_rate : float, default=0.1 and 0.2
         P(feedback 1 given reward 0) and P(feedback 0 given reward 1).
     observed_rate : float, default=0.2
-        Mean propensity, in (0, 1]; k is solved for it, cap included.
+        Mean propensity, in (0, 1]. The factor k is solved for it, with the cap at 1.
     random_state : int, RandomState, Generator or None, default=None
         Source of the draws.
 
     Returns
     -------
     Bunch
-        ``y`` (n,) feedback 1, 0 or NaN; ``reward`` (n,) the binary reward: 1 where the grade
+        ``y`` (n,) feedback 1, 0 or NaN; ``reward`` (n,) the binary reward, 1 where the grade
         exceeds the median of the list of levels that occur (not of the rows, so the share of
-        positives may be far from a half); ``propensity`` (n,) the true P(answer given grade);
+        positives may be far from a half); ``propensity`` (n,) the true P(rated given grade);
         ``n_capped`` the number of rows whose propensity is capped at 1.
 
     Raises
     ------
     ValueError
-        If `reward` is not finite or has one level only, or a parameter is out of range.
+        If `reward` is not finite or has only one level, or if a parameter is out of range.
     InvalidInputError
         If the flip rates do not lie in [0, 1) or sum to 1 or more.
 
     Notes
     -----
-    Steps 2 to 4 of the experiments of arXiv 2603.18736.
+    The protocol is steps 2 to 4 of the experiments in arXiv 2603.18736.
 
     Examples
     --------

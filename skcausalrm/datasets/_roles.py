@@ -1,4 +1,4 @@
-"""Which score of an export becomes which column, and how scores of one answer are settled."""
+"""Columns from the scores of an export, with one value per answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..exceptions import FileFormatError
 from ._exports import HUMAN, MODEL, UNKNOWN, USER, Export, get
 from ._values import is_sequence, parse_flags, parse_json, parse_labels, parse_unit_interval
 
-_N_LISTED = 20  # names that an error lists
-# Whose scores each column takes: the first of these that has any under the name.
+_N_LISTED = 20  # maximum number of names in an error message
+# Raters whose scores a column takes: the first of these with a score of the name.
 _KINDS = {
     "verified": (HUMAN, USER, UNKNOWN),
     "feedback": (USER, UNKNOWN),
@@ -24,7 +24,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Names:
-    """Names, given by the caller, of what becomes each column; None where not given."""
+    """Names that the caller gives for columns or scores; None by default."""
 
     feedback: str | None = None
     verified: str | None = None
@@ -36,7 +36,7 @@ class Names:
 
 
 def rename_columns(records: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """A table of rows, its columns renamed to what the caller says they are."""
+    """Rename the columns of a table as the caller's names require."""
     role_of: dict[str, str] = {}
     for column, name in names.given().items():
         if name not in records.columns:
@@ -47,7 +47,7 @@ def rename_columns(records: pd.DataFrame, names: Names) -> pd.DataFrame:
             raise FileFormatError(_same_name(role_of[name], column, name, "column"))
         if column != name and column in records.columns:
             raise FileFormatError(
-                f"{column}_name={name!r} was given, but there is a column {column!r} too: drop "
+                f"{column}_name={name!r} was given, but there is also a column {column!r}: drop "
                 "or rename it."
             )
         role_of[name] = column
@@ -55,7 +55,7 @@ def rename_columns(records: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 
 def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str]]:
-    """Which score, by its name and by who made it, becomes which column."""
+    """Return the name and the kind of rater of the score for each column."""
 
     def by(kind: str) -> list[str]:
         return sorted(set(scores.loc[scores["kind"] == kind, "name"]))
@@ -91,8 +91,8 @@ def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str
         of_users, unknown = free(USER), free(UNKNOWN)
         if len(of_users) > 1 or (unknown and not of_users):
             raise FileFormatError(
-                f"The scores are named {of_users + unknown}, and which of them is the user's "
-                "feedback cannot be told: pass feedback_name."
+                f"The scores are named {of_users + unknown}, and it is not clear which of them is "
+                "the user's feedback: pass feedback_name."
             )
         if of_users:
             roles["feedback"] = (of_users[0], USER)
@@ -106,8 +106,8 @@ def join(
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Left-join the scores in their roles to the answers.
 
-    Of several scores of one answer the last counts; several verdicts of ``verified`` are put to
-    the vote. The counts say what became of the rest.
+    The last of several scores of one answer counts. For ``verified`` the majority of the last
+    verdicts of each person counts. The second result counts the scores that were not used.
     """
     frame = export.answers.set_index("id", drop=False)
     repeated = frame.index.duplicated(keep="last")
@@ -147,7 +147,7 @@ def join(
 
 
 def _vote(verdicts: pd.Series) -> tuple[pd.Series, int, int]:
-    """The majority per answer, NaN if there is none; how many were outvoted, and undecided."""
+    """Return the majority per answer (NaN if tied), and how many were outvoted and tied."""
     share = verdicts.dropna().groupby(level=0).mean()
     undecided = share == 0.5
     outvoted = (share > 0) & (share < 1) & ~undecided
@@ -156,10 +156,10 @@ def _vote(verdicts: pd.Series) -> tuple[pd.Series, int, int]:
 
 
 def _asked(name: str, export: Export, feedback: pd.DataFrame) -> tuple[set[str], int]:
-    """The answers that users were asked about, and how many of them only their feedback marks.
+    """Return the answers that users were asked about, and how many only their feedback marks.
 
-    The mark is a tag or an entry of the metadata of a span, or a score of its own; or an entry
-    of the metadata of the feedback.
+    The mark is a tag or a metadata entry of a span, a score of its own, or a metadata entry of
+    the feedback.
     """
     marks, scores = export.marks, export.scores[export.scores["name"] == name]
     tagged = marks["tags"].map(lambda tags: True if name in _tags(tags) else None)
@@ -184,7 +184,7 @@ def _asked(name: str, export: Export, feedback: pd.DataFrame) -> tuple[set[str],
 
 
 def _flagged(name: str, *pairs: tuple[pd.Series, pd.Series]) -> set[str] | None:
-    """Ids whose value is true, or None if there is no value."""
+    """Return the ids whose value is true, or None if there is no value."""
     filled = [(ids[values.notna()], values[values.notna()]) for ids, values in pairs]
     if all(values.empty for _, values in filled):
         return None

@@ -1,4 +1,4 @@
-"""From a path, table or list to one table of raw records, whatever tool wrote it."""
+"""Paths, tables and lists as tables of raw records."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from pandas.api.types import infer_dtype, is_object_dtype
 
 from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, FileFormatError
+from ..text._conversation import valid_unicode
 
-# What `infer_dtype` calls values of one type that holds no text.
+# Results of `infer_dtype` for values of one type without text.
 _UNIFORM = ("integer", "floating", "boolean")
 
 
@@ -36,22 +37,22 @@ def split_sources(source: Any, name: str = "source") -> list[tuple[str, Any]]:
 
 
 def read_records(source: Any, name: str = "source") -> pd.DataFrame:
-    """One row per record of `source`, columns as the source names them.
+    """Return one row per record of a source, with the source's own columns.
 
-    ``attrs["n_repaired"]`` counts the fields in which unpaired surrogates, which no encoding of
-    text can hold, became U+FFFD.
+    ``attrs["n_repaired"]`` counts the fields in which unpaired surrogates became U+FFFD. No text
+    encoding can hold these.
 
     Raises
     ------
     FileFormatError
         If a file cannot be parsed, there are no records, or a column name occurs twice.
     TypeError
-        If `source` is of another kind.
+        If `source` is of another type.
 
     Warns
     -----
     DataLossWarning
-        If there were unpaired surrogates.
+        If a field holds unpaired surrogates.
     """
     records = _read(source, name)
     if records.empty:
@@ -78,16 +79,13 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
 
 
 def _without_surrogates(value: Any) -> Any:
-    """The value with U+FFFD for unpaired surrogates; the very same object if it has none."""
+    """Replace unpaired surrogates by U+FFFD; return the same object if there are none."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    elif isinstance(value, dict):
+        return valid_unicode(value)
+    if isinstance(value, dict):
         new = {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
         return value if all(map(operator.is_, new.values(), value.values())) else new
-    elif isinstance(value, list):
+    if isinstance(value, list):
         items = [_without_surrogates(item) for item in value]
         return value if all(map(operator.is_, items, value)) else items
     return value
@@ -140,7 +138,7 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
             header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
             _refuse_duplicates(pd.Index(header.dropna()), name)
             frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-            # A prompt may be empty, and CSV has no other way to write that.
+            # An empty field is the only way to write an empty prompt in CSV.
             return frame.fillna({"prompt": ""}) if "prompt" in frame.columns else frame
         if suffix == ".parquet":
             return pd.read_parquet(path)
@@ -166,12 +164,12 @@ def _read_lines(path: Path) -> pd.DataFrame:
         if isinstance(example, dict) and not any(
             isinstance(value, dict | list) for value in example.values()
         ):
-            # Ten times faster, but made for flat records of one type a column.
+            # Ten times faster, but for flat records with one type per column only.
             texts = {key for key, value in example.items() if isinstance(value, str)}
             try:
                 table = _read_flat(path, texts)
                 times = {field.name for field in table.schema if pa.types.is_temporal(field.type)}
-                if times:  # guessed from texts
+                if times:  # guessed from texts, so read again as texts
                     table = _read_flat(path, texts | times)
                 if _is_exact(table):
                     return table.to_pandas(integer_object_nulls=True)
@@ -200,7 +198,7 @@ def _read_flat(path: Path, texts: set[str]) -> pa.Table:
 
 
 def _is_exact(table: pa.Table) -> bool:
-    """Whether no column nests, nor may have had integers that a double cannot hold."""
+    """Return True if no column is nested or may have lost digits of large integers."""
     return not any(
         pa.types.is_nested(field.type)
         or (
@@ -219,7 +217,7 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
         raise FileFormatError(f"{name} must hold a list of JSON objects.")
     frame = pd.DataFrame(value, dtype=object)
     for column in frame.columns:
-        # Of one type and without gaps, so that nothing is altered.
+        # A column of one type without gaps can be converted without a change of values.
         if infer_dtype(frame[column], skipna=False) in _UNIFORM:
             frame[column] = frame[column].infer_objects()
     return frame

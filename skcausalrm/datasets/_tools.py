@@ -1,4 +1,4 @@
-"""Readers of the tools in which thumbs lie: raw records in, an `Export` out."""
+"""Readers of the exports of tracing tools: raw records in, an `Export` out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ._values import as_message, content_text, is_sequence, parse_json, simplify
 
 
 def read_langfuse(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
-    """Traces, or observations with their trace's fields; scores by trace or observation."""
+    """Read traces, or observations with their trace's fields; scores by trace or observation."""
     is_observation = {"traceId", "trace_id"} & set(records.columns)
     ids = pick(records, "id")
     if scores is None:
@@ -77,7 +77,7 @@ def read_langfuse(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
 
 
 def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
-    """Runs; feedback by run id."""
+    """Read runs; feedback by run id."""
     ids = pick(records, "id")
     traces = pick(records, "trace_id")
     raw = no_scores()
@@ -120,7 +120,7 @@ def read_langsmith(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export
 
 
 def read_phoenix(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
-    """Spans; annotations by span id."""
+    """Read spans; annotations by span id."""
     records = index_to_column(records)
     attributes = pick(records, "attributes")
 
@@ -154,7 +154,7 @@ def read_phoenix(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             name=pick(scores, "annotation_name", "name"),
             value=score.where(score.notna(), of_result("label")),
             kind=kind,
-            # Through the API one account may write for many people, told by the identifier.
+            # One account may write for many people through the API; the identifier differs.
             rater=pick(scores, "user_id").astype(str)
             + "/"
             + pick(scores, "identifier").astype(str),
@@ -182,7 +182,7 @@ def read_phoenix(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
 
 
 def read_otel(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
-    """OTLP spans with gen_ai attributes; gen_ai.evaluation.result events in logs or spans."""
+    """Read OTLP spans with gen_ai attributes, and gen_ai.evaluation.result events."""
     spans = pd.DataFrame(_otlp_items(records, "resourceSpans", "scopeSpans", "spans"))
     events = [
         {**event, "spanId": span, "traceId": trace}
@@ -223,7 +223,7 @@ def read_otel(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
             trace=pd.Series(None, index=table.index, dtype=object),
             name=result("gen_ai.evaluation.name"),
             value=value.where(value.notna(), result("gen_ai.evaluation.score.label")),
-            # The convention does not say who evaluated, so the caller names the user's score.
+            # The convention does not record who evaluated, so the caller names the scores.
             kind=pd.Series(UNKNOWN, index=table.index),
             rater=pd.Series(None, index=table.index, dtype=object),
             timestamp=pick(table, "timeUnixNano", "observedTimeUnixNano"),
@@ -300,7 +300,7 @@ def _event_name(event: Mapping[str, Any]) -> Any:
 
 
 def read_open_webui(records: pd.DataFrame, scores: pd.DataFrame | None) -> Export:
-    """Exported chats with exported feedback, or feedback alone with the chats inside it."""
+    """Read chats with feedback, or feedback that contains the chats."""
     feedback = records if "snapshot" in records.columns else scores
     raw = no_scores()
     if feedback is not None:
@@ -347,7 +347,7 @@ def read_open_webui(records: pd.DataFrame, scores: pd.DataFrame | None) -> Expor
 
 
 def _chat_answers(holder: Mapping[str, Any], chat_id: str, user: Any) -> list[dict[str, Any]]:
-    """Each assistant message of a chat, with the messages that led to it."""
+    """Return each assistant message of a chat, with the messages before it."""
     history: Any = holder
     while isinstance(history, Mapping) and "history" not in history:
         history = history.get("chat")

@@ -1,4 +1,4 @@
-"""What single fields of an export mean: labels, times, and the text inside JSON."""
+"""Values of single fields of an export: labels, times, and the text inside JSON."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LABELS = {
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant"}
 _INPUT_KEYS = ("input", "prompt", "question", "query", "text", "content", "message")
 _OUTPUT_KEYS = ("output", "completion", "answer", "response", "text", "content", "message")
-_LATEST = 9.2e9  # seconds since 1970, in 2261
+_LATEST = 9.2e9  # latest time that pandas holds (year 2261), in seconds since 1970
 
 
 def parse_labels(
     values: pd.Series, column: str, labels: Mapping[Any, float | None] | None = None
 ) -> pd.Series:
-    """Labels as 1.0, 0.0 and NaN: true, false, 1, 0, -1 (which is 0) and empty, or `labels`.
+    """Parse labels as 1.0, 0.0 and NaN: true, false, 1, 0, -1 (0.0) and empty, or `labels`.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def parse_labels(
         column,
         known,
         "a label must be true, false, 1, 0, -1 or empty",
-        "name what other spellings mean with labels={...}",
+        "explain other spellings with labels={...}",
     )
 
 
 def parse_flags(values: pd.Series, column: str) -> pd.Series:
-    """Flags as booleans: true or 1; false, 0 and empty are False.
+    """Parse flags as booleans: true and 1 are True; false, 0 and empty are False.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def parse_flags(values: pd.Series, column: str) -> pd.Series:
         If a value is none of these.
     """
     known = {spelling: value for spelling, value in _LABELS.items() if spelling != "-1"}
-    rule = "a mark of what was asked for must be true, false, 1, 0 or empty"
+    rule = "a mark of asked answers must be true, false, 1, 0 or empty"
     return _look_up(values, column, known, rule, "recode it before loading") == 1
 
 
@@ -83,7 +83,7 @@ def _look_up(
 
 
 def _spelling(value: Any) -> str:
-    """A text in lower case, a whole number without its point or plus."""
+    """Return a text in lower case, and a whole number without its point or plus."""
     text = str(value).strip().lower()
     try:
         number = float(text)
@@ -93,7 +93,7 @@ def _spelling(value: Any) -> str:
 
 
 def parse_unit_interval(values: pd.Series, column: str) -> pd.Series:
-    """Numbers in [0, 1], NaN where empty.
+    """Parse numbers in [0, 1], NaN for empty fields.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def parse_unit_interval(values: pd.Series, column: str) -> pd.Series:
         first = int(np.argmax(bad.to_numpy()))
         raise FeedbackError(
             f"column {column!r} holds {values.iloc[first]!r} (first at row {first}) or the like in "
-            f"{int(bad.sum())} of {len(values)} rows, and must hold numbers in [0, 1]: rescale "
+            f"{int(bad.sum())} of {len(values)} rows, but must hold numbers in [0, 1]: rescale "
             "it before loading."
         )
     return numbers
@@ -120,9 +120,9 @@ def _blank_to_missing(values: pd.Series) -> pd.Series:
 
 
 def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
-    """UTC times from ISO texts or from seconds, milliseconds, micro- or nanoseconds since 1970.
+    """Parse UTC times from ISO texts, or seconds, milli-, micro- or nanoseconds since 1970.
 
-    Each number is scaled by itself, as exports of several tools may be in one column.
+    Each number is scaled by itself, because one column may hold exports of several tools.
 
     Raises
     ------
@@ -133,10 +133,10 @@ def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
         return pd.to_datetime(values, utc=True)
     text = _blank_to_missing(values)
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
-    # Seconds, milli-, micro- or nanoseconds: each a thousand times the one before.
+    # Numbers below 1e11 are seconds; each smaller unit has three more digits.
     thousands = np.clip(np.floor((np.log10(np.maximum(numbers.abs(), 1)) - 8) / 3), 0, 3)
     seconds = numbers / 1000.0**thousands
-    # pandas 2.2 fails at rows that are missing or beyond what nanoseconds hold
+    # pandas 2.2 fails at missing numbers and at times that nanoseconds cannot hold.
     usable = seconds[seconds.abs() < _LATEST]
     times = pd.to_datetime(usable, unit="s", utc=True).reindex(seconds.index)
     if numbers.isna().any():
@@ -155,7 +155,7 @@ def parse_times(values: pd.Series, column: str = "timestamp") -> pd.Series:
 
 
 def parse_json(value: Any) -> Any:
-    """The value of a text that holds a JSON object or array; anything else as it is."""
+    """Return the value of a text that holds a JSON object or array, else the argument."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(value)
@@ -169,7 +169,7 @@ def is_sequence(value: Any) -> bool:
 
 
 def content_text(content: Any) -> str:
-    """The text of a message's content: a string, or a list of parts."""
+    """Return the text of a message's content, which is a string or a list of parts."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -182,7 +182,7 @@ def content_text(content: Any) -> str:
 
 
 def as_message(value: Any) -> dict[str, str] | None:
-    """A chat message in OpenAI, OpenTelemetry, OpenInference or LangChain form, or None."""
+    """Read a message of OpenAI, OpenTelemetry, OpenInference or LangChain; None if it is none."""
     if not isinstance(value, Mapping):
         return None
     if "message.role" in value:
@@ -204,7 +204,7 @@ def as_message(value: Any) -> dict[str, str] | None:
 
 
 def as_messages(value: Any) -> list[dict[str, str]] | None:
-    """A list of chat messages, however nested, or None."""
+    """Read a list of chat messages, however nested; None if it is none."""
     if (message := as_message(value)) is not None:
         return [message]
     if isinstance(value, Mapping) and "messages" in value:
@@ -218,7 +218,7 @@ def as_messages(value: Any) -> list[dict[str, str]] | None:
 
 
 def split_messages(messages: Any, where: str) -> tuple[str | list[dict[str, str]], str]:
-    """A chat as (what was asked, the last answer)."""
+    """Return a chat as its prompt and its last answer."""
     chat = as_messages(parse_json(messages))
     if chat is None or len(chat) < 2 or chat[-1]["role"] != "assistant":
         raise InvalidInputError(
@@ -229,12 +229,12 @@ def split_messages(messages: Any, where: str) -> tuple[str | list[dict[str, str]
 
 
 def simplify_prompt(chat: list[dict[str, str]]) -> str | list[dict[str, str]]:
-    """A lone user message as its text; a longer chat as it is."""
+    """Return the text of a single user message; return a longer chat as it is."""
     return chat[0]["content"] if len(chat) == 1 and chat[0]["role"] == "user" else chat
 
 
 def input_prompt(value: Any, where: str) -> str | list[dict[str, str]]:
-    """The prompt in a trace's input: text, a chat, or an object that holds one of them."""
+    """Return the prompt in a trace's input: a text, a chat, or an object with one of them."""
     value = parse_json(value)
     if (chat := as_messages(value)) is not None:
         return simplify_prompt(chat)
@@ -242,7 +242,7 @@ def input_prompt(value: Any, where: str) -> str | list[dict[str, str]]:
 
 
 def output_text(value: Any, where: str) -> str:
-    """The answer in a trace's output: text, a message, or an object that holds one of them."""
+    """Return the answer in a trace's output: a text, a message, or an object with one of them."""
     value = parse_json(value)
     if isinstance(value, Mapping):
         for nested in ("choices", "generations"):  # OpenAI and LangChain responses
@@ -269,8 +269,8 @@ def _text_of(value: Any, keys: tuple[str, ...], where: str) -> str:
             chat = as_messages(present[chosen])
             return chat[-1]["content"] if chat else content_text(present[chosen])
         raise FileFormatError(
-            f"{where} holds an object with the keys {sorted(map(str, value))}, none of which is "
-            f"known to hold the text ({', '.join(keys)}): pass a DataFrame with the columns "
+            f"{where} holds an object with the keys {sorted(map(str, value))}, but none of the "
+            f"keys that may hold the text ({', '.join(keys)}): pass a DataFrame with the columns "
             "prompt and completion instead."
         )
     return content_text(value)

@@ -374,7 +374,7 @@ class TestColumns:
                 {"verified_name": "gold", "judge_score_name": "gold"},
                 "verified_name and judge_score_name are both 'gold'",
             ),
-            ({"feedback_name": "thumbs"}, "there is a column 'feedback' too"),
+            ({"feedback_name": "thumbs"}, "there is also a column 'feedback'"),
         ],
     )
     def test_names_that_cannot_be_used(self, names, message):
