@@ -1,4 +1,4 @@
-"""The Python blocks of the pages on export, serving and checkpoints run as they are written.
+"""The Python blocks of the pages on export, serving and trainers run as they are written.
 
 Encoders that the pages name are tiny ones here, under the same names in the current folder.
 """
@@ -96,3 +96,13 @@ def test_serving(folder, exported):
     names = run("serving.md")
     assert sorted(names["order"]) == [0, 1]
     assert "/rank" in names["app"].openapi()["paths"]
+
+
+def test_rlhf(folder, exported):
+    pytest.importorskip("httpx")
+    (folder / "reward.onnx").write_bytes((folder / "text.onnx").read_bytes())
+    names = run("rlhf.md")
+    assert 0 <= names["rewards"][0] <= 1
+    extra = {"question": "What is 2 + 2?"}
+    assert names["compute_score"]("log", "4.", None, extra) == pytest.approx(names["rewards"][0])
+    compile((folder / "reward_func.py").read_text(), "reward_func.py", "exec")
