@@ -155,14 +155,16 @@ def test_a_nodes_score_integrates_its_other_parameters_out():
     whole = average(counts, Knowledge(0.1, 0.2), prior := norm(0, 0.5))[1]
     model = whole.models[1.0]
     assert model.free.tolist() == [A.start]
-    chosen = [node for node in whole.nodes if abs(node.theta[B] - 0.8) < 3]
+    near = [node for node in whole.nodes if abs(node.theta[B] - 0.8) < 3]
+    chosen = near[:: len(near) // 8]
     exact = []
     for node in chosen:
-        a = np.linspace(node.theta[A.start] - 4, node.theta[A.start] + 4, 4001)
+        sd = np.sqrt(node.covariance[A.start, A.start])
+        a = node.theta[A.start] + np.linspace(-8, 8, 81) * sd
         theta = np.repeat(node.theta[None], len(a), axis=0)
         theta[:, A.start] = a
-        values = np.array([model.evaluate(row)[0] for row in theta[::10]])
-        log_integral = np.log(trapezoid(np.exp(values - values.max()), a[::10])) + values.max()
+        values = np.array([model.evaluate(row)[0] for row in theta])
+        log_integral = np.log(trapezoid(np.exp(values - values.max()), a)) + values.max()
         exact.append(log_integral + prior.logpdf(node.level))
     found = np.array([node.score for node in chosen])
     difference = found - exact
@@ -179,14 +181,14 @@ def test_a_verified_rows_own_label_is_divided_out(log):
     with_label = mixture.posterior(log.z[rows], log.outcome[rows])
     without = mixture.posterior_without_label(log.z[rows], log.outcome[rows], verified[rows], 0.0)
     left_out = []
-    for row in rows[:12]:
+    for row in rows[:4]:
         others = verified.copy()
         others[row] = np.nan
         refitted = average(counted(log, others), Knowledge(), norm(0, 1))[1]
         left_out.append(refitted.posterior(log.z[[row]], log.outcome[[row]])[0])
-    gap = np.abs(without[:12] - left_out)
-    assert gap.max() < np.abs(with_label[:12] - left_out).max()
-    assert gap.mean() < 0.5 * np.abs(with_label[:12] - left_out).mean()
+    gap, naive_gap = np.abs(without[:4] - left_out), np.abs(with_label[:4] - left_out)
+    assert gap.max() < naive_gap.max()
+    assert gap.mean() < 0.5 * naive_gap.mean()
     towards = np.where(verified[rows] == 1, 1, -1)
     assert (towards * (with_label - without) > 0).all()  # a row's own label pulls it its way
 
