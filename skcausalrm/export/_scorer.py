@@ -143,7 +143,7 @@ class RewardScorer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features_in_), or text rows
+        X : array-like of shape (n, d), or text rows
             Embeddings, scored as float32 in batches of bounded size. For a text file: (prompt,
             completion) pairs, chat-message lists or a DataFrame of either, as
             `ConversationEncoder` takes them; equal texts are scored once.
@@ -184,7 +184,7 @@ class RewardScorer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features_in_), or text rows
+        X : array-like of shape (n, d), or text rows
             As in `predict`.
 
         Returns
@@ -199,7 +199,7 @@ class RewardScorer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features_in_), or text rows
+        X : array-like of shape (n, d), or text rows
             As in `predict`.
 
         Returns
