@@ -183,6 +183,15 @@ def test_r2_and_auc_need_both_classes(z):
             m.debiased_roc_auc_score(z, f)
 
 
+@pytest.mark.parametrize("mean", [0.012, 0.988])
+def test_r2_is_defined_up_to_one_row_in_a_hundred_of_a_class(mean):
+    z, f = np.full(50, mean), np.linspace(0, 1, 50)
+    expected = 1 - m.debiased_mse(z, f) / (mean * (1 - mean))
+    assert m.debiased_r2_score(z, f) == pytest.approx(expected)
+    with pytest.raises(FeedbackError, match="use mse or log_loss"):
+        m.debiased_r2_score(np.full(50, 0.008 if mean < 0.5 else 0.992), f)
+
+
 def test_effective_sample_size():
     assert m.effective_sample_size(np.ones(7)) == pytest.approx(7)
     assert m.effective_sample_size([3, 1, 0]) == pytest.approx(16 / 10)
