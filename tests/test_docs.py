@@ -23,7 +23,7 @@ PAGES = [
 WITH_EXAMPLES = [
     page for page in PAGES if page != "README.md" and ">>> " in (ROOT / page).read_text()
 ]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCRIPT = re.compile(r"python ((?:benchmarks|examples)/\w+\.py)")
 
 
