@@ -80,5 +80,18 @@ def _skip_foreign_members(app, what, name, obj, skip, options):
     return True if foreign or name.startswith("set_") else None
 
 
+def _link_bare_name(app, env, node, contnode):
+    """Link `Name` in a docstring to the one documented object of that name in any folder."""
+    if node.get("refdomain") != "py" or not node.get("reftarget"):
+        return None
+    domain = env.get_domain("py")
+    ending = f".{node['reftarget']}"
+    found = [name for name in domain.objects if name.count(".") == 2 and name.endswith(ending)]
+    if not found:
+        return None
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
+
+
 def setup(app):
     app.connect("autodoc-skip-member", _skip_foreign_members)
+    app.connect("missing-reference", _link_bare_name)
