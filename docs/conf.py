@@ -31,7 +31,7 @@ exclude_patterns = ["_build", "**/GALLERY_HEADER.rst", "sg_execution_times.rst"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # benchmark pages are written by scripts and included
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -60,6 +60,7 @@ html_title = "skcausalrm"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"
 html_copy_source = False
 html_theme_options = {
     "header_links_before_dropdown": 5,
