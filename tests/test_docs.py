@@ -24,6 +24,15 @@ WITH_EXAMPLES = [
     page for page in PAGES if page != "README.md" and ">>> " in (ROOT / page).read_text()
 ]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Pages whose plain Python blocks another test runs.
+RUN_ELSEWHERE = {
+    "docs/command_line.md": "tests/cli/test_docs_page.py",
+    "docs/guide/baselines.md": "tests/test_published_comparison.py",
+    "docs/guide/export.md": "tests/export/test_docs_pages.py",
+    "docs/guide/rlhf.md": "tests/export/test_docs_pages.py",
+    "docs/guide/serving.md": "tests/export/test_docs_pages.py",
+    "docs/guide/transformers.md": "tests/export/test_docs_pages.py",
+}
 SCRIPT = re.compile(r"python ((?:benchmarks|examples)/\w+\.py)")
 
 
@@ -49,6 +58,15 @@ def test_examples_of_a_page_run(page, tmp_path, monkeypatch):
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     result = doctest.testfile(str(ROOT / page), module_relative=False, optionflags=flags)
     assert result.failed == 0 < result.attempted
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_on_a_page_is_run(page):
+    plain = [block for block in blocks(page, "python") if not block.startswith(">>> ")]
+    if page in RUN_ELSEWHERE:
+        assert page.rpartition("/")[2] in (ROOT / RUN_ELSEWHERE[page]).read_text()
+    else:
+        assert plain == []
 
 
 @pytest.mark.parametrize("page", PAGES)
