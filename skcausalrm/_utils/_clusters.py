@@ -88,8 +88,9 @@ def clustered_covariance(
     Notes
     -----
     Two-way clustering is ``V_groups + V_users - V_both``, `both` being the pairs that occur
-    (Cameron, Gelbach and Miller, 2011). On few clusters it may have a negative variance; then it is
-    the larger one-way covariance by its trace.
+    (Cameron, Gelbach and Miller, 2011). On few clusters it may not be positive semidefinite: its
+    negative eigenvalues become 0, as they propose, and where that leaves no variance the larger
+    one-way covariance by its trace stands in.
     """
     n = len(scores)
     groups = np.arange(n) if groups is None else groups
@@ -100,6 +101,9 @@ def clustered_covariance(
     both = np.unique(groups * (codes.max() + 1) + codes, return_inverse=True)[1].ravel()
     by_user = _covariance(scores, codes, finite_sample)
     two_way = one_way + by_user - _covariance(scores, both, finite_sample)
+    values, vectors = np.linalg.eigh(two_way)
+    if values[0] < 0:
+        two_way = (vectors * np.maximum(values, 0)) @ vectors.T
     if (np.diag(two_way) <= 0).any():
         return max(one_way, by_user, key=np.trace)
     return two_way

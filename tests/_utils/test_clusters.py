@@ -25,9 +25,12 @@ def test_two_way_covariance_is_that_of_all_pairs_that_share_a_cluster(seed, k, n
     scores = rng.normal(size=(60, k))
     groups, users = rng.integers(0, n_clusters, (2, 60))
     expected = brute_force(scores, groups, users)
-    if (np.diag(expected) > 1e-9).all():
-        found = clustered_covariance(scores, groups, users)
+    found = clustered_covariance(scores, groups, users)
+    least = np.linalg.eigvalsh(expected).min()
+    if least > 1e-9:
         np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert np.linalg.eigvalsh(found).min() > -1e-9 * np.trace(found)
+    assert (np.diag(found) > 0).all()
     np.testing.assert_allclose(clustered_covariance(scores, groups), brute_force(scores, groups))
 
 
