@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the examples' encoder is an installed package
+os.environ.setdefault("TQDM_DISABLE", "1")  # no progress bars in the gallery
 
 from skcausalrm import __version__  # noqa: E402
 
@@ -69,7 +70,10 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"changelog": [], "glossary": [], "architecture": []}
+# Pages without sections below them need no navigation of a section.
+html_sidebars = dict.fromkeys(
+    ("start", "command_line", "feedback_formats", "glossary", "architecture", "changelog"), []
+)
 
 warnings.filterwarnings("ignore", category=UserWarning, module="sphinx_gallery")
 
