@@ -71,9 +71,17 @@ html_theme_options = {
     "footer_end": [],
 }
 # Pages without sections below them need no navigation of a section.
-html_sidebars = dict.fromkeys(
-    ("start", "command_line", "feedback_formats", "glossary", "architecture", "changelog"), []
-)
+html_sidebars = {
+    page: []
+    for page in [
+        "start",
+        "command_line",
+        "feedback_formats",
+        "glossary",
+        "architecture",
+        "changelog",
+    ]
+}
 
 warnings.filterwarnings("ignore", category=UserWarning, module="sphinx_gallery")
 
