@@ -253,7 +253,7 @@ class TestKnown:
         model = fitted(log, selection_log_odds=log_odds)
         assert model.selection_log_odds_ == pytest.approx(log_odds, abs=1e-12)
         assert model.selection_log_odds_std_ == pytest.approx(0, abs=1e-6)
-        theta = np.array([node.theta for node in model._mixture.nodes])
+        theta = np.array([node.theta for node in model.row_posterior_.mixture.nodes])
         assert (theta[:, GAMMA] == log_odds).all()
         assert not theta[:, DELTA].any()
         assert theta[:, KAPPA].any() == (log_odds != 0)
