@@ -1,4 +1,4 @@
-"""What corrections need to know: propensity and flip rates, and the recipes that use them."""
+"""Nuisances of the corrections: propensity, flip rates, and the recipes that use them."""
 
 from ._noise import NoiseTransitionEstimator
 from ._propensity import PropensityEstimator
