@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 EXEMPT = {"torch", "transformers", "sentence-transformers"}
 # Tools that check the code rather than run it.
 EXTRAS = ("cpu", "text", "bundled", "export", "plot", "datasets", "serve", "trl", "demo", "dev")
-TOOLS = {"ruff", "mypy"}
+TOOLS = {"codespell", "mypy", "pre-commit", "ruff"}
 
 
 def lowest(project: dict) -> list[str]:
