@@ -10,6 +10,9 @@ sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the examples' encoder is an installed package
 os.environ.setdefault("TQDM_DISABLE", "1")  # no progress bars in the gallery
 
+from docutils import nodes  # noqa: E402
+from latex2mathml.converter import convert  # noqa: E402
+
 from skcausalrm import __version__  # noqa: E402
 
 project = "skcausalrm"
@@ -20,7 +23,6 @@ version = release = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
@@ -56,6 +58,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
 }
 
+html_math_renderer = "mathml"  # drawn by the browser: pages read from disk load no script
 html_theme = "pydata_sphinx_theme"
 html_title = "skcausalrm"
 html_static_path = ["_static"]
@@ -105,6 +108,18 @@ def _link_bare_name(app, env, node, contnode):
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
 
 
+def _inline_math(translator, node):
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def _display_math(translator, node):
+    equation = convert(node.astext(), display="block")
+    translator.body.append(f'<div class="equation">{equation}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
     app.connect("autodoc-skip-member", _skip_foreign_members)
     app.connect("missing-reference", _link_bare_name)
