@@ -8,6 +8,4 @@ from __future__ import annotations
 
 from .._utils._lazy import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_names(
-    __name__, {"SelectionModel": "._model", "sensitivity_analysis": "._sensitivity"}
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, {"SelectionModel": "._model"})
