@@ -256,7 +256,7 @@ def test_a_complete_file_needs_no_terminal(run, tmp_path):
     [
         ("labels.csv", "must end in .jsonl"),
         ("no/labels.jsonl", "is no folder"),
-        ("log.jsonl", "no label"),
+        ("log.jsonl", "is not a label"),
     ],
 )
 def test_a_file_that_cannot_take_labels_is_refused(run, tmp_path, out, sentence):

@@ -350,7 +350,11 @@ BAD_INPUT = {
         "judge_score",
     ),
     "asked": (lambda X, y: (X, y, {"asked": np.full(len(y), 7)}), ValueError, "True or False"),
-    "short groups": (lambda X, y: (X, y, {"groups": [1, 2]}), ValueError, "inconsistent"),
+    "short groups": (
+        lambda X, y: (X, y, {"groups": [1, 2]}),
+        ex.GroupsError,
+        "one id per row",
+    ),
 }
 
 
