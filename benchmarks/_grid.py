@@ -19,7 +19,7 @@ import skcausalrm
 
 __all__ = ["chosen", "fingerprint", "run_grid"]
 
-# What does not bear on a result, so that a change of it voids none.
+# Folders that do not affect a result: a change in them invalidates none.
 APART = {"cli", "export", "metrics", "serving", "inspection", "text"}
 
 

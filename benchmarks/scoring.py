@@ -183,7 +183,7 @@ def _high_water() -> float:
 
 
 def goals(result: dict) -> list[tuple[str, bool]]:
-    """What was hoped for at this width, and whether it holds."""
+    """Goals at this width, and if they are met."""
     rates, width, n_rows = result["rates"], result["width"], result["n_rows"]
     found = []
     if width == 384:

@@ -1,4 +1,4 @@
-"""Text to reward from one ONNX file, beside SentenceTransformer.encode and the head in torch.
+"""Text to reward from one ONNX file, next to SentenceTransformer.encode and the head in torch.
 
     python benchmarks/scoring_text.py [--data ../shared/data] [--rows 192] [--out FOLDER]
 

@@ -45,7 +45,7 @@ TEMPLATE = (
 
 
 class Truth:
-    """What the generator thinks of an answer, whoever wrote it.
+    """The generator's reward of an answer, whoever wrote it.
 
     An answer is taken apart by the generator's own rules; one that it could not have given counts
     as off topic.

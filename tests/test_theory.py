@@ -1,4 +1,4 @@
-"""What the method promises, on simulated logs with known truth (slow)."""
+"""Promises of the method, on simulated logs with known truth (slow)."""
 
 from functools import partial
 

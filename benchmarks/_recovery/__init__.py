@@ -1,1 +1,1 @@
-"""What recovery.py runs, checks and shows."""
+"""Cells, goals, tables and pages of recovery.py."""

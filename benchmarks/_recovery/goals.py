@@ -1,4 +1,4 @@
-"""What was to be shown, and whether it was."""
+"""Goals of the benchmark, and if they are met."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORST = {"none": 0.05, "50 verified": 0.03, "200 verified": 0.01}
 
 
 class Goal(NamedTuple):
-    """What was to be shown, what was found, and whether that is it."""
+    """A goal, the figure found, and if it is met."""
 
     text: str
     found: str

@@ -1,4 +1,4 @@
-"""Reading the rows: which to compare, what beside which, and how to write a number."""
+"""Selections and comparisons of rows, and the format of numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL_OFF = 0.1
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Put naive's and matched's scores of the same data set beside each row."""
+    """Add naive's and matched's scores of the same data set to each row."""
     rows = rows.reset_index(drop=True)
     for method in ("naive", "matched"):
         own = rows[(rows["method"] == method) & (rows["further"] == "none")]

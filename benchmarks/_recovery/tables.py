@@ -23,7 +23,7 @@ from .rows import (
     with_spread,
 )
 
-# What a table of some length shows; the others are in the first tables and in the rows.
+# Rows of the longer tables; the others are in the first tables and in the Parquet file.
 MAIN = [
     ("naive", "none"),
     ("Platt", "50 verified"),

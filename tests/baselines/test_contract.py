@@ -1,4 +1,4 @@
-"""What all baselines keep: scikit-learn's contract, refusals, seeds."""
+"""The contract of all baselines: scikit-learn's checks, refusals, seeds."""
 
 import numpy as np
 import pytest

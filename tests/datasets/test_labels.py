@@ -1,4 +1,4 @@
-"""Which answers are drawn, and what a label file gives back."""
+"""Answers drawn for labelling, and label files."""
 
 from __future__ import annotations
 

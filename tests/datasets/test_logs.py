@@ -83,10 +83,10 @@ def test_comments_belong_to_feedback(logs):
 def test_default_selection_makes_the_naive_mean_wrong():
     logs = make_feedback_logs(8_000, false_positive_rate=0, false_negative_rate=0, random_state=1)
     assert logs.frame["feedback"].mean() < logs.reward.mean() - 0.1
-    # The selection is on the text: weighting by the propensity mends it.
+    # The selection is on the text: weighting by the propensity corrects it.
     weight = logs.frame["feedback"].notna() / logs.propensity
-    mended = np.average(logs.frame["feedback"].fillna(0), weights=weight)
-    assert mended == pytest.approx(logs.reward.mean(), abs=0.04)
+    corrected = np.average(logs.frame["feedback"].fillna(0), weights=weight)
+    assert corrected == pytest.approx(logs.reward.mean(), abs=0.04)
 
 
 def test_text_carries_the_reward(logs):

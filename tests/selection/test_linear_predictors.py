@@ -111,7 +111,7 @@ def test_new_rows_get_the_mean_of_the_folds_models(log):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_slope_is_how_much_less_the_folds_mean_varies_on_new_rows(seed):
-    """What was learned per unit of an out-of-fold index is too little per unit of their mean."""
+    """Coefficients learned on out-of-fold predictors are too small on the folds' mean."""
     log = make_observational_feedback(11_000, 128, signal="weak", random_state=seed)
     train, new = slice(0, 3000), slice(3000, None)
     found = fitted(log.X[train], log.y[train])

@@ -75,6 +75,7 @@ def test_what_comes_out(log, models, extras):
     assert 0 < model.false_positive_rate_ < 0.5
     assert 0 < model.false_negative_rate_ < 0.5
     assert sum(model.link_weights_.values()) == pytest.approx(1)
+    assert list(model.link_weights_) == [1.0, 0.3, 0.03]  # from the logit to the log-log
     assert model.oof_linear_predictors_.shape == (n, 2)
     assert model.predictor_slope_.shape == (2,)
     for name in ("oof_probability_", "oof_posterior_"):

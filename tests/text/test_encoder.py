@@ -383,7 +383,7 @@ def test_clones_share_the_loaded_model_until_it_is_unloaded(tiny):
     assert backend() is None
 
 
-def test_a_model_saved_anew_into_its_folder_is_another_model(tiny, tmp_path):
+def test_a_model_saved_again_into_its_folder_is_another_model(tiny, tmp_path):
     import shutil
 
     folder = shutil.copytree(tiny["bert"], tmp_path / "model")

@@ -1,4 +1,4 @@
-"""What outlives a SIGKILL, and two processes at one cache. Children are started, never forked."""
+"""Work that survives a SIGKILL; two processes on one cache. Children are started, not forked."""
 
 import os
 import re
