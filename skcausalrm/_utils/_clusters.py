@@ -98,6 +98,8 @@ def clustered_covariance(
     if users is None:
         return one_way
     codes = user_codes(users, n)
+    if codes.max() == 0 and not finite_sample:
+        return one_way  # one user alone says nothing about the spread between users
     both = np.unique(groups * (codes.max() + 1) + codes, return_inverse=True)[1].ravel()
     by_user = _covariance(scores, codes, finite_sample)
     two_way = one_way + by_user - _covariance(scores, both, finite_sample)

@@ -117,7 +117,7 @@ def encode_labels(X, y, *, one_class: bool = False) -> tuple[NDArray, NDArray[np
         return np.array([0, 1], dtype=classes.dtype), np.where(observed, float(classes[0]), np.nan)
     if len(classes) == 1:
         raise FeedbackError(
-            f"All {observed.sum()} rated rows are of one class ({classes[0]!r}): "
+            f"All {observed.sum()} rated rows are of one class ({classes.tolist()[0]!r}): "
             f"two are needed to tell good from bad."
         )
     if len(classes) > 2:
@@ -149,8 +149,8 @@ def decode_labels(y, classes: NDArray, *, n_rows: int | None = None) -> NDArray[
         values[observed] = np.where(y[observed] == label, code, values[observed])
     if unknown := int(np.count_nonzero(np.isnan(values[observed]))):
         raise FeedbackError(
-            f"{unknown} of {len(y)} rows have a label other than {classes[0]!r} and "
-            f"{classes[1]!r}, which were fitted on: translate them."
+            f"{unknown} of {len(y)} rows have a label other than {classes.tolist()[0]!r} and "
+            f"{classes.tolist()[1]!r}, which were fitted on: translate them."
         )
     return values
 

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._clusters import user_codes
 from .._utils._sklearn_compat import HasMethods, Interval, StrOptions
 from .._utils._validation import (
     FLOATS,
@@ -172,6 +173,7 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self.classes_, s = encode_labels(X, y)
         weight = check_weights(sample_weight, X)
+        users = None if users is None else user_codes(users, len(X))
         folds = make_folds(X, s, groups, self.cv, self.random_state)
         return self._fit(X, s, folds, users, weight, None)
 

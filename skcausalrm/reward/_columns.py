@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils._clusters import user_codes
 from .._utils._validation import (
     Feedback,
     check_asked,
@@ -31,8 +32,8 @@ class RowColumns(NamedTuple):
     ----------
     groups : array-like of shape (n,)
         Checked where folds are made.
-    users : array-like of shape (n,)
-        Clusters of standard errors.
+    users : ndarray of int, shape (n,)
+        Codes of the users: clusters of standard errors.
     sample_weight : ndarray of shape (n,)
     asked : ndarray of bool, shape (n,)
     verified : ndarray of shape (n,)
@@ -83,7 +84,7 @@ def check_columns(
     n_rows = len(X)
     columns = RowColumns(
         groups,
-        users,
+        None if users is None else user_codes(users, n_rows),
         check_weights(sample_weight, X),
         check_asked(asked, n_rows),
         check_verified(verified, n_rows),
@@ -110,9 +111,9 @@ def check_columns(
 
 def group_hashes(groups) -> NDArray[np.uint64]:
     """Return sorted 64-bit hashes of the distinct group ids; 1.0 and 1 hash alike."""
-    from pandas.util import hash_array
+    import pandas as pd
 
-    names = np.asarray(groups)
-    if names.dtype.kind == "f" and (names == np.round(names)).all():
-        names = names.astype(np.int64)
-    return np.sort(hash_array(np.unique(names.astype(str)).astype(object)))
+    ids = pd.unique(pd.Series(np.asarray(groups)).dropna())
+    whole = [isinstance(v, (float, np.floating)) and float(v).is_integer() for v in ids]
+    names = [str(int(v) if as_int else v) for v, as_int in zip(ids, whole, strict=True)]
+    return np.sort(pd.util.hash_array(np.array(names, dtype=object)))

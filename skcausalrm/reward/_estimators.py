@@ -107,7 +107,7 @@ class _CausalReward(BaseEstimator):
         FeedbackError
             If y has no feedback, one class, or values it cannot have.
         UnusedParameterError
-            If a column or parameter was given that the method does not use.
+            If `propensity` or `judge_score` was given and the method does not use it.
         InvalidInputError
             If flip rates or propensities are impossible.
         GroupsError
@@ -192,8 +192,8 @@ class _CausalReward(BaseEstimator):
             rated rows weighted by 1/propensity.
         """
         check_is_fitted(self)
-        warn_of_shared_groups(groups, self.group_hashes_)
         prediction = self._reward(X)[0]
+        warn_of_shared_groups(groups, self.group_hashes_, len(prediction))
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         feedback = check_feedback(X, self._decode(y))
         columns = check_columns(
@@ -213,9 +213,9 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
     ----------
     method : str, SelectionModel or correction, default="auto"
         The correction (see Notes): "selection", "dr", "snips", "ips", "noise" or "naive" with its
-        defaults, or an object that owns its parameters: `SelectionModel`, `DoublyRobust`,
-        `InversePropensity`, `NoiseOnly`, `Naive`. "auto" is "selection"; where that is impossible
-        (feedback that is not 0/1, fewer than 30 rated rows of a class, a known propensity or a
+        defaults (and this `cv`), or an object that owns its parameters: `SelectionModel`,
+        `DoublyRobust`, `InversePropensity`, `NoiseOnly`, `Naive`. "auto" is "selection"; where that
+        is impossible (feedback not 0/1, fewer than 30 ratings of a class, a known propensity or a
         judge's score) it is "dr", and with nothing unrated "noise"; a warning names it.
     estimator : regressor or None, default=None
         The head: any scikit-learn regressor, such as `skcausalrm.heads.MLPHead()`; with
@@ -352,7 +352,7 @@ class CausalRewardClassifier(ClassifierMixin, _CausalReward):
     _metric = staticmethod(debiased_accuracy_score)
 
     def _encode(self, X, y) -> Feedback:
-        self.classes_, values = encode_labels(X, y)
+        self.classes_, values = encode_labels(X, y, one_class=True)
         return Feedback(values, ~np.isnan(values), True)
 
     def _decode(self, y):

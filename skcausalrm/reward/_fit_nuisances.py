@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .._utils._validation import Feedback, check_two_classes, warn_of_rare_class
 from .._utils._warnings import warn
-from ..exceptions import AssumptionWarning, FeedbackError, OverlapWarning, UnusedParameterError
+from ..exceptions import (
+    AssumptionWarning,
+    FeedbackError,
+    InvalidInputError,
+    OverlapWarning,
+    UnusedParameterError,
+)
 from ..heads._moments import FoldMoments
 from ..heads._ridge import RidgeHead, held_out_scores
 from ..model_selection._cross_fitting import Folds, cross_fit
@@ -136,16 +143,17 @@ def fit_nuisances(
         given = settings["outcome_estimator"]
         outcome, m = _fit_outcome(given, X, t, columns, folds, rated, defaults)
     del rated
-    e, propensity = None, None
+    e, propensity, volunteer_rate = None, None, None
     everyone = _SharedMoments(X, folds, None, columns.sample_weight)
     if "propensity" in needs:
+        volunteer_rate = _constant_volunteer_rate(observed, columns)
         propensity, e = _fit_propensity(
             given_propensity, X, observed, columns, folds, everyone, defaults
         )
         e = union_propensity(e, columns.asked)
     if columns.judge_score is not None:
         m = _stack_judge_score(m, columns.judge_score, t, e, columns.sample_weight, folds)
-    fitted = FittedNuisances(name, rates, propensity, noise, outcome)
+    fitted = FittedNuisances(name, rates, propensity, noise, outcome, volunteer_rate=volunteer_rate)
     ess = _effective_sample_size(observed, e, columns.sample_weight)
     target = fitted.apply(feedback, e, m)
     return NuisanceFit(fitted, target, e, m, ess, everyone.moments if name == "dr" else None)
@@ -235,6 +243,12 @@ class _SharedMoments:
 
 def _fit_noise(given, X, s, columns: RowColumns, folds, rated, defaults: Defaults):
     if isinstance(given, FrozenEstimator):
+        if not isinstance(given.estimator, NoiseTransitionEstimator):
+            raise InvalidInputError(
+                f"noise_estimator holds a frozen {type(given.estimator).__name__}, but flip rates "
+                f"come from a fitted NoiseTransitionEstimator: freeze one of those."
+            )
+        check_is_fitted(given.estimator)
         return given.estimator
     rows = {"users": columns.users, "sample_weight": columns.sample_weight}
     if given is not None:
@@ -260,15 +274,14 @@ def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, de
     labels = observed.astype(np.float64)
     if columns.asked is not None:
         labels[columns.asked] = np.nan
-        volunteered = labels[~columns.asked]
-        if not (volunteered == 0).any() or not (volunteered == 1).any():
-            # All rows that nobody asked were rated, or none: there is nothing to model.
-            return None, np.full(len(labels), float((volunteered == 1).any()))
+        if (rate := _constant_volunteer_rate(observed, columns)) is not None:
+            return None, np.full(len(labels), rate)
     if isinstance(given, PropensityEstimator):
         propensity = seeded(given, defaults.random_state)
         propensity.fit(X, labels, groups=columns.groups, sample_weight=columns.sample_weight)
     else:
-        propensity = PropensityEstimator(given, **defaults._asdict())
+        classifier = None if given is None else seeded(given, defaults.random_state)
+        propensity = PropensityEstimator(classifier, **defaults._asdict())
         share = given is None and columns.asked is None
         propensity.fit_on_folds(
             X,
@@ -280,6 +293,16 @@ def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, de
     return propensity, check_positive(propensity.oof_propensity_)
 
 
+def _constant_volunteer_rate(observed, columns: RowColumns) -> float | None:
+    """Return 1 or 0 if all rows that nobody asked were rated, or none; else None."""
+    if columns.asked is None or columns.propensity is not None:
+        return None
+    volunteered = observed[~columns.asked]
+    if volunteered.any() and not volunteered.all():
+        return None
+    return float(volunteered.any())
+
+
 def _fit_outcome(given, X, t, columns: RowColumns, folds: Folds, rated, defaults: Defaults):
     """Regress the corrected label on x over the rated rows; return the model and out-of-fold m."""
     if isinstance(given, FrozenEstimator):
@@ -288,6 +311,7 @@ def _fit_outcome(given, X, t, columns: RowColumns, folds: Folds, rated, defaults
         head = RidgeHead(cv=defaults.cv, random_state=defaults.random_state)
         head.fit_moments(rated.get(), t, folds_only=True)
         return head, held_out_scores(X, folds.of_row, head.fold_coefs_, head.fold_intercepts_)
+    given = seeded(given, defaults.random_state)
     observed = ~np.isnan(t)
     weight = {} if columns.sample_weight is None else {"sample_weight": columns.sample_weight}
     _, m = cross_fit(

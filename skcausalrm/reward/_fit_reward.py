@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
+from .._utils._clusters import group_codes
 from .._utils._validation import Feedback
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
@@ -114,9 +115,18 @@ def debiased_score(
     return float(r2_score(feedback.values[rated], prediction[rated], sample_weight=weight))
 
 
-def warn_of_shared_groups(groups: Any, trained_on: NDArray[np.uint64] | None) -> None:
-    """Warn if test groups were trained on, given the hashes of the training groups."""
-    if groups is None or trained_on is None:
+def warn_of_shared_groups(groups: Any, trained_on: NDArray[np.uint64] | None, n_rows: int) -> None:
+    """Warn if test groups were trained on, given the hashes of the training groups.
+
+    Raises
+    ------
+    GroupsError
+        If groups are not one id per row.
+    """
+    if groups is None:
+        return
+    group_codes(groups, n_rows)
+    if trained_on is None:
         return
     tested = group_hashes(groups)
     if shared := int(np.isin(tested, trained_on).sum()):

@@ -31,6 +31,8 @@ class FittedNuisances:
     noise_estimator : NoiseTransitionEstimator or None
     outcome_estimator : fitted regressor or None
     selection_model : SelectionModel or None
+    volunteer_rate : float or None
+        Propensity of rows that nobody asked, 0 or 1, where all of them or none were rated.
     """
 
     method: str
@@ -39,6 +41,7 @@ class FittedNuisances:
     noise_estimator: Any = None
     outcome_estimator: Any = None
     selection_model: Any = None
+    volunteer_rate: float | None = None
 
     def target(self, X: NDArray, feedback: Feedback, columns: RowColumns) -> Target:
         """Return target and weight of new rows.
@@ -104,6 +107,8 @@ class FittedNuisances:
             e = columns.propensity
         elif self.propensity_estimator is not None:
             e = predicted_propensity(self.propensity_estimator, X)
+        elif self.volunteer_rate is not None:
+            e = np.full(len(X), self.volunteer_rate)
         elif feedback.observed.all():
             e = np.ones(len(feedback.observed))
         else:

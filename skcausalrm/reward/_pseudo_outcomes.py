@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from .._utils._validation import FLOATS, check_feedback
-from ..exceptions import FeedbackError, UnusedParameterError
+from ..exceptions import FeedbackError, InvalidInputError, UnusedParameterError
 from ..model_selection._cross_fitting import make_folds
+from ..selection._model import SelectionModel
 from ._columns import check_columns
-from ._corrections import method_name
+from ._corrections import Correction, method_name
 from ._fit_nuisances import Defaults, fit_nuisances
 
 __all__ = ["pseudo_outcomes"]
@@ -90,6 +91,11 @@ def pseudo_outcomes(
     >>> pseudo_outcomes(log.X, log.y, random_state=0).shape
     (4000,)
     """
+    if not isinstance(method, (str, Correction, SelectionModel)):
+        raise InvalidInputError(
+            f"method is {method!r}, but must be a name, a correction such as DoublyRobust(), or a "
+            f"SelectionModel()."
+        )
     name = method_name(method)
     if name not in _METHODS:
         raise FeedbackError(

@@ -120,8 +120,8 @@ def check_likelihood_feedback(
         if base_rate is None and verified is None and not answered.any():
             raise FeedbackError(
                 f"All {volunteered.sum()} rated rows are of one class, {int(positives > 0)}, so "
-                f"the base rate and the rate of answering cannot be told apart: give base_rate, "
-                f"verified rows or asked rows."
+                f"the base rate and the rate of answering cannot be told apart: give verified "
+                f"rows, asked rows, or SelectionModel(base_rate=...)."
             )
     else:
         warn_of_rare_class(values)
@@ -207,7 +207,8 @@ def fit_likelihood(
         warn(
             f"The log does not identify the share of good answers: it lies between {low:.0%} and "
             f"{high:.0%}, so the reward ranks but its level is a guess. Have about 50 rows checked "
-            f"(`skcausalrm label`) and pass them as verified, or give base_rate.",
+            f"(`skcausalrm label`) and pass them as verified, or use "
+            f"SelectionModel(base_rate=...).",
             BaseRateUncertainWarning,
             "uncertain",
         )

@@ -131,6 +131,7 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
     """
 
     __metadata_request__fit: ClassVar = {"groups": True, "asked": True, "verified": True}
+    __metadata_request__score: ClassVar = {"asked": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "base_rate": [Real, tuple, list, None],
@@ -325,7 +326,7 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
         p = self.predict_proba(X)[:, 1]  # checks that the model is fitted
         return self.classes_[(p > 0.5).astype(int)]
 
-    def score(self, X, y, sample_weight=None) -> float:
+    def score(self, X, y, sample_weight=None, *, asked=None) -> float:
         """Return the debiased accuracy of `predict` on a log, by the posterior of each row.
 
         Parameters
@@ -336,6 +337,8 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
             Feedback of the classes seen in `fit`, NaN where there is none.
         sample_weight : array-like of shape (n,), default=None
             Row weights.
+        asked : array-like of bool, shape (n,), default=None
+            Rows whose feedback was asked for at random.
 
         Returns
         -------
@@ -343,7 +346,7 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
             Estimated share of rows whose class is predicted right.
         """
         p = self.predict_proba(X)[:, 1]
-        z = self.posterior(X, y)
+        z = self.posterior(X, y, asked=asked)
         return float(debiased_accuracy_score(z, p, sample_weight=sample_weight))  # type: ignore[arg-type]
 
     def posterior(self, X, y, *, asked=None) -> NDArray[np.float64]:

@@ -41,6 +41,13 @@ def test_a_negative_variance_falls_back_to_the_larger_one_way():
     assert clustered_covariance(scores, groups, users) == pytest.approx(0)
 
 
+def test_one_user_alone_leaves_the_one_way_covariance():
+    scores, groups = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) // 2
+    scores -= scores.mean(axis=0)  # their sum, and so the user's variance, is 0
+    one_way = clustered_covariance(scores, groups)
+    np.testing.assert_array_equal(clustered_covariance(scores, groups, np.zeros(50)), one_way)
+
+
 def test_rows_without_a_user_are_users_of_their_own():
     codes = user_codes(np.array(["a", None, "b", "a", None], dtype=object), 5)
     assert codes[0] == codes[3]

@@ -24,10 +24,12 @@ from skcausalrm import (
     NoiseOnly,
     NoiseTransitionEstimator,
     PropensityEstimator,
+    SelectionModel,
 )
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import MLPHead
+from skcausalrm.metrics import pseudo_outcomes
 from skcausalrm.nuisances._recipes import NEEDS
 
 METHODS = list(NEEDS)
@@ -490,3 +492,68 @@ def test_warnings_of_their_own():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ex.AssumptionWarning)
         model.score(X[2001:], y[2001:], groups=groups[2001:])
+
+
+@quiet
+def test_unknown_users_are_users_of_their_own_in_any_container(log):
+    ids = [None if i % 3 == 0 else f"user {i % 40}" for i in range(len(log.y))]
+    columns = (ids, [np.nan if name is None else name for name in ids], pd.Series(ids))
+    stds = [
+        fitted(log, columns={"users": users}).nuisances_.noise_estimator.false_positive_rate_std_
+        for users in columns
+    ]
+    assert len(set(stds)) == 1
+    for users in ([1, 2], np.ones((len(log.y), 2))):
+        with pytest.raises(ex.GroupsError, match="users has shape"):
+            fitted(log, "naive", columns={"users": users})
+
+
+@quiet
+@pytest.mark.parametrize("everyone", [True, False])
+def test_a_log_of_asked_answers_alone_is_scored_without_known_propensities(log, everyone):
+    asked = np.ones(len(log.y), bool) if everyone else np.arange(len(log.y)) % 3 == 0
+    y = np.where(asked, log.reward.astype(float), np.nan)
+    model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
+    model.fit(log.X, y, asked=asked)
+    assert model.nuisances_.propensity_estimator is None
+    assert np.isfinite(model.score(log.X, y, asked=asked))
+
+
+@quiet
+def test_classifier_takes_clicks_where_something_settles_the_base_rate(log):
+    clicks = np.where(log.y == 1, 1.0, np.nan)
+    model = CausalRewardClassifier(SelectionModel(base_rate=0.5), random_state=0)
+    assert model.fit(log.X, clicks).classes_.tolist() == [0, 1]
+    with pytest.raises(ex.FeedbackError, match="one class"):
+        CausalRewardClassifier("dr").fit(log.X, clicks)
+
+
+def test_shared_groups_are_found_whatever_their_dtype(log):
+    groups = np.arange(len(log.y)) // 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ex.SkcausalrmWarning)
+        model = fitted(log, "naive", columns={"groups": groups})
+    for tested in (
+        groups.astype(float),
+        groups.astype(object),
+        groups.astype(float).astype(object),
+    ):
+        with pytest.warns(ex.AssumptionWarning, match="1000 of 1000 groups"):
+            model.score(log.X, log.y, groups=tested)
+    with pytest.raises(ex.GroupsError, match="missing in 1 of"):
+        model.score(log.X, log.y, groups=[None, *groups[1:].tolist()])
+
+
+def test_a_frozen_noise_estimator_is_one_of_flip_rates(log):
+    frozen = FrozenEstimator(LogisticRegression().fit(log.X, np.isnan(log.y)))
+    with pytest.raises(ex.InvalidInputError, match="a frozen LogisticRegression"):
+        fitted(log, noise_estimator=frozen)
+    with pytest.raises(ex.InvalidInputError, match="must be a name"):
+        pseudo_outcomes(log.X, log.y, method=Naive)
+
+
+@quiet
+def test_given_estimators_are_seeded(log):
+    forest = RandomForestClassifier(5, min_samples_leaf=50)
+    targets = [fitted(log, propensity_estimator=forest).target_ for _ in range(2)]
+    np.testing.assert_array_equal(*targets)
