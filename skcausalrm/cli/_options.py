@@ -14,7 +14,7 @@ ModelDirectory = Annotated[
 Logs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="LOG...",
+        metavar="LOG",
         help="Feedback logs with rated and unrated rows: JSONL, JSON, CSV or Parquet files of one "
         "format. A row that occurs in several files is used once.",
         show_default=False,

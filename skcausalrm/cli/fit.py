@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..exceptions import UnusedParameterError
+from .._utils._warnings import warn
+from ..exceptions import MethodFallbackWarning, UnusedParameterError
 from . import _options as options
 from ._console import print_json, progress
 from ._fit_report import model_facts, print_report, selection_facts
@@ -172,7 +173,11 @@ def _correction(
     if method == Method.auto:
         method = Method.selection if np.isnan(y).any() else Method.noise
         if method == Method.noise:
-            progress(f"auto used 'noise', because all {len(y)} rows are rated")
+            warn(
+                f"--method auto used 'noise', because all {len(y)} rows are rated: name a method "
+                f"to choose it yourself.",
+                MethodFallbackWarning,
+            )
     if method == Method.noise and base_rate is not None:
         raise UnusedParameterError(
             "--base-rate is for the selection likelihood, which needs unrated rows: leave it out, "

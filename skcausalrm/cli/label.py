@@ -89,6 +89,7 @@ def label(
         for source in (out, *(verified or ())):
             arguments += ["--verified", source]
         arguments += ["--out", "MODEL_DIR"]
+        loading.pop("judge_score_name")  # fit uses it with --method dr alone
         for name, value in loading.items():
             for item in value if isinstance(value, list) else [value]:
                 if item not in (None, "auto"):

@@ -65,16 +65,20 @@ def merge_logs(
         if not all("group" in frame.columns for frame in frames):
             merged["group"] = group_by_opening(merged["prompt"], _column(merged, "group"))
         elif infer_dtype(merged["group"]).startswith("mixed"):
-            merged["group"] = _column(merged, "group")  # 1 in one log is "1" in a CSV file
+            names = _column(merged, "group")  # 1 in one log is "1" in a CSV file
+            merged["group"] = names.where(names != "", None)
+    if "timestamp" in merged.columns and merged["timestamp"].isna().all():
+        merged["timestamp"] = pd.Series(pd.NaT, index=merged.index).dt.tz_localize("UTC")
     return merged, counts
 
 
 def _without_numbered_groups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Drop groups that only number the openings of this log, as `load_feedback` does."""
+    """Drop groups that are all missing, or only number this log's openings."""
     if "group" not in frame.columns:
         return frame
     numbers = pd.Series(group_by_opening(frame["prompt"])).astype(str)
-    return frame.drop(columns="group") if _column(frame, "group").equals(numbers) else frame
+    names = _column(frame, "group")
+    return frame.drop(columns="group") if (names == "").all() or names.equals(numbers) else frame
 
 
 def group_by_opening(prompts: pd.Series, groups: pd.Series | None = None) -> NDArray[np.intp]:
@@ -101,8 +105,9 @@ def _match(old: pd.DataFrame, new: pd.DataFrame) -> NDArray[np.intp]:
     old_text, new_text = (pd.Series(answer_keys(frame)) for frame in (old, new))
     old_id, new_id = _column(old, "id"), _column(new, "id")
     old_user, new_user = old_text, new_text
-    if "user" in old.columns and "user" in new.columns:
-        old_user, new_user = old_text + _column(old, "user"), new_text + _column(new, "user")
+    users = _column(old, "user"), _column(new, "user")
+    if all((names != "").any() for names in users):
+        old_user, new_user = old_text + users[0], new_text + users[1]
     old_has, new_has = (old_id != "").to_numpy(), (new_id != "").to_numpy()
     steps: tuple[tuple[pd.Series, NDArray, pd.Series, NDArray], ...] = (
         (old_text + old_id, old_has, new_text + new_id, new_has),
@@ -134,7 +139,11 @@ def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     if name not in frame.columns:
         return pd.Series("", index=range(len(frame)))
     values = frame[name].reset_index(drop=True)
-    return values.astype(str).where(values.notna(), "")
+    if values.dtype.kind == "f":  # whole numbers that a missing value turned into floats
+        whole = values.dropna()
+        if (whole == np.round(whole)).all():
+            values = values.astype("Int64")
+    return values.astype(object).astype(str).where(values.notna(), "")
 
 
 def _union(

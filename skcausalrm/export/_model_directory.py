@@ -39,6 +39,10 @@ __all__ = ["ModelDirectory", "check_place", "load_model_directory", "save_model_
 
 # Raised when older versions could no longer read a new directory.
 FORMAT_VERSION = 1
+# Version of directories that held sums for updates, a feature that is gone; the next one is 3.
+_UPDATABLE_VERSION = 2
+# Method names of early model directories.
+_RENAMED_METHODS = {"joint": "selection"}
 _UNSIGNED = "0" * 64
 _KEYS = {
     "method", "estimator", "settings", "head", "n_features", "feature_names",
@@ -276,6 +280,11 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{CONFIG} in {path} is damaged or not that of a model directory; save the model again."
         ) from error
     is_version = type(version) is int and version >= 1
+    if recognised and version == _UPDATABLE_VERSION:
+        raise ModelDirectoryError(
+            f"{path} was saved to be updated by an early skcausalrm, which this one cannot read; "
+            f"fit the model again."
+        )
     if recognised and is_version and version > FORMAT_VERSION:
         raise ModelDirectoryError(
             f"{path} has format version {version} and this skcausalrm reads up to "
@@ -292,6 +301,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{CONFIG} in {path} lacks what format version {version} has, or names other "
             "files; save the model again."
         )
+    config["method"] = _RENAMED_METHODS.get(config["method"], config["method"])
     return config
 
 

@@ -216,3 +216,35 @@ def test_exports_of_a_tool_are_read_as_one(tmp_path):
     assert sorted(logs["id"]) == ["1", "2", "3", "4"]
     rated = logs.set_index("id")["feedback"].dropna()
     assert rated.to_dict() == {"1": 0.0, "2": 1.0}
+
+
+class TestColumnsOfUnlikeLogs:
+    """Columns that a missing value turned into floats, and columns without any value."""
+
+    @staticmethod
+    def log(**columns):
+        n = len(next(iter(columns.values())))
+        texts = {"prompt": [f"q{i}" for i in range(n)], "completion": [f"a{i}" for i in range(n)]}
+        return pd.DataFrame({**texts, "feedback": [1.0, *[None] * (n - 1)], **columns})
+
+    def test_ids_that_became_floats_match_ids_of_text(self):
+        first = self.log(id=[1, 2, None], group=[7, 8, 9])
+        second = self.log(id=["1", "2", "3"], group=["7", "8", "9"])
+        with pytest.warns(DataLossWarning):
+            merged = load_feedback([first, second])
+        assert len(merged) == 3
+        assert merged.attrs["load_feedback"]["n_duplicates"] == 3
+
+    def test_groups_and_users_without_values_are_as_if_absent(self):
+        first = self.log(group=["g", "h"], user=["u", "v"])
+        second = self.log(group=[None, None], user=[None, None])
+        with pytest.warns(DataLossWarning):
+            merged = load_feedback([first, second])
+        assert len(merged) == 2
+        assert merged["group"].notna().all()
+
+    def test_timestamps_without_values_stay_times(self):
+        logs = [self.log(timestamp=[None, None]).assign(prompt=[f"{i}", f"{i}b"]) for i in (1, 2)]
+        merged = load_feedback(logs)
+        if "timestamp" in merged:
+            assert isinstance(merged["timestamp"].dtype, pd.DatetimeTZDtype)

@@ -206,10 +206,14 @@ def test_a_file_altered_after_loading_is_noticed(saved):
 
 def test_a_newer_format_says_upgrade(saved):
     config = json.loads((saved / "config.json").read_text())
-    config["format_version"] = FORMAT_VERSION + 1
-    (saved / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelDirectoryError, match=r"format version 2 .* upgrade skcausalrm"):
-        load_model_directory(saved)
+    for version, message in (
+        (FORMAT_VERSION + 1, "saved to be updated by an early skcausalrm"),
+        (FORMAT_VERSION + 2, r"format version 3 .* upgrade skcausalrm"),
+    ):
+        config["format_version"] = version
+        (saved / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelDirectoryError, match=message):
+            load_model_directory(saved)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +361,7 @@ def test_checksums_are_plain_sha256(saved):
 def test_a_mixture_of_version_1_still_loads():
     loaded = load_model_directory(FIXTURE.with_name("model_v1_mixture"))
     assert loaded.config["format_version"] == 1
-    assert loaded.config["method"] == "joint"  # the name of "selection" when it was saved
+    assert loaded.config["method"] == "selection"  # the name of "selection" when it was saved
     # by hand: indices 0 and 1, so log odds -1 + .25 and 1 + .5, weighted 1 to 3
     X = np.array([[0.5, 0.5, -1.0]])
     members = 1 / (1 + np.exp(-np.array([-0.75, 1.5])))
