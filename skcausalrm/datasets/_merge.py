@@ -65,8 +65,8 @@ def merge_logs(
         if not all("group" in frame.columns for frame in frames):
             merged["group"] = group_by_opening(merged["prompt"], _column(merged, "group"))
         elif infer_dtype(merged["group"]).startswith("mixed"):
-            names = _column(merged, "group")  # 1 in one log is "1" in a CSV file
-            merged["group"] = names.where(names != "", None)
+            texts = _column(merged, "group")  # 1 in one log is "1" in a CSV file
+            merged["group"] = texts.where(texts != "", None)
     if "timestamp" in merged.columns and merged["timestamp"].isna().all():
         merged["timestamp"] = pd.Series(pd.NaT, index=merged.index).dt.tz_localize("UTC")
     return merged, counts

@@ -361,7 +361,7 @@ def test_checksums_are_plain_sha256(saved):
 def test_a_mixture_of_version_1_still_loads():
     loaded = load_model_directory(FIXTURE.with_name("model_v1_mixture"))
     assert loaded.config["format_version"] == 1
-    assert loaded.config["method"] == "selection"  # the name of "selection" when it was saved
+    assert loaded.config["method"] == "selection"  # "joint" when it was saved
     # by hand: indices 0 and 1, so log odds -1 + .25 and 1 + .5, weighted 1 to 3
     X = np.array([[0.5, 0.5, -1.0]])
     members = 1 / (1 + np.exp(-np.array([-0.75, 1.5])))
