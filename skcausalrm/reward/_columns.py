@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils._clusters import user_codes
+from .._utils._clusters import id_array, user_codes
 from .._utils._validation import (
     Feedback,
     check_asked,
@@ -113,7 +113,7 @@ def group_hashes(groups) -> NDArray[np.uint64]:
     """Return sorted 64-bit hashes of the distinct group ids; 1.0 and 1 hash alike."""
     import pandas as pd
 
-    ids = pd.unique(pd.Series(np.asarray(groups)).dropna())
+    ids = pd.unique(pd.Series(id_array(groups)).dropna())
     whole = [isinstance(v, (float, np.floating)) and float(v).is_integer() for v in ids]
     names = [str(int(v) if as_int else v) for v, as_int in zip(ids, whole, strict=True)]
     return np.sort(pd.util.hash_array(np.array(names, dtype=object)))

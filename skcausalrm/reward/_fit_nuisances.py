@@ -146,8 +146,7 @@ def fit_nuisances(
     e, propensity, volunteer_rate = None, None, None
     everyone = _SharedMoments(X, folds, None, columns.sample_weight)
     if "propensity" in needs:
-        volunteer_rate = _constant_volunteer_rate(observed, columns)
-        propensity, e = _fit_propensity(
+        propensity, e, volunteer_rate = _fit_propensity(
             given_propensity, X, observed, columns, folds, everyone, defaults
         )
         e = union_propensity(e, columns.asked)
@@ -259,8 +258,9 @@ def _fit_noise(given, X, s, columns: RowColumns, folds, rated, defaults: Default
 
 
 def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, defaults: Defaults):
+    """Return the estimator or None, the rows' propensities, and the volunteer rate if constant."""
     if columns.propensity is not None:
-        return None, columns.propensity
+        return None, columns.propensity, None
     if observed.all():
         warn(
             f"All {len(observed)} rows are rated, so there is no selection to correct: keep the "
@@ -268,14 +268,17 @@ def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, de
             AssumptionWarning,
             "no-unrated-rows",
         )
-        return None, np.ones(len(observed))
+        return None, np.ones(len(observed)), None
     if isinstance(given, FrozenEstimator):
-        return given.estimator, predicted_propensity(given.estimator, X)
+        return given.estimator, predicted_propensity(given.estimator, X), None
     labels = observed.astype(np.float64)
     if columns.asked is not None:
         labels[columns.asked] = np.nan
-        if (rate := _constant_volunteer_rate(observed, columns)) is not None:
-            return None, np.full(len(labels), rate)
+        volunteered = observed[~columns.asked]
+        if volunteered.all() or not volunteered.any():
+            # All rows that nobody asked were rated, or none: there is nothing to model.
+            rate = float(volunteered.any())
+            return None, np.full(len(labels), rate), rate
     if isinstance(given, PropensityEstimator):
         propensity = seeded(given, defaults.random_state)
         propensity.fit(X, labels, groups=columns.groups, sample_weight=columns.sample_weight)
@@ -290,17 +293,7 @@ def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, de
             sample_weight=columns.sample_weight,
             moments=everyone.get() if share else None,
         )
-    return propensity, check_positive(propensity.oof_propensity_)
-
-
-def _constant_volunteer_rate(observed, columns: RowColumns) -> float | None:
-    """Return 1 or 0 if all rows that nobody asked were rated, or none; else None."""
-    if columns.asked is None or columns.propensity is not None:
-        return None
-    volunteered = observed[~columns.asked]
-    if volunteered.any() and not volunteered.all():
-        return None
-    return float(volunteered.any())
+    return propensity, check_positive(propensity.oof_propensity_), None
 
 
 def _fit_outcome(given, X, t, columns: RowColumns, folds: Folds, rated, defaults: Defaults):

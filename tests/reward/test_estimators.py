@@ -557,3 +557,12 @@ def test_given_estimators_are_seeded(log):
     forest = RandomForestClassifier(5, min_samples_leaf=50)
     targets = [fitted(log, propensity_estimator=forest).target_ for _ in range(2)]
     np.testing.assert_array_equal(*targets)
+
+
+@quiet
+def test_a_fit_without_unrated_rows_says_nothing_of_the_propensity_of_others(log):
+    asked = np.arange(len(log.y)) % 3 == 0
+    model = CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN), random_state=0)
+    model.fit(log.X, log.reward.astype(float), asked=asked)
+    with pytest.raises(ex.UnusedParameterError, match="propensity="):
+        model.score(log.X, log.y, asked=asked)
