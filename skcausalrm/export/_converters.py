@@ -12,8 +12,6 @@ import numpy as np
 from .._utils._extras import import_extra
 from ..exceptions import UnsupportedExportError
 
-__all__ = ["sklearn_graph"]
-
 INPUT = "input"
 # First operator set of ONNX-ML whose trees have float64 thresholds.
 _ML_OPSET = 3

@@ -13,8 +13,6 @@ from ..selection._recalibration_map import CLIP
 from ._converters import INPUT, sklearn_graph
 from ._network import RewardNetwork
 
-__all__ = ["build_model"]
-
 # Operator set that every onnxruntime since 1.12 runs, and the first in which the operators of the
 # graph have their present inputs.
 _DEFAULT_OPSET, _OLDEST_OPSET = 17, 13

@@ -10,8 +10,6 @@ from pathlib import Path
 from .._utils._atomic_files import sibling
 from ..exceptions import ModelDirectoryError
 
-__all__ = ["check_place", "move_into_place", "read_file"]
-
 FORMAT = "skcausalrm model directory"
 CONFIG, ONNX, WEIGHTS = "config.json", "head.onnx", "head.safetensors"
 OURS = {CONFIG, ONNX, WEIGHTS}

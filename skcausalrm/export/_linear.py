@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from ..selection._recalibration_map import Recalibration, sigmoid
 from ._network import RewardNetwork
 
-__all__ = ["LinearReward", "describe_linear"]
-
 # Maximum rows multiplied in float64 without a float32 product first.
 _FEW_ROWS = 64
 # Bytes of a block of rows, which stays in a core's cache while it is read twice.

@@ -10,8 +10,6 @@ from ..exceptions import ModelDirectoryError
 from ._linear import LinearReward, describe_linear
 from ._network import RewardNetwork
 
-__all__ = ["FORMAT_VERSION", "read_linear", "read_metadata", "write_metadata"]
-
 # Raised when older versions of RewardScorer could no longer score a new file.
 FORMAT_VERSION = 1
 

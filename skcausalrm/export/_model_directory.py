@@ -35,8 +35,6 @@ from ._network import RewardNetwork, describe, feature_names
 from ._onnx_file import created_with, onnx_bytes
 from ._scorer import RewardScorer
 
-__all__ = ["ModelDirectory", "check_place", "load_model_directory", "save_model_directory"]
-
 # Raised when older versions could no longer read a new directory.
 FORMAT_VERSION = 1
 # Version of directories that held sums for updates, a feature that is gone; the next one is 3.

@@ -10,14 +10,6 @@ import numpy as np
 from ..exceptions import UnusedParameterError
 from ..selection._recalibration_map import Recalibration
 
-__all__ = [
-    "RewardNetwork",
-    "describe",
-    "describe_single",
-    "feature_names",
-    "frame",
-]
-
 
 @dataclass(frozen=True)
 class RewardNetwork:

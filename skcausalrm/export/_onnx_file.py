@@ -20,8 +20,6 @@ from ._metadata import write_metadata
 from ._network import RewardNetwork, describe, describe_single, feature_names, frame
 from ._scorer import RewardScorer
 
-__all__ = ["created_with", "onnx_bytes", "to_onnx"]
-
 # Maximum difference of an output, relative to the largest of its batch where that exceeds 1, and
 # difference of rewards above which their order must be the same.
 TOLERANCE, ORDER_TOLERANCE = 1e-5, 1e-4

@@ -12,8 +12,6 @@ import numpy as np
 
 from .._utils._extras import import_extra
 
-__all__ = ["PRECISIONS", "reduce_precision"]
-
 PRECISIONS = ("float32", "float16", "int8", "int8-weights")
 _MICROSOFT = "com.microsoft"
 # Smallest scale, so that a token or column of zeros can be divided by its scale.

@@ -17,8 +17,6 @@ from ..exceptions import ExportWarning, ModelDirectoryError, UnusedParameterErro
 from ._metadata import read_linear, read_metadata
 from ._text_tokens import TextSettings, TextTokenizer
 
-__all__ = ["RewardScorer", "best_first"]
-
 # Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
 # computes about 80 values per row, however narrow X is.
 _BATCH_BYTES, _BATCH_ROWS = 16 * 2**20, 2**15

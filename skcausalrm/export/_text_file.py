@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ..text import ConversationEncoder
     from ..text._backends import Backend
 
-__all__ = ["default_sample", "split_pipeline", "text_to_onnx"]
-
 # Maximum difference of a text's reward between a batch and alone.
 _ALONE = 1e-4
 # Kendall's tau with the original below which a warning is raised.

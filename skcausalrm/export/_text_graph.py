@@ -15,8 +15,6 @@ from ..exceptions import UnsupportedExportError
 if TYPE_CHECKING:
     from ..text._backends import Backend
 
-__all__ = ["EMBEDDING", "OPSET", "encoder_graph", "join"]
-
 # First operator set in which Gelu is one operator. onnxruntime runs it since 1.17.
 OPSET = 20
 EMBEDDING = "sentence_embedding"

@@ -13,8 +13,6 @@ from .._utils._hashing import hash_bytes
 from ..exceptions import InvalidInputError, ModelDirectoryError
 from ..text._conversation import as_conversations, valid_unicode
 
-__all__ = ["TextSettings", "TextTokenizer", "TokenizedTexts"]
-
 
 @dataclass(frozen=True)
 class TextSettings:

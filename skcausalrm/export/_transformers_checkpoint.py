@@ -23,8 +23,6 @@ from ._text_file import default_sample, split_pipeline
 if TYPE_CHECKING:
     from ..text import ConversationEncoder
 
-__all__ = ["export_transformers"]
-
 # Maximum difference of a logit, relative to the largest if that exceeds 1.
 _TOLERANCE = 1e-5
 _CARD = """---

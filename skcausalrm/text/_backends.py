@@ -15,16 +15,6 @@ from ..exceptions import InvalidInputError
 from ._conversation import Conversations
 from ._source import ModelSource
 
-__all__ = [
-    "Backend",
-    "BackendSettings",
-    "Tokens",
-    "load_backend",
-    "pad_tokens",
-    "pool",
-    "unload_models",
-]
-
 _PURPOSE = "ConversationEncoder"
 
 
@@ -353,8 +343,8 @@ def _longest_input(config: Any, tokenizer: Any) -> int:
 
 
 def _check_positions(settings: BackendSettings, config: Any) -> None:
-    limit = _position_limit(config) if config is not None else None
-    if settings.max_length is not None and limit is not None and 0 < limit < settings.max_length:
+    limit = (config and _position_limit(config)) or 0
+    if 0 < limit < (settings.max_length or 0):
         raise ValueError(
             f"max_length={settings.max_length} is more than the {limit} positions of "
             f"model={settings.source.name!r}: lower it."

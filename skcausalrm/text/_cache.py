@@ -17,10 +17,7 @@ import numpy as np
 from .._utils._hashing import hash_text
 from ..exceptions import FileFormatError
 
-__all__ = ["EmbeddingCache"]
-
 _BUSY_SECONDS = 60.0
-_KEYS_PER_QUERY = 500  # SQLite allows 999 variables in its oldest supported builds
 
 
 class EmbeddingCache:
@@ -81,15 +78,28 @@ class EmbeddingCache:
                 raise
 
     def _create(self, canonical: str) -> None:
-        _retry_busy(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
+        self._switch_to_wal()
         self._db.execute("PRAGMA synchronous=NORMAL")
-        with self._transaction():
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("CREATE TABLE IF NOT EXISTS settings (json TEXT PRIMARY KEY)")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS embeddings (text_hash BLOB PRIMARY KEY, "
                 "truncated INTEGER NOT NULL, checksum INTEGER NOT NULL, vector BLOB NOT NULL)"
             )
             self._db.execute("INSERT OR IGNORE INTO settings VALUES (?)", (canonical,))
+
+    def _switch_to_wal(self) -> None:
+        # On a new file this fails with "locked" at once, whatever the busy timeout.
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def __enter__(self) -> EmbeddingCache:
         return self
@@ -123,23 +133,17 @@ class EmbeddingCache:
         FileFormatError
             If the file cannot be read as a database.
         """
-        position = {hash_text(text): i for i, text in enumerate(texts)}
-        keys = list(position)
+        query = "SELECT truncated, checksum, vector FROM embeddings WHERE text_hash = ?"
         entries: dict[int, tuple[bytes, int]] = {}
-        with self._explained():
-            for start in range(0, len(keys), _KEYS_PER_QUERY):
-                some = keys[start : start + _KEYS_PER_QUERY]
-                marks = ",".join("?" * len(some))
-                query = (
-                    "SELECT text_hash, truncated, checksum, vector FROM embeddings "
-                    f"WHERE text_hash IN ({marks})"
-                )
-                for key, truncated, checksum, vector in self._db.execute(query, some):
+        with self._explained(), self._db:
+            self._db.execute("BEGIN")  # one transaction is twice as fast as one per text
+            for i, key in enumerate(map(hash_text, texts)):
+                for truncated, checksum, vector in self._db.execute(query, (key,)):
                     if _is_intact(key, truncated, checksum, vector):
-                        entries[position[key]] = vector, truncated
+                        entries[i] = vector, truncated
                     else:
                         self.corrupt_count += 1
-        found = np.array(sorted(entries), dtype=np.intp)
+        found = np.array(list(entries), dtype=np.intp)
         if not len(found):
             return found, np.empty((0, 0), np.float32), np.empty(0, bool)
         joined = b"".join(entries[i][0] for i in found)
@@ -167,23 +171,13 @@ class EmbeddingCache:
         for text, vector, cut in zip(texts, vectors, truncated, strict=True):
             key, blob, flag = hash_text(text), vector.astype("<f4", copy=False).tobytes(), int(cut)
             rows.append((key, flag, _checksum(key, flag, blob), blob))
-        with self._explained(), self._transaction():
+        with self._explained(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", rows)
 
     def __len__(self) -> int:
         with self._explained():
             return self._db.execute("SELECT COUNT(*) FROM embeddings").fetchone()[0]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        _retry_busy(lambda: self._db.execute("BEGIN IMMEDIATE"))
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -208,16 +202,3 @@ def _is_intact(key: bytes, truncated: Any, checksum: Any, vector: Any) -> bool:
         and len(vector) % 4 == 0
         and checksum == _checksum(key, truncated, vector)
     )
-
-
-def _retry_busy(step) -> None:
-    # Switching a new file to WAL fails with "locked" at once, whatever the busy timeout.
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            step()
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

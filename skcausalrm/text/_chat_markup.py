@@ -8,21 +8,18 @@ from typing import Any
 
 from ._conversation import is_blank
 
-__all__ = ["EMPTY_REWARD", "positions_with_text", "split_query", "without_special_tokens"]
-
 # Reward of an answer without text, which no model was fitted on: the smallest probability.
 EMPTY_REWARD = 0.0
 
 # Role and content of a turn in the templates of most models: ChatML (Qwen and others), Llama 3,
 # Gemma. The role of the model's turn is "assistant" or "model".
 _TURNS = [
-    re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>\n?|(?=<\|im_start\|>)|$)", re.DOTALL),
-    re.compile(
-        r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\n\n(.*?)"
-        r"(?:<\|eot_id\|>|(?=<\|start_header_id\|>)|$)",
-        re.DOTALL,
-    ),
-    re.compile(r"<start_of_turn>(\w+)\n(.*?)(?:<end_of_turn>\n?|(?=<start_of_turn>)|$)", re.DOTALL),
+    re.compile(rf"{begin}(\w+){named}(.*?)(?:{end}|(?={begin})|$)", re.DOTALL)
+    for begin, named, end in (
+        (r"<\|im_start\|>", r"\n", r"<\|im_end\|>\n?"),
+        (r"<\|start_header_id\|>", r"<\|end_header_id\|>\n\n", r"<\|eot_id\|>"),
+        ("<start_of_turn>", r"\n", r"<end_of_turn>\n?"),
+    )
 ]
 _SPECIAL = re.compile(
     r"<\|[\w.-]{1,40}\|>|</?s>|<(?:pad|bos|eos|unk|start_of_turn|end_of_turn)>|"

@@ -13,8 +13,6 @@ from .._utils._batching import length_sorted_batches
 from ._backends import Backend
 from ._cache import EmbeddingCache
 
-__all__ = ["EncodingCounts", "encode_texts"]
-
 COMMIT_SECONDS = 1.0  # longest work that a kill can lose
 _SHARD = 4096  # texts tokenised and sorted at a time; bounds memory
 # Maximum tokens per batch, padding included; larger batches are slower on a CPU.

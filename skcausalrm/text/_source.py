@@ -10,8 +10,6 @@ from .._utils._extras import import_extra
 from .._utils._hashing import hash_folder
 from ..exceptions import MissingExtraError, UnusedParameterError
 
-__all__ = ["BUNDLED_MODEL", "ModelSource", "find_model"]
-
 BUNDLED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _MODEL_SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model", ".jinja", ".py"}
 
@@ -107,16 +105,18 @@ def find_model(model: str | Path, revision: str | None) -> ModelSource:
 def _in_folder(folder: Path, name: str) -> ModelSource:
     folder = folder.resolve()
     files = sorted(path for path in folder.rglob("*") if path.suffix in _MODEL_SUFFIXES)
-    stamps = tuple((path.relative_to(folder).as_posix(), *_stamp(path)) for path in files)
+    stamps = tuple(
+        (path.relative_to(folder).as_posix(), (stat := path.stat()).st_size, stat.st_mtime_ns)
+        for path in files
+    )
     return ModelSource(name, str(folder), None, (folder / "modules.json").is_file(), stamps)
 
 
 def _on_hub(name: str, revision: str | None) -> ModelSource:
     hub = import_extra("huggingface_hub", extra="text", purpose="a model from the hub")
-    errors = import_extra("huggingface_hub.errors", extra="text", purpose="a model from the hub")
     try:
         path = hub.hf_hub_download(name, "modules.json", revision=revision)
-    except errors.LocalEntryNotFoundError as unreachable:  # the cache may know there is none
+    except hub.errors.LocalEntryNotFoundError as unreachable:  # the cache may know there is none
         cached = hub.try_to_load_from_cache(name, "modules.json", revision=revision)
         if cached is not hub._CACHED_NO_EXIST:
             raise FileNotFoundError(
@@ -124,20 +124,15 @@ def _on_hub(name: str, revision: str | None) -> ModelSource:
                 f"model={name!r} has a modules.json: connect once, or pass the model's folder."
             ) from unreachable
         path = hub.hf_hub_download(name, "config.json", revision=revision)
-    except errors.EntryNotFoundError:
+    except hub.errors.EntryNotFoundError:
         path = hub.hf_hub_download(name, "config.json", revision=revision)
-    except errors.HFValidationError as error:
+    except hub.errors.HFValidationError as error:
         raise ValueError(
             f"model={name!r} is neither a folder on this machine nor a model name on the hub: "
             "check its spelling."
         ) from error
     file = Path(path)  # .../snapshots/<commit>/<file>
     return ModelSource(name, name, file.parent.name, file.name == "modules.json")
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=32)
