@@ -26,7 +26,7 @@ def check_saving(path: Path, overwrite: bool) -> None:
     MissingExtraError
         If onnx or onnxruntime is not installed.
     """
-    from ..export._model_directory import check_place
+    from ..export._layout import check_place
 
     check_place(path.resolve(), overwrite)
     for package, extra in (("onnx", "export"), ("onnxruntime", "cpu")):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -49,7 +47,7 @@ def sklearn_graph(estimator: Any, n_features: int, opset: int, *, double: bool):
     types = skl2onnx.common.data_types
     kind = types.DoubleTensorType if double else types.FloatTensorType
     try:
-        with _plain_attributes():
+        with mock.patch.object(skl2onnx.common._container, "make_node", _make_node):
             return skl2onnx.convert_sklearn(
                 estimator,
                 initial_types=[(INPUT, kind([None, n_features]))],
@@ -63,26 +61,13 @@ def sklearn_graph(estimator: Any, n_features: int, opset: int, *, double: bool):
         ) from error
 
 
-@contextmanager
-def _plain_attributes() -> Iterator[None]:
-    """Let skl2onnx pass numpy's unsigned and boolean numbers to onnx as Python's own."""
-    from skl2onnx.common import _container
+def _make_node(*arguments, **attributes):
+    """Pass numpy's unsigned and boolean numbers to onnx as Python's own."""
+    from onnx.helper import make_node
 
-    make_node = _container.make_node
-
-    def cast(*arguments, **attributes):
-        plain = {name: _plain(value) for name, value in attributes.items()}
-        return make_node(*arguments, **plain)
-
-    with mock.patch.object(_container, "make_node", cast):
-        yield
+    return make_node(*arguments, **{name: _plain(value) for name, value in attributes.items()})
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.bool_ | np.integer | bool):
-        return int(value)
-    if isinstance(value, list | tuple | np.ndarray) and len(value):
-        kind = np.asarray(value).dtype.kind
-        if kind in "bu" or isinstance(value[0], np.integer | np.bool_):
-            return [int(entry) for entry in value]
-    return value
+    array = np.asarray(value)
+    return array.astype(int).tolist() if array.dtype.kind in "biu" else value

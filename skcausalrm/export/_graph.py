@@ -115,22 +115,14 @@ class _Graph:
         if not self.in_double:
             value = self.node("Cast", value, to=self.onnx.TensorProto.FLOAT)
         prefix = f"s{len(self.nodes)}/"
-        names = {INPUT: value}
-        for constant in part.graph.initializer:
-            names[constant.name] = prefix + constant.name
-            constant.name = names[constant.name]
-            self.constants.append(constant)
-        for node in part.graph.node:
-            for output in node.output:
-                names[output] = prefix + output if output else ""
+        graph = self.onnx.compose.add_prefix_graph(part.graph, prefix, rename_nodes=False)
+        for node in graph.node:
             node.name = ""
-            node.input[:] = [names.get(name, "") for name in node.input]
-            node.output[:] = [names[name] for name in node.output]
-            self.nodes.append(node)
-        for opset in part.opset_import:
-            if opset.domain:
-                self.opsets[opset.domain] = opset
-        return self.double(names[part.graph.output[0].name])
+            node.input[:] = [value if name == prefix + INPUT else name for name in node.input]
+        self.constants += graph.initializer
+        self.nodes += graph.node
+        self.opsets |= {opset.domain: opset for opset in part.opset_import if opset.domain}
+        return self.double(graph.output[0].name)
 
     def squeeze(self, column: str) -> str:
         """Drop the second axis of a column, (N, 1) to (N,)."""
@@ -148,7 +140,8 @@ class _Graph:
             X = self.sklearn(X, network.before, network.n_features)
         last, weights = self.layers(network, X), network.component_weights
         score = last if weights is None else self.log_odds(last, weights)
-        prediction = self.prediction(network, score)
+        value = self.node("Sigmoid", score) if network.link == "logistic" else score
+        prediction = self.clipped(network, value)
         reward = self.recalibrated(network, prediction)
         outputs = {
             "reward": reward,
@@ -193,10 +186,6 @@ class _Graph:
         if self.opset < 18:
             return self.node("ReduceLogSumExp", values, axes=[1], keepdims=0)
         return self.node("ReduceLogSumExp", values, self.constant(np.array([1])), keepdims=0)
-
-    def prediction(self, network: RewardNetwork, score: str) -> str:
-        value = self.node("Sigmoid", score) if network.link == "logistic" else score
-        return self.clipped(network, value)
 
     def clipped(self, network: RewardNetwork, value: str) -> str:
         if not network.binary:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .._utils._atomic_files import sibling
+from .._utils._atomic_files import sibling, sync_folder
 from ..exceptions import ModelDirectoryError
 
 FORMAT = "skcausalrm model directory"
@@ -72,16 +74,28 @@ def _is_free(path: Path) -> bool:
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
-def move_into_place(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`, and restore an old directory there if the rename fails."""
-    if not path.exists():
-        os.rename(temporary, path)
-        return
-    old = sibling(path)
-    os.rename(path, old)
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill, then put it at `path`, also in the place of an old folder.
+
+    If the block or the renaming fails, the temporary folder is deleted and the old one stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = sibling(path), sibling(path)
+    temporary.mkdir()
     try:
-        os.rename(temporary, path)
-    except OSError:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)
+        yield temporary
+        sync_folder(temporary)
+        if path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            if old.exists():
+                os.rename(old, path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if old.exists():
+        shutil.rmtree(old)
+    sync_folder(path.parent)

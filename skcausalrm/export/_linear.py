@@ -30,8 +30,7 @@ _TOLERANCE = 5e-6
 
 def describe_linear(network: RewardNetwork) -> str:
     """Return JSON for `LinearReward`: a network of one linear layer, null for other networks."""
-    plain = network.estimator is None and network.before is None
-    if not plain or len(network.weights) != 1 or network.component_weights is not None:
+    if network.before is not None or len(network.weights) != 1:
         return "null"
     recalibration = network.recalibration
     weight = network.weights[0][:, 0].astype("<f8")

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import platform
+from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
+from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import ModelDirectoryError
 from ._linear import LinearReward, describe_linear
 from ._network import RewardNetwork
+from ._text_tokens import TextSettings
 
 # Raised when older versions of RewardScorer could no longer score a new file.
 FORMAT_VERSION = 1
 
 
 def write_metadata(
-    network: RewardNetwork,
-    *,
-    method: str,
-    feature_names: list[str] | None,
-    created_with: dict[str, str],
+    network: RewardNetwork, method: str, feature_names: list[str] | None
 ) -> dict[str, str]:
     """Return the metadata of a reward's file, as strings that ONNX can hold.
 
@@ -31,8 +33,6 @@ def write_metadata(
         Method that corrected the feedback.
     feature_names : list of str or None
         Column names of X, if it had any.
-    created_with : dict of str
-        Versions of the packages in use.
     """
     return {
         "format_version": str(FORMAT_VERSION),
@@ -44,12 +44,34 @@ def write_metadata(
         "feature_names": json.dumps(feature_names),
         "single_fit": json.dumps(network.single_fit),
         "linear": describe_linear(network),
-        "created_with": json.dumps(created_with),
+        "created_with": json.dumps(created_with()),
     }
 
 
-def read_metadata(raw: dict[str, str]) -> dict[str, Any]:
+def created_with() -> dict[str, str]:
+    """Return the versions that an exported file records."""
+    return {
+        "python": platform.python_version(),
+        "skcausalrm": __version__,
+        "numpy": np.__version__,
+        "scikit-learn": version("scikit-learn"),
+        "onnx": import_extra("onnx", extra="export", purpose="Export").__version__,
+        "onnxruntime": import_extra("onnxruntime", extra="cpu", purpose="Export").__version__,
+    }
+
+
+def read_metadata(
+    raw: dict[str, str],
+) -> tuple[dict[str, Any], LinearReward | None, TextSettings | None]:
     """Return the metadata of a reward's file as `RewardScorer.metadata_` shows it.
+
+    Returns
+    -------
+    metadata : dict
+    linear : LinearReward or None
+        The reward, if its head is linear.
+    text : TextSettings or None
+        Settings of the input, if the file scores text.
 
     Raises
     ------
@@ -68,7 +90,8 @@ def read_metadata(raw: dict[str, str]) -> dict[str, Any]:
             f"{FORMAT_VERSION}; upgrade skcausalrm."
         )
     try:
-        return {
+        text, linear = (json.loads(raw.get(name, "null")) for name in ("text", "linear"))
+        metadata = {
             "format_version": found,
             "skcausalrm_version": raw["skcausalrm_version"],
             "head": raw["head"],
@@ -77,27 +100,11 @@ def read_metadata(raw: dict[str, str]) -> dict[str, Any]:
             "n_features": int(raw["n_features"]),
             "feature_names": json.loads(raw["feature_names"]),
             "single_fit": json.loads(raw.get("single_fit", "null")),
-            "text": json.loads(raw.get("text", "null")),
+            "text": text,
             "created_with": json.loads(raw["created_with"]),
         }
-    except (KeyError, ValueError) as error:
-        raise ModelDirectoryError(
-            "The ONNX model's skcausalrm metadata is damaged; export it again."
-        ) from error
-
-
-def read_linear(raw: dict[str, str]) -> LinearReward | None:
-    """Return the linear reward that the metadata holds, or None for other heads.
-
-    Raises
-    ------
-    ModelDirectoryError
-        If it is damaged.
-    """
-    try:
-        facts = json.loads(raw.get("linear", "null"))
-        return None if facts is None else LinearReward(facts)
+        return metadata, linear and LinearReward(linear), text and TextSettings(**text)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelDirectoryError(
-            "The ONNX model's linear metadata is damaged; export it again."
+            "The ONNX model's skcausalrm metadata is damaged; export it again."
         ) from error

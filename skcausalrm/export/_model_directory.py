@@ -11,28 +11,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._utils._atomic_files import sibling, sync_folder, write_synced
+from .._utils._atomic_files import write_synced
 from .._utils._hashing import hash_bytes
 from ..exceptions import ModelDirectoryError
-from ._layout import (
-    CONFIG,
-    FORMAT,
-    ONNX,
-    WEIGHTS,
-    check_place,
-    move_into_place,
-    read_file,
-)
+from ._layout import CONFIG, FORMAT, ONNX, WEIGHTS, check_place, new_folder, read_file
+from ._metadata import created_with
 from ._network import RewardNetwork, describe, feature_names
-from ._onnx_file import created_with, onnx_bytes
+from ._onnx_file import onnx_bytes
 from ._scorer import RewardScorer
 
 # Raised when older versions could no longer read a new directory.
@@ -42,10 +34,6 @@ _UPDATABLE_VERSION = 2
 # Method names of early model directories.
 _RENAMED_METHODS = {"joint": "selection"}
 _UNSIGNED = "0" * 64
-_KEYS = {
-    "method", "estimator", "settings", "head", "n_features", "feature_names",
-    "effective_sample_size", "encoder_settings", "report", "versions", "files",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +50,7 @@ class ModelDirectory:
     Attributes
     ----------
     scorer : RewardScorer
-        Scorer on the CPU; :meth:`load_scorer` starts others.
+        Scorer on the CPU; ``RewardScorer(directory.onnx, device="cuda")`` starts another.
     weights : dict of ndarray
         ``layers.0.weight`` (n_in, n_out), ``layers.0.bias`` (n_out,), and so on; for a mixture
         ``component_weights`` (m,), for a ridge head ``folds.weight`` (d, n_folds) and
@@ -91,7 +79,7 @@ class ModelDirectory:
     @cached_property
     def scorer(self) -> RewardScorer:
         """Scorer on the CPU."""
-        return self.load_scorer()
+        return RewardScorer(self.onnx)
 
     @cached_property
     def weights(self) -> dict[str, np.ndarray]:
@@ -99,23 +87,6 @@ class ModelDirectory:
         from safetensors.numpy import load
 
         return load(self.read(WEIGHTS))
-
-    def load_scorer(self, *, device: str = "cpu", providers=None) -> RewardScorer:
-        """Start a scorer on a device.
-
-        Parameters
-        ----------
-        device : {"cpu", "cuda"}, default="cpu"
-            Device to run on.
-        providers : sequence, default=None
-            onnxruntime execution providers, in place of `device`.
-
-        Returns
-        -------
-        RewardScorer
-            Scorer of ``head.onnx``.
-        """
-        return RewardScorer(self.onnx, device=device, providers=providers)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file, checked again because it may have changed after loading.
@@ -223,17 +194,9 @@ def save_model_directory(
         "files": {name: hash_bytes(content) for name, content in files.items()},
     }
     files[CONFIG] = _signed(config)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = sibling(place)
-    temporary.mkdir()
-    try:
+    with new_folder(place) as folder:
         for name, content in files.items():
-            write_synced(temporary / name, content)
-        sync_folder(temporary)
-        move_into_place(temporary, place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    sync_folder(place.parent)
+            write_synced(folder / name, content)
     return path
 
 
@@ -261,7 +224,7 @@ def load_model_directory(path: str | os.PathLike) -> ModelDirectory:
     if not path.is_dir():
         raise ModelDirectoryError(f"{path} is not a directory; pass a model directory.")
     model = ModelDirectory(path, _read_config(path))
-    for name in model.config["files"]:
+    for name in (ONNX, WEIGHTS):
         model.read(name)
     return model
 
@@ -270,61 +233,45 @@ def _read_config(path: Path) -> dict[str, Any]:
     content = read_file(path, CONFIG)
     try:
         config = json.loads(content)
+        version, expected = int(config["format_version"]), str(config["checksum"])
         recognised = config["format"] == FORMAT
-        version = config["format_version"]
-        expected = str(config["checksum"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError):
+        recognised = False
+    if not recognised:
         raise ModelDirectoryError(
             f"{CONFIG} in {path} is damaged or not that of a model directory; save the model again."
-        ) from error
-    is_version = type(version) is int and version >= 1
-    if recognised and version == _UPDATABLE_VERSION:
+        )
+    if version == _UPDATABLE_VERSION:
         raise ModelDirectoryError(
             f"{path} was saved to be updated by an early skcausalrm, which this one cannot read; "
             f"fit the model again."
         )
-    if recognised and is_version and version > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise ModelDirectoryError(
             f"{path} has format version {version} and this skcausalrm reads up to "
             f"{FORMAT_VERSION}; upgrade skcausalrm."
         )
     unsigned = content.replace(expected.encode(), _UNSIGNED.encode(), 1)
-    if not recognised or hash_bytes(unsigned) != expected:
+    if hash_bytes(unsigned) != expected:
         raise ModelDirectoryError(
             f"{CONFIG} in {path} fails its checksum, so it was cut or altered; save the model "
             "again."
         )
-    if not is_version or not _is_complete(config):
-        raise ModelDirectoryError(
-            f"{CONFIG} in {path} lacks what format version {version} has, or names other "
-            "files; save the model again."
-        )
     config["method"] = _RENAMED_METHODS.get(config["method"], config["method"])
     return config
-
-
-def _is_complete(config: dict[str, Any]) -> bool:
-    return (
-        config.keys() >= _KEYS
-        and isinstance(config["files"], dict)
-        and set(config["files"]) == {ONNX, WEIGHTS}
-        and all(isinstance(config[name], dict | None) for name in ("encoder_settings", "report"))
-    )
 
 
 def _signed(config: dict[str, Any]) -> bytes:
     """Return JSON of `config` that begins with its SHA-256, computed with zeros in its place."""
     for name in ("encoder_settings", "report"):
         try:
-            json.dumps(config[name], allow_nan=False, default=_plain)
+            _to_json(config[name])
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{name} cannot be kept as JSON ({error}); use numbers other than NaN and inf, "
                 "strings, lists and dicts."
             ) from error
-    unsigned = json.dumps(
-        {"checksum": _UNSIGNED, **config}, indent=2, allow_nan=False, default=_plain
-    ).encode()
+    unsigned = _to_json({"checksum": _UNSIGNED, **config}, indent=2).encode()
     return unsigned.replace(_UNSIGNED.encode(), hash_bytes(unsigned).encode(), 1)
 
 
@@ -335,12 +282,15 @@ def _plain(value):
     raise TypeError(f"{type(value).__name__} is not a JSON type")
 
 
+_to_json = partial(json.dumps, allow_nan=False, default=_plain)
+
+
 def _settings(fitted: Any) -> dict[str, Any]:
     """Return the parameters for the record, those that JSON cannot hold as their repr."""
     settings = fitted.get_params(deep=False)
     for name, value in settings.items():
         try:
-            json.dumps(value, allow_nan=False, default=_plain)
+            _to_json(value)
         except (TypeError, ValueError):
             settings[name] = repr(value)
     return settings
@@ -363,15 +313,11 @@ def _head_config(network: RewardNetwork) -> dict[str, Any]:
 def _weights_bytes(network: RewardNetwork) -> bytes:
     from safetensors.numpy import save
 
-    arrays = {}
+    arrays = {
+        "component_weights": network.component_weights,
+        "folds.weight": network.fold_weights,
+        "folds.bias": network.fold_biases,
+    }
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        arrays[f"layers.{layer}.weight"] = np.ascontiguousarray(weight)
-        arrays[f"layers.{layer}.bias"] = np.ascontiguousarray(bias)
-    for name, values in (
-        ("component_weights", network.component_weights),
-        ("folds.weight", network.fold_weights),
-        ("folds.bias", network.fold_biases),
-    ):
-        if values is not None:
-            arrays[name] = np.ascontiguousarray(values)
-    return save(arrays)
+        arrays[f"layers.{layer}.weight"], arrays[f"layers.{layer}.bias"] = weight, bias
+    return save({name: np.ascontiguousarray(a) for name, a in arrays.items() if a is not None})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +13,7 @@ from ..exceptions import UnusedParameterError
 from ..selection._recalibration_map import Recalibration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RewardNetwork:
     """Layers, link and recalibration of a fitted reward.
 
@@ -20,10 +22,10 @@ class RewardNetwork:
     head : str
         "ridge", "mlp", "mixture", "sigmoid" (the one nearest to a mixture), or the class name of
         any other head.
-    weights : list of ndarray of shape (n_in, n_out)
+    weights : sequence of ndarray of shape (n_in, n_out)
         One matrix per layer. Ridge and sigmoid have one layer, (d, 1); a mixture has two, the
         directions (d, 2) and the slopes of its components (2, m).
-    biases : list of ndarray of shape (n_out,)
+    biases : sequence of ndarray of shape (n_out,)
         One vector per layer.
     negative_slope : float
         Slope of the leaky ReLU between layers; 1 in a mixture, whose layers are linear.
@@ -52,10 +54,10 @@ class RewardNetwork:
     """
 
     head: str
-    weights: list[np.ndarray]
-    biases: list[np.ndarray]
-    negative_slope: float
-    link: str
+    weights: Sequence[np.ndarray] = ()
+    biases: Sequence[np.ndarray] = ()
+    negative_slope: float = 1.0
+    link: str = "identity"
     binary: bool
     recalibration: Recalibration | None
     threshold: float
@@ -115,20 +117,19 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
         )
     check_is_fitted(fitted)
     head = fitted.estimator_
-    layers = _layers(head, any_head)
     raw_score = head.decision_function if hasattr(head, "decision_function") else head.predict
     origin = np.zeros((1, fitted.n_features_in_))
-    with_names = frame(origin, feature_names(fitted))
+    named = frame(origin, feature_names(fitted))
     return RewardNetwork(
-        **layers,
+        **_layers(head, any_head),
         binary=bool(fitted.binary_),
         recalibration=fitted.recalibration_,
-        threshold=float(raw_score(origin)[0] - fitted.decision_function(with_names)[0]),
+        threshold=float(raw_score(origin)[0] - fitted.decision_function(named)[0]),
     )
 
 
 def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
-    """Return the one sigmoid nearest to the mixture of `fitted`, and its network.
+    """Return a copy of `fitted` with the sigmoid nearest to its mixture as head, and its network.
 
     Raises
     ------
@@ -143,14 +144,16 @@ def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
             f"single=True is for the selection model's own head, and this model has a "
             f"{type(fitted.estimator_).__name__}: leave single out."
         )
-    single = fitted.estimator_.single()
-    slopes = single.slopes.T
+    head = fitted.estimator_.single()
+    single = copy(fitted)
+    vars(single).update(estimator_=head)
+    slopes = head.slopes.T
     directions, offsets = mixture.weights[0], mixture.biases[0]
     network = replace(
         mixture,
         head="sigmoid",
         weights=[directions @ slopes],
-        biases=[offsets @ slopes + single.intercepts],
+        biases=[offsets @ slopes + head.intercepts],
         component_weights=None,
     )
     return single, network
@@ -164,18 +167,17 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
     if isinstance(head, RidgeHead):
         return {
             "head": "ridge",
-            "weights": [np.asarray(head.coef_, dtype=np.float64).reshape(-1, 1)],
-            "biases": [np.array([head.intercept_], dtype=np.float64)],
+            "weights": [head.coef_[:, None]],
+            "biases": [np.array([head.intercept_])],
             "negative_slope": 0.0,
-            "link": "identity",
-            "fold_weights": np.asarray(head.fold_coefs_, dtype=np.float64).T,
-            "fold_biases": np.asarray(head.fold_intercepts_, dtype=np.float64),
+            "fold_weights": head.fold_coefs_.T,
+            "fold_biases": head.fold_intercepts_,
         }
     if isinstance(head, MLPHead):
         return {
             "head": "mlp",
-            "weights": list(head.coefs_),
-            "biases": list(head.intercepts_),
+            "weights": head.coefs_,
+            "biases": head.intercepts_,
             "negative_slope": float(head.negative_slope),
             "link": head.link,
         }
@@ -183,28 +185,14 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
         used = head.weights > 0  # the graph takes logarithms of the weights
         return {
             "head": "mixture",
-            "weights": [
-                np.asarray(head.directions, dtype=np.float64),
-                np.asarray(head.slopes, dtype=np.float64)[used].T,
-            ],
-            "biases": [
-                np.asarray(head.offsets, dtype=np.float64),
-                np.asarray(head.intercepts, dtype=np.float64)[used],
-            ],
-            "negative_slope": 1.0,
+            "weights": [head.directions, head.slopes[used].T],
+            "biases": [head.offsets, head.intercepts[used]],
             "link": "logistic",
-            "component_weights": np.asarray(head.weights, dtype=np.float64)[used],
+            "component_weights": head.weights[used],
             "single_fit": _single_fit(head),
         }
     if any_head:
-        return {
-            "head": type(head).__name__,
-            "weights": [],
-            "biases": [],
-            "negative_slope": 1.0,
-            "link": "identity",
-            "estimator": head,
-        }
+        return {"head": type(head).__name__, "estimator": head}
     raise TypeError(
         f"A {type(head).__name__} head cannot be saved as a directory; use the selection model's "
         "own, RidgeHead or MLPHead, or export the model with to_onnx, which takes more heads."
@@ -230,6 +218,11 @@ def _single_fit(head: Any) -> dict[str, float]:
         "largest_normal_difference": float(difference.max()),
         "mean_normal_difference": float(np.average(difference, weights=density)),
     }
+
+
+def last_step(fitted: Any) -> Any:
+    """Return the last step of a Pipeline, and any other estimator as it is."""
+    return fitted[-1] if hasattr(fitted, "steps") else fitted
 
 
 def feature_names(fitted: Any) -> list[str] | None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._utils._atomic_files import write_atomically
-from .._utils._extras import import_extra
-from .._version import __version__
 from ..exceptions import ExportParityError, ModelDirectoryError, UnsupportedExportError
 from ._graph import build_model
 from ._metadata import write_metadata
-from ._network import RewardNetwork, describe, describe_single, feature_names, frame
+from ._network import RewardNetwork, describe, describe_single, feature_names, frame, last_step
 from ._scorer import RewardScorer
 
 # Maximum difference of an output, relative to the largest of its batch where that exceeds 1, and
@@ -103,16 +100,14 @@ def to_onnx(
     """
     path = Path(path)
     if single:
-        head, network = describe_single(fitted)
+        fitted, network = describe_single(fitted)
     else:
-        head, network = None, describe(fitted, any_head=True)
-    write_atomically(path, onnx_bytes(fitted, network, head=head, opset=opset))
+        network = describe(fitted, any_head=True)
+    write_atomically(path, onnx_bytes(fitted, network, opset=opset))
     return path
 
 
-def onnx_bytes(
-    fitted: Any, network: RewardNetwork, *, head: Any = None, opset: int | None = None
-) -> bytes:
+def onnx_bytes(fitted: Any, network: RewardNetwork, *, opset: int | None = None) -> bytes:
     """Return the checked ONNX model of a fitted reward.
 
     Parameters
@@ -121,23 +116,16 @@ def onnx_bytes(
         Fitted reward.
     network : RewardNetwork
         Its network, from :func:`describe` or :func:`describe_single`.
-    head : MixtureHead or None, default=None
-        Head of :func:`describe_single`, which the file holds in place of the fitted one.
     opset : int or None, default=None
         ONNX operator set; None is 17.
     """
-    parity = _Parity(fitted, network, head)
-    metadata = write_metadata(
-        network,
-        method=str(parity.reward.method_),
-        feature_names=feature_names(fitted),
-        created_with=created_with(),
-    )
-    if network.estimator is None and network.before is None:
-        return _checked(parity, metadata, opset, double=True)
+    parity = _Parity(fitted, network)
+    metadata = write_metadata(network, str(parity.reward.method_), parity.names)
     try:
         return _checked(parity, metadata, opset, double=True)
     except (UnsupportedExportError, ModelDirectoryError, ExportParityError):
+        if network.estimator is None and network.before is None:
+            raise
         # skl2onnx or onnxruntime supports some operators, or computes them right, in float32 only
         return _checked(parity, metadata, opset, double=False)
 
@@ -154,16 +142,30 @@ def _checked(parity: _Parity, metadata: dict[str, str], opset, *, double: bool) 
     return result
 
 
-def created_with() -> dict[str, str]:
-    """Return the versions that an exported file records."""
-    return {
-        "python": platform.python_version(),
-        "skcausalrm": __version__,
-        "numpy": np.__version__,
-        "scikit-learn": version("scikit-learn"),
-        "onnx": import_extra("onnx", extra="export", purpose="Export").__version__,
-        "onnxruntime": import_extra("onnxruntime", extra="cpu", purpose="Export").__version__,
-    }
+def check_parity(
+    name: str,
+    found: NDArray,
+    expected: NDArray,
+    where: str,
+    *,
+    tolerance: float,
+    cure: str = "please report this with the versions in use",
+) -> float:
+    """Return the largest difference between exported and fitted values.
+
+    Raises
+    ------
+    ExportParityError
+        If it exceeds the tolerance, relative to the largest expected value if that exceeds 1.
+    """
+    allowed = tolerance * max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(found - expected).max())
+    if not difference <= allowed:
+        raise ExportParityError(
+            f"The exported {name} differs from the fitted model's by {difference:.2g} on {where} "
+            f"(allowed: {allowed:.2g}), so no file was written; {cure}."
+        )
+    return difference
 
 
 class _Parity:
@@ -175,13 +177,10 @@ class _Parity:
         Fitted reward.
     network : RewardNetwork
         The exported network.
-    head : MixtureHead or None
-        Head that takes the place of the fitted one in the file.
     """
 
-    def __init__(self, fitted: Any, network: RewardNetwork, head: Any):
-        self.reward = fitted[-1] if hasattr(fitted, "steps") else fitted
-        self.network, self.head = network, head
+    def __init__(self, fitted: Any, network: RewardNetwork):
+        self.reward, self.network = last_step(fitted), network
         self.names = feature_names(fitted)
 
     def check(self, scorer: RewardScorer) -> None:
@@ -203,14 +202,8 @@ class _Parity:
             if self.network.has_std:
                 found["reward_std"] = scorer.predict(X, return_std=True)[1]
             for name, values in expected.items():
-                unit = max(1.0, float(np.abs(values).max()))
-                difference = float(np.abs(found[name] - values).max())
-                if not difference <= TOLERANCE * unit:
-                    raise ExportParityError(
-                        f"The exported {name} differs from the fitted model's by {difference:.2g} "
-                        f"on inputs of scale {scale:g} (allowed: {TOLERANCE * unit:.2g}), so no "
-                        f"file was written; please report this with the versions in use."
-                    )
+                where = f"inputs of scale {scale:g}"
+                check_parity(name, found[name], values, where, tolerance=TOLERANCE)
             larger = np.subtract.outer(expected["reward"], expected["reward"]) > ORDER_TOLERANCE
             if (larger & (np.subtract.outer(found["reward"], found["reward"]) <= 0)).any():
                 raise ExportParityError(
@@ -222,14 +215,11 @@ class _Parity:
 
     def _expected(self, X) -> dict[str, np.ndarray]:
         """Return the fitted reward's outputs by name."""
-        if self.head is not None:
-            values = np.asarray(X)
-            reward, recalibrate = self.head.predict(values), self.reward.recalibration_
-            return {
-                "reward": reward if recalibrate is None else recalibrate(reward),
-                "score": self.head.decision_function(values) - self.network.threshold,
-            }
-        outputs = {"reward": _predict(self.reward, X), "score": self.reward.decision_function(X)}
+        by_class = hasattr(self.reward, "predict_proba")
+        outputs = {
+            "reward": self.reward.predict_proba(X)[:, 1] if by_class else self.reward.predict(X),
+            "score": self.reward.decision_function(X),
+        }
         if self.network.has_std:
             outputs["reward_std"] = self._std(np.asarray(X))
         return outputs
@@ -251,9 +241,3 @@ def _probes(n_features: int):
     unit[np.arange(len(columns)), columns] = 1
     unit[len(columns) + np.arange(len(columns)), columns] = -1
     yield 1.0 / math.sqrt(n_features), unit
-
-
-def _predict(fitted: Any, X) -> np.ndarray:
-    if hasattr(fitted, "predict_proba"):
-        return fitted.predict_proba(X)[:, 1]
-    return fitted.predict(X)

@@ -6,7 +6,9 @@ depends on the other texts of its batch. Here every token has a scale of its own
 
 from __future__ import annotations
 
-import logging
+from functools import cache
+from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -42,14 +44,10 @@ def reduce_precision(model, precision: str):
 
 
 def _int8_weights(model):
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:  # importing the module configures logging for the whole process
+    # importing the module configures logging for the whole process
+    with mock.patch("logging.basicConfig"):
         from onnxruntime.quantization import matmul_nbits_quantizer as library
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-    library.logger.setLevel(logging.WARNING)
+    library.logger.setLevel("WARNING")
     quantizer = library.MatMulNBitsQuantizer(
         model, bits=8, block_size=32, is_symmetric=True, accuracy_level=4
     )
@@ -64,22 +62,16 @@ def _float16_weights(model):
     the padding.
     """
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
-    casts, kept = [], []
+    casts, initializers = [], []
     for value in model.graph.initializer:
-        if value.data_type != onnx.TensorProto.FLOAT or len(value.dims) < 2:
-            kept.append(value)
-            continue
-        half = onnx.numpy_helper.to_array(value).astype(np.float16)
-        kept.append(onnx.numpy_helper.from_array(half, f"{value.name}/half"))
-        casts.append(
-            onnx.helper.make_node(
-                "Cast", [f"{value.name}/half"], [value.name], to=onnx.TensorProto.FLOAT
+        if value.data_type == onnx.TensorProto.FLOAT and len(value.dims) >= 2:
+            name, half = value.name, onnx.numpy_helper.to_array(value).astype(np.float16)
+            value = onnx.numpy_helper.from_array(half, f"{name}/half")
+            casts.append(
+                onnx.helper.make_node("Cast", [value.name], [name], to=onnx.TensorProto.FLOAT)
             )
-        )
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(kept)
+        initializers.append(value)
+    _replace(model.graph, [*casts, *model.graph.node], initializers)
     return model
 
 
@@ -92,7 +84,6 @@ def _int8_feed_forward(model):
     of attention, where a few columns of x are much larger than the others and rounding costs most.
     """
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
-    numpy_helper, make_node = onnx.numpy_helper, onnx.helper.make_node
     graph = model.graph
     weights = {
         value.name: value
@@ -100,80 +91,64 @@ def _int8_feed_forward(model):
         if value.data_type == onnx.TensorProto.FLOAT and len(value.dims) == 2
     }
     constants: dict[str, np.ndarray] = {}
-    nodes, quantized, replaced = [], set(), set()
+    nodes: list[Any] = []
 
     def constant(name: str, value) -> str:
         constants[name] = np.asarray(value)
         return name
 
+    def add(operator: str, inputs: list[str], output: str, **attributes) -> None:
+        nodes.append(onnx.helper.make_node(operator, inputs, [output], **attributes))
+
+    @cache
     def quantize(x: str, width: int) -> None:
         """Add rows of `x` as uint8 around 128, their scales, and the leading dimensions of x."""
-        rows, scale, zeros = f"{x}/rows", f"{x}/scale", f"{x}/zeros"
-        axis = constant("int8/axis", np.array([1]))
-        nodes.extend(
-            [
-                make_node("Reshape", [x, constant(f"int8/{width}", [-1, width])], [rows]),
-                make_node("Abs", [rows], [f"{x}/abs"]),
-                make_node("ReduceMax", [f"{x}/abs", axis], [f"{x}/max"], keepdims=0),
-                make_node(
-                    "Mul", [f"{x}/max", constant("int8/step", np.float32(1 / 127))], [f"{x}/step"]
-                ),
-                make_node("Max", [f"{x}/step", constant("int8/tiny", _TINY)], [scale]),
-                make_node("Shape", [scale], [f"{x}/count"]),
-                make_node("Expand", [constant("int8/zero", np.uint8(128)), f"{x}/count"], [zeros]),
-                make_node("QuantizeLinear", [rows, scale, zeros], [f"{x}/int8"], axis=0),
-                make_node("Unsqueeze", [scale, axis], [f"{x}/column"]),
-                make_node("Shape", [x], [f"{x}/leading"], start=0, end=-1),
-            ]
-        )
+        axis = constant("int8/axis", [1])
+        add("Reshape", [x, constant(f"int8/{width}", [-1, width])], f"{x}/rows")
+        add("Abs", [f"{x}/rows"], f"{x}/abs")
+        add("ReduceMax", [f"{x}/abs", axis], f"{x}/max", keepdims=0)
+        add("Mul", [f"{x}/max", constant("int8/step", np.float32(1 / 127))], f"{x}/step")
+        add("Max", [f"{x}/step", constant("int8/tiny", _TINY)], f"{x}/scale")
+        add("Shape", [f"{x}/scale"], f"{x}/count")
+        add("Expand", [constant("int8/zero", np.uint8(128)), f"{x}/count"], f"{x}/zeros")
+        add("QuantizeLinear", [f"{x}/rows", f"{x}/scale", f"{x}/zeros"], f"{x}/int8", axis=0)
+        add("Unsqueeze", [f"{x}/scale", axis], f"{x}/column")
+        add("Shape", [x], f"{x}/leading", start=0, end=-1)
 
     for node in graph.node:
         name = node.input[1] if node.op_type == "MatMul" else ""
         if name not in weights or weights[name].dims[0] == weights[name].dims[1]:
             nodes.append(node)
             continue
-        weight = numpy_helper.to_array(weights[name])
+        weight = onnx.numpy_helper.to_array(weights[name])
         width, columns = weight.shape
         x, y = node.input[0], node.output[0]
-        if x not in quantized:
-            quantized.add(x)
-            quantize(x, width)
+        quantize(x, width)
         scale = np.maximum(np.abs(weight).max(axis=0) / 127, _TINY)
-        rounded = np.rint(weight / scale).astype(np.int8)
-        nodes.extend(
-            [
-                make_node(
-                    "MatMulIntegerToFloat",
-                    [
-                        f"{x}/int8",
-                        constant(f"{name}/int8", rounded),
-                        constant("int8/one", np.float32(1)),
-                        constant(f"{name}/scale", scale),
-                        "int8/zero",
-                        constant(f"{name}/zero", np.zeros(columns, np.int8)),
-                    ],
-                    [f"{y}/unscaled"],
-                    domain=_MICROSOFT,
-                ),
-                make_node("Mul", [f"{y}/unscaled", f"{x}/column"], [f"{y}/rows"]),
-                make_node(
-                    "Concat",
-                    [f"{x}/leading", constant(f"int8/out{columns}", [columns])],
-                    [f"{y}/shape"],
-                    axis=0,
-                ),
-                make_node("Reshape", [f"{y}/rows", f"{y}/shape"], [y]),
-            ]
-        )
-        replaced.add(name)
+        factors = [
+            f"{x}/int8",
+            constant(f"{name}/int8", np.rint(weight / scale).astype(np.int8)),
+            constant("int8/one", np.float32(1)),
+            constant(f"{name}/scale", scale),
+            "int8/zero",
+            constant(f"{name}/zero", np.zeros(columns, np.int8)),
+        ]
+        add("MatMulIntegerToFloat", factors, f"{y}/unscaled", domain=_MICROSOFT)
+        add("Mul", [f"{y}/unscaled", f"{x}/column"], f"{y}/rows")
+        shape = [f"{x}/leading", constant(f"int8/out{columns}", [columns])]
+        add("Concat", shape, f"{y}/shape", axis=0)
+        add("Reshape", [f"{y}/rows", f"{y}/shape"], y)
     used = {name for node in nodes for name in node.input}
     kept = [value for value in graph.initializer if value.name in used]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(
-        [*kept, *(numpy_helper.from_array(value, name) for name, value in constants.items())]
-    )
+    added = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    _replace(graph, nodes, [*kept, *added])
     del graph.value_info[:]
-    if replaced:
+    if constants:
         model.opset_import.append(onnx.helper.make_opsetid(_MICROSOFT, 1))
     return model
+
+
+def _replace(graph, nodes: list[Any], initializers: list[Any]) -> None:
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(initializers)

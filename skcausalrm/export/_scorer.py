@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, overload
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .._utils._batching import length_sorted_batches
 from .._utils._extras import import_extra
 from .._utils._warnings import warn
 from ..exceptions import ExportWarning, ModelDirectoryError, UnusedParameterError
-from ._metadata import read_linear, read_metadata
+from ._metadata import read_metadata
 from ._text_tokens import TextSettings, TextTokenizer
 
 # Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
@@ -129,12 +129,6 @@ class RewardScorer:
         """
         path = Path(path)
         return cls(path.read_bytes(), tokenizer=path.parent, device=device, providers=providers)
-
-    @overload
-    def predict(self, X, return_std: Literal[False] = False) -> np.ndarray: ...
-
-    @overload
-    def predict(self, X, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
 
     def predict(self, X, return_std: bool = False):
         """Return the rewards of the fitted model's ``predict``.
@@ -274,12 +268,10 @@ class RewardScorer:
             ) from error
         self._session = session
         self.provider_: str = session.get_providers()[0]
-        properties = session.get_modelmeta().custom_metadata_map
-        self.metadata_ = read_metadata(properties)
+        self.metadata_, linear, text = read_metadata(session.get_modelmeta().custom_metadata_map)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
-        self._text = self._read_text()
-        on_cpu = self.provider_ == "CPUExecutionProvider" and self._text is None
-        self._linear = read_linear(properties) if on_cpu else None
+        self._text = None if text is None else self._read_tokenizer(text)
+        self._linear = linear if self.provider_ == "CPUExecutionProvider" else None
         self.n_features_in_: int = self.metadata_["n_features"]
         if self.provider_ != (wanted := _name(self._wanted[0])):
             warn(
@@ -289,16 +281,8 @@ class RewardScorer:
                 "provider-fallback",
             )
 
-    def _read_text(self) -> TextTokenizer | None:
-        """Return the tokenizer of a text file, or None, and keep its content as bytes."""
-        if (found := self.metadata_["text"]) is None:
-            return None
-        try:
-            settings = TextSettings(**found)
-        except TypeError as error:
-            raise ModelDirectoryError(
-                "The ONNX model's text metadata is damaged; export it again."
-            ) from error
+    def _read_tokenizer(self, settings: TextSettings) -> TextTokenizer:
+        """Return the tokenizer of a text file, and keep its content as bytes."""
         if not isinstance(self._tokenizer, bytes):
             folder = "." if self._tokenizer is None else self._tokenizer
             try:
@@ -329,21 +313,19 @@ class RewardScorer:
 
     def _run_embeddings(self, outputs: list[str], X) -> Sequence[np.ndarray]:
         X = self._check(X)
-        linear = self._linear
-        if linear is not None and "reward_std" not in outputs:
-            products = linear.products(X)
+        if self._linear is not None and "reward_std" not in outputs:
+            products = self._linear.products(X)
             # if the sum of squares is finite, so are all products; this is fastest for one row
-            if not math.isfinite(products.dot(products)) and not np.isfinite(products).all():
-                _refuse_row(int(np.flatnonzero(~np.isfinite(products))[0]))
-            return [getattr(linear, name)(products) for name in outputs]
+            if not math.isfinite(products.dot(products)):
+                _check_finite(products)
+            return [getattr(self._linear, name)(products) for name in outputs]
         result = np.empty((len(outputs), len(X)))
         size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
         for start in range(0, len(X), size):
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
             *values, score = self._session.run([*outputs, "score"], {"X": batch})
             # every NaN or inf of a row reaches its score, so X needs no check of its own
-            if not np.isfinite(score).all():
-                _refuse_row(start + int(np.flatnonzero(~np.isfinite(score))[0]))
+            _check_finite(score, start)
             result[:, start : start + size] = values
         return list(result)
 
@@ -375,10 +357,12 @@ def best_first(scores: np.ndarray) -> np.ndarray:
     return np.argsort(-scores, kind="stable")
 
 
-def _refuse_row(row: int) -> NoReturn:
-    raise ValueError(
-        f"Row {row} of X has no finite score; it must not hold NaN, inf or values beyond float32."
-    )
+def _check_finite(scores: np.ndarray, start: int = 0) -> None:
+    if len(bad := np.flatnonzero(~np.isfinite(scores))):
+        raise ValueError(
+            f"Row {start + bad[0]} of X has no finite score; it must not hold NaN, inf or values "
+            f"beyond float32."
+        )
 
 
 def _name(provider) -> str:

@@ -6,9 +6,9 @@ import glob
 import json
 import os
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -19,19 +19,15 @@ from .._utils._extras import import_extra
 from .._utils._hashing import hash_bytes
 from .._utils._warnings import warn
 from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportError
-from ..text._backends import SentenceTransformersBackend, TransformersBackend
+from ..text._backends import Backend, SentenceTransformersBackend
 from ..text._conversation import as_conversations, valid_unicode
-from ..text._encoder import backend_of
+from ..text._encoder import ConversationEncoder, backend_of
 from ._model_directory import ModelDirectory
-from ._onnx_file import TOLERANCE, to_onnx
+from ._onnx_file import TOLERANCE, check_parity, to_onnx
 from ._quantization import PRECISIONS, reduce_precision
 from ._scorer import RewardScorer
 from ._text_graph import encoder_graph, join
 from ._text_tokens import TextSettings, TextTokenizer
-
-if TYPE_CHECKING:
-    from ..text import ConversationEncoder
-    from ..text._backends import Backend
 
 # Maximum difference of a text's reward between a batch and alone.
 _ALONE = 1e-4
@@ -139,7 +135,6 @@ def text_to_onnx(
     onnx = import_extra("onnx", extra="export", purpose="Exporting an encoder")
     path = Path(path)
     fitted, encoder = split_pipeline(fitted, encoder)
-    encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
     backend = backend_of(encoder)
     tokenizer, settings = _tokenizer(backend, path, precision)
     rows = default_sample() if sample is None else sample
@@ -150,7 +145,7 @@ def text_to_onnx(
 
     def content(settings: TextSettings) -> bytes:
         properties = {entry.key: entry.value for entry in head.metadata_props}
-        properties["text"] = json.dumps(settings.as_dict())
+        properties["text"] = json.dumps(asdict(settings))
         onnx.helper.set_model_props(model, properties)
         return model.SerializeToString()
 
@@ -168,19 +163,17 @@ def text_to_onnx(
 
 
 def split_pipeline(fitted: Any, encoder: ConversationEncoder | None) -> tuple[Any, Any]:
-    """Return the reward of embeddings and the encoder that makes them."""
-    from ..text import ConversationEncoder
-
+    """Return the reward of embeddings, and its encoder in float32 on the CPU."""
     first = fitted.steps[0][1] if isinstance(fitted, Pipeline) else None
     inside = first if isinstance(first, ConversationEncoder) else None
     if (inside is None) is (encoder is None):
         raise ValueError(
             "Exactly one encoder is needed: pass it as encoder, or as first step of a Pipeline."
         )
-    if inside is None:
-        return fitted, encoder
-    rest = fitted[1:]
-    return (rest if len(rest) > 1 else rest[0]), inside
+    if inside is not None:
+        fitted = fitted[1:] if len(fitted) > 2 else fitted[1]
+    encoder = clone(encoder or inside)
+    return fitted, encoder.set_params(device="cpu", dtype="float32", show_progress=False)
 
 
 def _head(fitted: Any, single: bool) -> bytes:
@@ -194,15 +187,15 @@ def _head(fitted: Any, single: bool) -> bytes:
         return to_onnx(fitted, Path(folder) / "head.onnx", single=single).read_bytes()
 
 
-def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, TextSettings]:
+def _tokenizer(backend: Any, path: Path, precision: str) -> tuple[bytes, TextSettings]:
     """Return the tokenizer's file and the settings known before rewards are compared."""
     name = backend.settings.source.name
     if isinstance(backend, SentenceTransformersBackend):
-        tokenizer = getattr(backend.model, "tokenizer", None)
+        tokenizer: Any = getattr(backend.model, "tokenizer", None)
         prefix = backend.model.prompts.get(backend.model.default_prompt_name) or ""
         max_length = backend.model.max_seq_length
         cure = "train on a transformer"
-    elif isinstance(backend, TransformersBackend):
+    else:
         tokenizer, prefix, max_length = backend.tokenizer, "", backend.max_length
         cure = "export the head alone with to_onnx"
         if backend.uses_template:
@@ -210,12 +203,7 @@ def _tokenizer(backend: Backend, path: Path, precision: str) -> tuple[bytes, Tex
                 f"The encoder {name!r} reads chats through a template, which a text file cannot "
                 f"render: {cure}, and serve the model directory."
             )
-    else:
-        raise UnsupportedExportError(
-            f"The encoder {name!r} has an unknown back end, {type(backend).__name__}: export the "
-            f"head alone with to_onnx."
-        )
-    if tokenizer is None or not getattr(tokenizer, "is_fast", False):
+    if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedExportError(
             f"The encoder {name!r} has no tokenizer of the tokenizers package: {cure}."
         )
@@ -264,22 +252,17 @@ def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str)
 
     pairs = list(zip(rows.prompts, rows.completions, strict=True))
     found = scorer.predict(pairs)
-    difference = float(np.abs(found - expected).max())
-    unit = max(1.0, float(np.abs(expected).max()))
-    if precision == "float32" and not difference <= TOLERANCE * unit:
-        raise ExportParityError(
-            f"The exported reward differs from the fitted model's by {difference:.2g} on "
-            f"{len(pairs)} texts (allowed: {TOLERANCE * unit:.2g}), so no file was written; please "
-            f"report this with the versions in use."
-        )
-    few = pairs[:: max(1, len(pairs) // 64)]
-    alone = np.concatenate([scorer.predict([pair]) for pair in few])
-    among = float(np.abs(alone - found[:: max(1, len(pairs) // 64)]).max())
-    if not among <= _ALONE * unit:
-        raise ExportParityError(
-            f"A text's reward in {precision} differs by {among:.2g} between a batch and alone "
-            f"(allowed: {_ALONE * unit:.2g}), so no file was written; choose another precision."
-        )
+    tolerance = TOLERANCE if precision == "float32" else np.inf
+    difference = check_parity("reward", found, expected, f"{len(pairs)} texts", tolerance=tolerance)
+    few = slice(None, None, max(1, len(pairs) // 64))
+    alone_difference = check_parity(
+        f"reward of a text alone in {precision}",
+        np.concatenate([scorer.predict([pair]) for pair in pairs[few]]),
+        found[few],
+        "texts of a batch",
+        tolerance=_ALONE,
+        cure="choose another precision",
+    )
     varied = len(pairs) > 1 and np.ptp(expected) > 0 and np.ptp(found) > 0
     tau = float(kendalltau(found, expected)[0]) if varied else None
     if tau is not None and tau < _TAU:
@@ -295,7 +278,7 @@ def _agreement(scorer: RewardScorer, expected: np.ndarray, rows, precision: str)
         "pearson": float(pearsonr(found, expected)[0]) if varied else None,
         "kendall_tau": tau,
         "largest_difference": difference,
-        "alone_difference": among,
+        "alone_difference": alone_difference,
     }
 
 

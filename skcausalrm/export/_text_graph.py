@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from unittest import mock
 
 from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import UnsupportedExportError
-
-if TYPE_CHECKING:
-    from ..text._backends import Backend
+from ..text._backends import Backend, TransformersBackend, pool
 
 # First operator set in which Gelu is one operator. onnxruntime runs it since 1.17.
 OPSET = 20
@@ -58,9 +55,11 @@ def encoder_graph(backend: Backend, normalize: bool):
     example = torch.ones((2, 7), dtype=torch.int64)
     mask = example.clone()
     mask[1, 5:] = 0
+    # logs every operator of torchvision, which is not installed
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     axes = {0: torch.export.Dim("N"), 1: torch.export.Dim("L")}
     try:
-        with warnings.catch_warnings(), _silenced("torch.onnx"):
+        with warnings.catch_warnings(), mock.patch.object(registration, "disabled", True):
             warnings.simplefilter("ignore")  # the exporter warns about the model's source code
             program: Any = torch.onnx.export(
                 _module(backend, normalize).eval(),
@@ -83,18 +82,6 @@ def encoder_graph(backend: Backend, normalize: bool):
         del node.metadata_props[:]
         node.doc_string = ""
     return model
-
-
-@contextmanager
-def _silenced(name: str) -> Iterator[None]:
-    """Limit a library's logger and its children to errors, and restore their level at the end."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def join(encoder, head):
@@ -141,8 +128,6 @@ def join(encoder, head):
 
 def _module(backend: Backend, normalize: bool) -> Any:
     import torch
-
-    from ..text._backends import TransformersBackend, pool
 
     model = backend.model  # type: ignore[attr-defined]
     tiny = torch.finfo(torch.float32).tiny

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,10 +51,6 @@ class TextSettings:
     truncation_side: str
     pad_id: int
     agreement: dict[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them."""
-        return asdict(self)
 
 
 class TokenizedTexts(NamedTuple):

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .._utils._atomic_files import sibling, sync_folder
+from .._utils._batching import length_sorted_batches
 from .._version import __version__
-from ..exceptions import ExportParityError, UnsupportedExportError
-from ..text._encoder import backend_of
-from ._layout import move_into_place
-from ._network import describe, describe_single
+from ..exceptions import UnsupportedExportError
+from ..text._backends import TransformersBackend, pad_tokens
+from ..text._conversation import as_conversations, valid_unicode
+from ..text._encoder import ConversationEncoder, backend_of
+from ._layout import new_folder
+from ._network import describe, describe_single, last_step
+from ._onnx_file import TOLERANCE, check_parity
 from ._text_file import default_sample, split_pipeline
 
-if TYPE_CHECKING:
-    from ..text import ConversationEncoder
-
-# Maximum difference of a logit, relative to the largest if that exceeds 1.
-_TOLERANCE = 1e-5
 _CARD = """---
 library_name: transformers
 pipeline_tag: text-classification
@@ -43,6 +41,8 @@ tokenizer = AutoTokenizer.from_pretrained(path)
 The only logit is the score of `decision_function`{offset}. It ranks answers and is not a
 probability. Text is {form}; at most {max_length} tokens are read.
 """
+_TEMPLATE_FORM = "rendered by the tokenizer's chat template, without further special tokens"
+_PLAIN_FORM = "the prompt, an empty line and the answer, with the tokenizer's special tokens"
 
 
 def export_transformers(
@@ -107,39 +107,40 @@ def export_transformers(
     >>> from skcausalrm.export import export_transformers
     >>> export_transformers(model, encoder, "reward-model")            # doctest: +SKIP
     """
-    from sklearn.base import clone
-
     path = Path(path)
     _check_place(path, overwrite)
     fitted, encoder = split_pipeline(fitted, encoder)
-    encoder = clone(encoder).set_params(device="cpu", dtype="float32", show_progress=False)
     weight, bias, method, logistic = _linear(fitted)
     backend: Any = backend_of(encoder)
     model, offset = _with_head(backend, encoder.normalize, weight, bias)
     model.config.skcausalrm_offset = offset
     rows = default_sample() if sample is None else sample
     expected = encoder.transform(rows).astype(np.float64) @ weight + bias - offset
-    temporary = sibling(path)
-    try:
-        model.save_pretrained(temporary)
-        _save_tokenizer(backend, temporary)
+    tokenizer = deepcopy(backend.tokenizer)
+    tokenizer.padding_side = "right"
+    with new_folder(path) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
         card = _CARD.format(
             encoder=backend.settings.source.name,
             version=__version__,
             method=method,
             offset=f", less {offset:.6g}" if offset else "",
-            form=_form(backend),
+            form=_TEMPLATE_FORM if backend.uses_template else _PLAIN_FORM,
             max_length=backend.max_length,
         )
-        (temporary / "README.md").write_text(card)
-        found = _logits(backend, temporary, rows)
+        (folder / "README.md").write_text(card)
+        found = _logits(backend, folder, rows)
         if logistic:  # rounding in float32 grows with the slopes; it matters in the reward only
             found, expected = expit(found + offset), expit(expected + offset)
-        _check(found, expected)
-        move_into_place(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    sync_folder(path.parent)
+        check_parity(
+            "reward",
+            found,
+            expected,
+            f"{len(found)} texts",
+            tolerance=TOLERANCE,
+            cure="its architecture has another pooling or activation; export with text_to_onnx",
+        )
     return path
 
 
@@ -147,8 +148,7 @@ def _check_place(path: Path, overwrite: bool) -> None:
     if not path.exists():
         return
     try:
-        config = json.loads((path / "config.json").read_bytes())
-        ours = "skcausalrm_offset" in config
+        ours = "skcausalrm_offset" in json.loads((path / "config.json").read_bytes())
     except (OSError, ValueError):
         ours = False
     if not (ours and overwrite):
@@ -159,11 +159,10 @@ def _check_place(path: Path, overwrite: bool) -> None:
 def _linear(fitted: Any) -> tuple[NDArray[np.float64], float, str, bool]:
     """Return weights and constant of ``decision_function``, method, and True if it is a logit."""
     network = describe(fitted, any_head=True)
-    reward = fitted if network.before is None and not hasattr(fitted, "steps") else fitted[-1]
-    before = network.before
+    reward, before = last_step(fitted), network.before
     if network.head == "mixture":
         network = describe_single(reward)[1]
-    if network.estimator is not None or len(network.weights) != 1:
+    if len(network.weights) != 1:
         raise UnsupportedExportError(
             f"A checkpoint holds a linear head and this head is {network.head!r}: leave estimator "
             f"out, or export with text_to_onnx."
@@ -196,20 +195,18 @@ def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> t
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from ..text._backends import TransformersBackend
-
-    name = backend.settings.source.name
     if not isinstance(backend, TransformersBackend):
         raise UnsupportedExportError(
-            f"{name!r} is read through sentence-transformers' own modules, which a checkpoint "
-            f"cannot hold: train on pooling='cls' or 'last', or export with text_to_onnx."
+            f"{backend.settings.source.name!r} is read through sentence-transformers' own modules, "
+            f"which a checkpoint cannot hold: train on pooling='cls' or 'last', or export with "
+            f"text_to_onnx."
         )
     if normalize:
         raise UnsupportedExportError(
             "normalize=True divides by a norm, which a checkpoint cannot: train without it, or "
             "export with text_to_onnx."
         )
-    config = type(backend.config).from_dict(backend.config.to_dict())
+    config = deepcopy(backend.config)
     config.num_labels = 1
     config.problem_type = "regression"
     if backend.pooling == "mean":
@@ -267,29 +264,10 @@ def _layers(model: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def _save_tokenizer(backend: Any, folder: Path) -> None:
-    tokenizer = backend.tokenizer
-    side, tokenizer.padding_side = tokenizer.padding_side, "right"
-    try:
-        tokenizer.save_pretrained(folder)
-    finally:
-        tokenizer.padding_side = side
-
-
-def _form(backend: Any) -> str:
-    if backend.uses_template:
-        return "rendered by the tokenizer's chat template, without further special tokens"
-    return "the prompt, an empty line and the answer, with the tokenizer's special tokens"
-
-
 def _logits(backend: Any, folder: Path, rows: Any) -> NDArray[np.float64]:
     """Return the logits of the checkpoint, loaded without this package."""
     import torch
     from transformers import AutoModelForSequenceClassification
-
-    from .._utils._batching import length_sorted_batches
-    from ..text._backends import pad_tokens
-    from ..text._conversation import as_conversations, valid_unicode
 
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=torch.float32
@@ -302,14 +280,3 @@ def _logits(backend: Any, folder: Path, rows: Any) -> NDArray[np.float64]:
             batch = pad_tokens(tokens, index, model.config.pad_token_id or 0, "cpu")
             found[index] = model(**batch).logits[:, 0].numpy()
     return found
-
-
-def _check(found: NDArray, expected: NDArray) -> None:
-    unit = max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(found - expected).max())
-    if not difference <= _TOLERANCE * unit:
-        raise ExportParityError(
-            f"The checkpoint's rewards differ by {difference:.2g} from the fitted ones on "
-            f"{len(found)} texts (allowed: {_TOLERANCE * unit:.2g}), so none was written: its "
-            f"architecture has another pooling or activation; export with text_to_onnx."
-        )

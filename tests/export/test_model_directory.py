@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skcausalrm.exceptions import ModelDirectoryError, UnusedParameterError
 from skcausalrm.export import load_model_directory, save_model_directory
-from skcausalrm.export._model_directory import FORMAT_VERSION, _signed
+from skcausalrm.export._model_directory import FORMAT_VERSION
 from skcausalrm.heads import MLPHead
 
 FIXTURE = Path(__file__).parent / "fixtures" / "model_v1"
@@ -213,32 +213,6 @@ def test_a_newer_format_says_upgrade(saved):
         config["format_version"] = version
         (saved / "config.json").write_text(json.dumps(config))
         with pytest.raises(ModelDirectoryError, match=message):
-            load_model_directory(saved)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"files": {}},
-        {"files": []},
-        {"files": {"../../x": "0" * 64}},
-        {"files": None},
-        {"format_version": 0},
-        {"format_version": True},
-        {"format_version": "1"},
-        {"report": [1]},
-    ],
-)
-def test_a_config_with_a_checksum_still_has_to_be_whole(saved, change):
-    config = json.loads((saved / "config.json").read_text())
-    del config["checksum"]
-    (saved / "config.json").write_bytes(_signed({**config, **change}))
-    with pytest.raises(ModelDirectoryError, match=r"lacks what format version .* has"):
-        load_model_directory(saved)
-    for name in ("files", "head"):
-        without = {key: value for key, value in config.items() if key != name}
-        (saved / "config.json").write_bytes(_signed(without))
-        with pytest.raises(ModelDirectoryError, match=r"lacks what format version .* has"):
             load_model_directory(saved)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def path(tmp_path_factory):
             "n_features": "1",
             "feature_names": "null",
             "created_with": "{}",
-            "text": json.dumps(text.as_dict()),
+            "text": json.dumps(asdict(text)),
         },
     )
     onnx.save(model, folder / "reward.onnx")
