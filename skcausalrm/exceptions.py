@@ -137,8 +137,8 @@ class AssumptionWarning(SkcausalrmWarning):
 
     Codes: "absent-anchors" (no surely good or bad rows), "asked-nonresponse" (over a fifth of the
     asked rows have no answer), "continuous-feedback" (no flips to correct), "inverted-feedback"
-    (verified rows rank against the predictions), "no-unrated-rows" (no selection to correct),
-    "shared-groups" (test groups were trained on).
+    (verified rows rank against the predictions), "no-rated-rows" (nothing to learn from),
+    "no-unrated-rows" (no selection to correct), "shared-groups" (test groups were trained on).
     """
 
 
@@ -157,9 +157,10 @@ class MethodFallbackWarning(SkcausalrmWarning):
 class DataLossWarning(SkcausalrmWarning):
     """Part of the input is not used; the message counts it.
 
-    Codes: "import" (scores that were superseded or left out), "torn-label" (lines of a label file
-    that are cut off), "truncated-text" (texts longer than the encoder reads), "unmatched-labels"
-    (judged answers that are not in the logs).
+    Codes: "import" (rows or scores that were changed or left out), "unused-columns" (columns that
+    look like ratings), "unread-parts" (images and other parts of messages without text),
+    "torn-label" (lines of a label file that are cut off), "truncated-text" (texts longer than the
+    encoder reads), "unmatched-labels" (judged answers that are not in the logs).
     """
 
 

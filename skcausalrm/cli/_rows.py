@@ -42,7 +42,7 @@ def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = read_records(source, "ROWS")
     for names in (["prompt", "completion"], ["messages"]):
         if rows.columns.isin(names).sum() == len(names):
-            log = load_feedback(rows[names].assign(feedback=None))
+            log = load_feedback(rows[names].assign(feedback=None), on_error="raise")
             return rows, log[["prompt", "completion"]]
     raise InvalidInputError(
         f"{source} has the columns {list(map(str, rows.columns))}, but rows to be scored need "

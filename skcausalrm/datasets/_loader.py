@@ -6,46 +6,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from .._utils._warnings import warn
 from ..exceptions import (
-    AssumptionWarning,
-    DataLossWarning,
     FeedbackError,
     FileFormatError,
     InvalidInputError,
     UnusedParameterError,
 )
-from ._exports import Export
-from ._merge import group_by_opening, merge_logs
-from ._plain import PLAIN_FORMATS, read_plain
+from ._finishing import finish_log
+from ._formats import FORMATS, detect_format, one_format
+from ._left_out import add_summaries
+from ._merge import merge_logs
+from ._plain import feedback_columns, read_plain
 from ._roles import Names, join
 from ._sources import read_records, split_sources
-from ._tools import READERS
-from ._values import is_sequence, parse_times
-
-FORMATS = (*PLAIN_FORMATS, *READERS)
-_COLUMNS = (
-    "prompt", "completion", "feedback", "verified", "asked", "judge_score",
-    "group", "user", "model", "timestamp", "comment", "id",
-)  # fmt: skip
-# Text for each count of rows or scores that an import changed or left out.
-_LOSSES = {
-    "n_repeated": "repeated answers of which the last was kept",
-    "n_duplicates": "rows that an earlier source holds too, which were dropped ({duplicates})",
-    "n_conflicts": "contradictions between these rows (the later rating counts if both are dated, "
-    "else the earlier source)",
-    "n_unanswered": "traces without an output, which were left out",
-    "n_unmatched": "scores of answers that are not in the source, which were left out",
-    "n_superseded": "scores superseded by a later one of the same answer",
-    "n_outvoted": "verified answers decided by the majority of people who disagree",
-    "n_undecided": "answers on which people are evenly split, which are left unverified",
-    "n_asked_by_answer": "asked answers that only their feedback marks, so that the asked who "
-    "gave none look like rows that nobody asked about (mark the trace instead)",
-    "n_other_scores": "scores that are neither feedback nor named for another column",
-}
+from ._spans import Export, Reading
+from ._tools import TOOLS
+from ._tools._tool import Tool
+from ._values import is_signed, parse_times
 
 
 def load_feedback(
@@ -58,6 +37,11 @@ def load_feedback(
     asked_name: str | None = None,
     judge_score_name: str | None = None,
     labels: Mapping[Any, float | None] | None = None,
+    prompt_column: str | None = None,
+    completion_column: str | None = None,
+    prompt_key: str | None = None,
+    completion_key: str | None = None,
+    on_error: str = "omit",
 ) -> pd.DataFrame:
     """Load feedback logs, rated and unrated rows alike, from the exports of common tools.
 
@@ -87,7 +71,17 @@ def load_feedback(
         Column or score that becomes ``judge_score``. None takes the column ``judge_score``, or
         the only score by models.
     labels : dict or None, default=None
-        Meaning of further spellings of labels, such as ``{"thumbs_up": 1, "skip": None}``.
+        Meaning of further spellings of labels, such as ``{"5 stars": 1, "skip": None}``, or of
+        known ones: ``{0: 0}`` makes zeros dislikes where -1 occurs too.
+    prompt_column, completion_column : str or None, default=None
+        Columns of a plain source that hold the texts. None takes ``prompt`` and ``completion``, or
+        common other names: ``question``, ``input``, ``answer``, ``output``, ``response``, ...
+    prompt_key, completion_key : str or None, default=None
+        Dotted path of the text inside the values of these columns, or inside the inputs and
+        outputs of traces, such as ``"question"`` or ``"messages.0.content"``.
+    on_error : {"omit", "raise"}, default="omit"
+        Whether to leave out rows that cannot be read, and count them by reason with their ids, or
+        to raise at the first reason.
 
     Returns
     -------
@@ -97,26 +91,30 @@ def load_feedback(
         - ``prompt`` : str, or list of messages if there are several;
         - ``completion`` : str;
         - ``feedback`` : 1.0, 0.0, or NaN for none;
-        - ``group`` : the source's ``group`` or ``prompt_id``, else an integer that is equal
-          where the first user message is equal;
+        - ``group`` : the source's ``group``, else an integer for each conversation; without
+          conversations the source's ``prompt_id``, else an integer that is equal where the first
+          user message is equal (a greeting that unlike chats share does not group them);
 
         and, if the source has them, ``verified`` (1.0, 0.0, NaN), ``asked`` (bool),
-        ``judge_score`` (in [0, 1]), ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``id``.
-        Other columns of plain sources are kept. ``attrs["load_feedback"]`` holds the format and
-        the counts of rows and scores that were changed or left out.
+        ``judge_score`` (in [0, 1]), ``conversation``, ``turn`` (user messages up to the answer),
+        ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``tags``, ``next_message`` (what the
+        user wrote next), ``copied``, ``regenerated``, ``edited`` (bool), ``latency`` (seconds),
+        ``prompt_tokens``, ``completion_tokens``, ``id``. Other columns of plain sources are kept.
+        ``attrs["load_feedback"]`` holds the format, the columns read, the counts of rows and
+        scores that were changed, and ``left_out``: the count and first ids of each reason.
 
     Raises
     ------
     FileFormatError
         If the format is not recognised, several sources have different formats, a column is
-        missing or occurs twice, ``feedback`` and ``label`` disagree, a record is malformed, there
-        is no answer, a name is ambiguous, absent, or given for two columns, `verified_name` is a
-        model's score, or scores are given without the answers that nobody rated.
+        missing or occurs twice, ``feedback`` and ``label`` disagree, an export is malformed, no
+        answer can be read, a name is ambiguous, absent, or given for two columns,
+        `verified_name` is a model's score, or scores are given without the unrated answers.
     FeedbackError
-        If a label is not true, false, 1, 0, -1 or empty, a mark of the asked is not true, false,
-        1, 0 or empty, or a judge score is outside [0, 1].
+        If more than a tenth of the labels, of the marks of the asked or of the judge scores
+        cannot be read, or any label with ``on_error="raise"``.
     InvalidInputError
-        If a completion is empty or a chat does not end with the assistant's message.
+        If a row cannot be read and ``on_error="raise"``.
     UnusedParameterError
         If `scores` are given to a format that has its feedback in the rows.
     ValueError
@@ -129,20 +127,23 @@ def load_feedback(
     Warns
     -----
     AssumptionWarning
-        If every row is rated.
+        If every row is rated, or none.
     DataLossWarning
-        If rows are in two sources, scores were superseded by later ones, match no answer, or were
-        left out, people disagree on ``verified``, only feedback marks the asked, texts held
-        unpaired surrogates, or one of ``feedback`` and ``label`` is empty.
+        If rows cannot be read, columns that look like ratings are not used, rows are in two
+        sources, scores were superseded by later ones, match no answer, or were left out, people
+        disagree on ``verified``, only feedback marks the asked, texts held unpaired surrogates, or
+        one of ``feedback`` and ``label`` is empty.
 
     Notes
     -----
-    The label ``-1`` is negative. The last of several scores of an answer counts, by timestamp;
-    a score without one counts as the earliest. For ``verified`` the last verdict of each person
-    counts, then the majority. A tie leaves the answer unverified: ask one more person, because
-    without the disputed answers the verified ones are no longer a random sample. Scores by a
-    model are never feedback and never verified. An asked answer without feedback keeps ``asked``
-    True.
+    Labels are true, false, 1, 0, -1, and common words such as "thumbs_up" and "dislike". The label
+    -1 is negative; where it occurs, 0 means no rating.
+
+    The last of several scores of an answer counts, by timestamp; a score without one counts as the
+    earliest. For ``verified`` the last verdict of each person counts, then the majority. A tie
+    leaves the answer unverified: ask one more person, because without the disputed answers the
+    verified ones are no longer a random sample. Scores by a model are never feedback and never
+    verified. An asked answer without feedback keeps ``asked`` True.
 
     Several plain sources may overlap, as two monthly exports do. A row that an earlier source
     holds is dropped and counted: it has equal texts and an equal id; if one of the rows has no
@@ -205,89 +206,84 @@ def load_feedback(
     """
     if format not in ("auto", *FORMATS):
         raise ValueError(f"format={format!r} is unknown; choose one of {('auto', *FORMATS)}.")
+    if on_error not in ("omit", "raise"):
+        raise ValueError(f"on_error={on_error!r} is unknown; choose 'omit' or 'raise'.")
     sources = [(name, read_records(item, name)) for name, item in split_sources(source)]
     given = [] if scores is None else split_sources(scores, "scores")
     score_tables = [read_records(item, name) for name, item in given]
     tables = [table for _, table in sources]
     n_repaired = sum(table.attrs.pop("n_repaired") for table in tables + score_tables)
-    formats = [_detect(table) if format == "auto" else format for table in tables]
-    chosen = _one_format(formats)
-    names = Names(feedback_name, verified_name, asked_name, judge_score_name)
-    if chosen in READERS:
-        export = _read_export(chosen, tables, score_tables)
-        frame, counts = join(export, names, labels)
-        frame = _check_rows(frame, chosen)
+    names = Names(
+        feedback_name, verified_name, asked_name, judge_score_name, prompt_column, completion_column
+    )
+    formats = [detect_format(table, names) if format == "auto" else format for table in tables]
+    chosen = one_format(formats)
+    reading = Reading(prompt_key, completion_key, on_error)
+    facts: dict[str, Any] = {"n_records": sum(map(len, tables))}
+    if chosen in TOOLS:
+        export = _read_export(TOOLS[chosen], tables, score_tables, reading)
+        frame, counts = join(export, names, labels, on_error)
+        facts |= counts
+        frame = _with_times(frame, facts)
     else:
         if scores is not None:
             raise UnusedParameterError(
                 f"scores was given, but the format {chosen!r} has its feedback in the rows "
                 "themselves: leave it out or name another format."
             )
-        frames = []
-        for (name, table), one in zip(sources, formats, strict=True):
-            with _naming(name if len(sources) > 1 else None):
-                rows = _check_rows(read_plain(table, one, names, labels), one)
-            frames.append(rows)
-        frame, counts = merge_logs(frames, [name for name, _ in sources])
+        frame = _read_plain_logs(sources, formats, names, labels, reading, facts)
     if n_repaired:
-        counts["n_repaired"] = n_repaired
-    return _finish(frame, chosen, counts)
+        facts["n_repaired"] = n_repaired
+    return finish_log(frame, chosen, facts)
 
 
-def _detect(records: pd.DataFrame) -> str:
-    columns = {*map(str, records.columns), str(records.index.name)}
-    signs: tuple[tuple[str, tuple[str, ...]], ...] = (
-        ("otel", ("resourceSpans",)),
-        ("otel", ("resourceLogs",)),
-        ("open-webui", ("snapshot", "meta")),
-        ("open-webui", ("chat", "user_id")),
-        ("phoenix", ("annotator_kind",)),
-        ("phoenix", ("context.span_id",)),
-        ("phoenix", ("context", "span_kind")),
-        ("langsmith", ("run_id", "key")),
-        ("langsmith", ("inputs", "outputs")),
-        ("langfuse", ("traceId", "name", "value")),
-        ("langfuse", ("trace_id", "name", "value")),
-        ("langfuse", ("id", "input", "output")),
-        ("plain", ("prompt", "completion", "feedback")),
-        ("trl", ("prompt", "completion", "label")),
-        ("chat", ("messages",)),
-        ("plain", ("prompt", "completion")),
-    )
-    for name, needed in signs:
-        if columns.issuperset(needed):
-            return name
-    raise FileFormatError(
-        f"The format is not recognised by the columns {sorted(map(str, records.columns))}: rename "
-        "them to prompt, completion and feedback, or name one of the formats "
-        f"{', '.join(FORMATS)}."
-    )
-
-
-def _one_format(formats: list[str]) -> str:
-    """Return the common format of all sources; plain ones may differ."""
-    kinds = set(formats)
-    if len(kinds) == 1:
-        return formats[0]
-    if kinds <= set(PLAIN_FORMATS):
-        return "plain"
-    raise FileFormatError(
-        f"The sources have the formats {sorted(kinds)}, which cannot be read as one export: load "
-        "those of each tool by themselves, and pass the resulting DataFrames as a list."
-    )
+def _read_plain_logs(
+    sources: list[tuple[str, pd.DataFrame]],
+    formats: list[str],
+    names: Names,
+    labels: Mapping[Any, float | None] | None,
+    reading: Reading,
+    facts: dict[str, Any],
+) -> pd.DataFrame:
+    """Return the rows of plain sources as one log, and add what happened to them to `facts`."""
+    facts |= {"left_out": {}, "columns": {}, "score_like": []}
+    frames = []
+    # One export of a month may hold no dislike: the spellings of all sources decide.
+    columns = [
+        table[name] for _, table in sources for name in feedback_columns(table, names, labels)
+    ]
+    signed = is_signed(columns, labels)
+    for (name, table), one in zip(sources, formats, strict=True):
+        with _naming(name if len(sources) > 1 else None):
+            log = read_plain(table, one, names, labels, reading, signed=signed)
+        facts["left_out"] = add_summaries(facts["left_out"], log.left_out)
+        facts["columns"] |= log.columns
+        facts["score_like"] = list(dict.fromkeys([*facts["score_like"], *log.score_like]))
+        for key, count in log.counts.items():
+            facts[key] = facts.get(key, 0) + count
+        frames.append(_with_times(log.frame, facts))
+    frames = [frame for frame in frames if len(frame)] or frames[:1]
+    frame, counts = merge_logs(frames, [name for name, _ in sources])
+    facts |= counts
+    return frame
 
 
 def _read_export(
-    format: str, tables: list[pd.DataFrame], score_tables: list[pd.DataFrame]
+    tool: Tool, tables: list[pd.DataFrame], score_tables: list[pd.DataFrame], reading: Reading
 ) -> Export:
     records = _concat(tables)
-    _refuse_scores_alone(records, format)
+    if tool.scores_alone({*map(str, records.columns)}):
+        raise FileFormatError(
+            f"source holds {tool.name} scores alone ({len(records)} records), so only rated "
+            "answers, and their selection cannot be corrected: pass the traces as source and these "
+            "as scores."
+        )
     try:
-        return READERS[format](records, _concat(score_tables) if score_tables else None)
+        return tool.read(records, _concat(score_tables) if score_tables else None, reading)
     except (AttributeError, KeyError, TypeError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else error
         raise FileFormatError(
-            f"A record of the {format} export is malformed ({what}): repair or drop it, or "
+            f"A record of the {tool.name} export is malformed ({what}): repair or drop it, or "
             "export again."
         ) from error
 
@@ -297,23 +293,6 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
         return tables[0]
     # Phoenix keeps ids in a named index.
     return pd.concat(tables, ignore_index=tables[0].index.name is None)
-
-
-def _refuse_scores_alone(records: pd.DataFrame, format: str) -> None:
-    columns = set(records.columns)
-    alone = {
-        "otel": "resourceSpans" not in columns,
-        "phoenix": "annotator_kind" in columns,
-        "langsmith": "run_id" in columns and "inputs" not in columns,
-        "langfuse": "value" in columns and "input" not in columns,
-        "open-webui": False,  # its feedback holds the chats; it loads, with a warning
-    }[format]
-    if alone:
-        raise FileFormatError(
-            f"source holds {format} scores alone ({len(records)} records), so only rated answers, "
-            "and their selection cannot be corrected: pass the traces as source and these as "
-            "scores."
-        )
 
 
 @contextmanager
@@ -327,62 +306,10 @@ def _naming(source: str | None) -> Iterator[None]:
         raise type(error)(f"{source}: {error}") from error
 
 
-def _check_rows(frame: pd.DataFrame, format: str) -> pd.DataFrame:
-    """Return the rows with parsed times, numbered from 0; refuse rows without text."""
-    if frame.empty:
-        raise FileFormatError(
-            f"The {format} export holds no answer, so there is nothing to load: export traces "
-            "that have an output."
-        )
+def _with_times(frame: pd.DataFrame, facts: dict[str, Any]) -> pd.DataFrame:
+    """Return the rows with parsed times, numbered from 0; count the times that cannot be read."""
     frame = frame.reset_index(drop=True)
-    for column, may_be_empty in (("completion", False), ("prompt", True)):
-        bad = _without_text(frame[column], may_be_empty)
-        if bad.any():
-            raise InvalidInputError(
-                f"{int(bad.sum())} of {len(frame)} {column}s are "
-                f"{'missing' if may_be_empty else 'empty'} or hold no text (first at row "
-                f"{int(np.argmax(bad))}): drop these rows before loading."
-            )
     if "timestamp" in frame.columns:
-        frame["timestamp"] = parse_times(frame["timestamp"])
+        frame["timestamp"], bad = parse_times(frame["timestamp"])
+        facts["n_unreadable_times"] = facts.get("n_unreadable_times", 0) + int(bad.sum())
     return frame
-
-
-def _finish(frame: pd.DataFrame, format: str, counts: dict[str, Any]) -> pd.DataFrame:
-    """Return the frame with groups, ordered columns and counts; warn of what was lost."""
-    if "group" not in frame.columns:
-        frame["group"] = group_by_opening(frame["prompt"])
-    first = [name for name in _COLUMNS if name in frame.columns]
-    frame = frame[[*first, *(name for name in frame.columns if name not in first)]]
-    frame.attrs["load_feedback"] = {"format": format, **counts}
-
-    dropped = counts.get("duplicates", {}).items()
-    duplicates = ", ".join(f"{count} in {name}" for name, count in dropped)
-    found = [
-        f"{counts[name]} {text.format(duplicates=duplicates)}"
-        for name, text in _LOSSES.items()
-        if counts.get(name)
-    ]
-    if found:
-        warn(
-            f"The import of {len(frame)} answers found {'; '.join(found)}.",
-            DataLossWarning,
-            "import",
-        )
-    if frame["feedback"].notna().all():
-        warn(
-            f"All {len(frame)} rows are rated, so there is no selection to correct: load the "
-            "answers without feedback too (traces, runs, chats) and pass the feedback as scores.",
-            AssumptionWarning,
-            "no-unrated-rows",
-        )
-    return frame
-
-
-def _without_text(turns: pd.Series, may_be_empty: bool) -> np.ndarray:
-    def one(turn: Any) -> bool:
-        if isinstance(turn, str):
-            return not may_be_empty and not turn.strip()
-        return not is_sequence(turn) or (not may_be_empty and len(turn) == 0)
-
-    return np.fromiter(map(one, turns), dtype=bool, count=len(turns))

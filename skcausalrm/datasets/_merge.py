@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from operator import gt
 from typing import Any
@@ -11,13 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from ._conversations import group_by_opening
 from ._labels import answer_keys
-from ._values import as_messages, parse_json
-
-__all__ = ["group_by_opening", "merge_logs"]
 
 
 def merge_logs(
@@ -79,25 +74,6 @@ def _without_numbered_groups(frame: pd.DataFrame) -> pd.DataFrame:
     numbers = pd.Series(group_by_opening(frame["prompt"])).astype(str)
     names = _column(frame, "group")
     return frame.drop(columns="group") if (names == "").all() or names.equals(numbers) else frame
-
-
-def group_by_opening(prompts: pd.Series, groups: pd.Series | None = None) -> NDArray[np.intp]:
-    """Return one integer per row, equal where the first user message is equal.
-
-    Rows with equal `groups` share an integer as well; an empty text is no group.
-    """
-    codes = pd.factorize(np.array(list(map(_opening, prompts)), dtype=object))[0]
-    if groups is None:
-        return codes
-    # Groups and openings are the nodes of a graph; each row links its group and its opening.
-    group = pd.factorize(groups.where(groups != ""), use_na_sentinel=True)[0]
-    linked = group >= 0
-    n_openings = codes.max() + 1
-    n_nodes = n_openings + group.max() + 1
-    ends = codes[linked], n_openings + group[linked]
-    graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(n_nodes, n_nodes))
-    component = connected_components(graph, directed=False)[1]
-    return pd.factorize(component[codes])[0]
 
 
 def _match(old: pd.DataFrame, new: pd.DataFrame) -> NDArray[np.intp]:
@@ -187,13 +163,3 @@ def _is_better(new: pd.DataFrame, old: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _empty_columns(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if name != "feedback" and frame[name].isna().all()]
-
-
-def _opening(prompt: Any) -> str:
-    """Return the first user message, which all turns of a conversation share."""
-    if isinstance(prompt, str):
-        return prompt
-    chat = as_messages(parse_json(prompt))
-    if chat is None:
-        return json.dumps(prompt, default=str)
-    return next((turn["content"] for turn in chat if turn["role"] == "user"), "")

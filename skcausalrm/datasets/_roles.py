@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import FileFormatError
-from ._exports import HUMAN, MODEL, UNKNOWN, USER, Export, get
-from ._values import is_sequence, parse_flags, parse_json, parse_labels, parse_unit_interval
+from ..text._messages import is_list
+from ._left_out import LeftOut, add_summaries
+from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get
+from ._texts import decode
+from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
 
 _N_LISTED = 20  # maximum number of names in an error message
 # Raters whose scores a column takes: the first of these with a score of the name.
@@ -30,6 +33,8 @@ class Names:
     verified: str | None = None
     asked: str | None = None
     judge_score: str | None = None
+    prompt: str | None = None
+    completion: str | None = None
 
     def given(self) -> dict[str, str]:
         return {column: name for column, name in vars(self).items() if name is not None}
@@ -41,17 +46,23 @@ def rename_columns(records: pd.DataFrame, names: Names) -> pd.DataFrame:
     for column, name in names.given().items():
         if name not in records.columns:
             raise FileFormatError(
-                f"{column}_name={name!r} is not among the columns {_listed(records.columns)}."
+                f"{_parameter(column)}={name!r} is not among the columns "
+                f"{_listed(records.columns)}."
             )
         if name in role_of:
             raise FileFormatError(_same_name(role_of[name], column, name, "column"))
         if column != name and column in records.columns:
             raise FileFormatError(
-                f"{column}_name={name!r} was given, but there is also a column {column!r}: drop "
-                "or rename it."
+                f"{_parameter(column)}={name!r} was given, but there is also a column {column!r}: "
+                "drop or rename it."
             )
         role_of[name] = column
     return records.rename(columns=role_of)
+
+
+def _parameter(column: str) -> str:
+    """Return the parameter of `load_feedback` that names a column."""
+    return f"{column}_{'column' if column in ('prompt', 'completion') else 'name'}"
 
 
 def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str]]:
@@ -96,18 +107,33 @@ def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str
             )
         if of_users:
             roles["feedback"] = (of_users[0], USER)
-    if "judge_score" not in roles and len(of_models := free(MODEL)) == 1:
-        roles["judge_score"] = (of_models[0], MODEL)
+    if "judge_score" not in roles:
+        fitting = [name for name in free(MODEL) if _is_share(scores, name)]
+        if len(fitting) == 1:
+            roles["judge_score"] = (fitting[0], MODEL)
     return roles
 
 
+def _is_share(scores: pd.DataFrame, name: str) -> bool:
+    """Return True if a model's scores of this name are all in [0, 1]."""
+    values = scores.loc[(scores["name"] == name) & (scores["kind"] == MODEL), "value"]
+    numbers = pd.to_numeric(
+        values.map(lambda value: value if np.isscalar(value) else None), "coerce"
+    )
+    return bool(numbers.between(0, 1).all())
+
+
 def join(
-    export: Export, names: Names, labels: Mapping[Any, float | None] | None
-) -> tuple[pd.DataFrame, dict[str, int]]:
+    export: Export,
+    names: Names,
+    labels: Mapping[Any, float | None] | None,
+    on_error: str = "omit",
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Left-join the scores in their roles to the answers.
 
     The last of several scores of one answer counts. For ``verified`` the majority of the last
-    verdicts of each person counts. The second result counts the scores that were not used.
+    verdicts of each person counts. The second result counts the scores that were not used, and
+    holds the summary of the answers that were left out.
     """
     frame = export.answers.set_index("id", drop=False)
     repeated = frame.index.duplicated(keep="last")
@@ -115,11 +141,12 @@ def join(
     scores = export.scores.sort_values("timestamp", kind="stable", na_position="first")
     used = scores["name"] == names.asked
     is_feedback = pd.Series(False, index=scores.index)
-    counts = {
+    left_out = LeftOut(frame["id"], on_error)
+    counts: dict[str, Any] = {
         "n_repeated": int(repeated.sum()),
-        "n_unanswered": export.n_unanswered,
-        "n_unmatched": export.n_unmatched,
         "n_superseded": 0,
+        "n_unreadable_scores": 0,
+        **export.counts,
     }
     for column, (name, kind) in assign_roles(scores, names).items():
         of_role = (scores["name"] == name) & (scores["kind"] == kind)
@@ -129,21 +156,29 @@ def join(
         counts["n_superseded"] += int(of_role.sum()) - len(last)
         where = f"{name} of the scores"
         if column == "judge_score":
-            values = parse_unit_interval(last["value"], where)
+            values, bad = parse_unit_interval(last["value"], where)
         else:
-            values = parse_labels(last["value"], where, labels)
+            values, bad = parse_labels(last["value"], where, labels)
+            if is_signed([last["value"]], labels):
+                zeros = int((values.isna() & last["value"].notna() & ~bad).sum())
+                counts["n_zeros_unrated"] = counts.get("n_zeros_unrated", 0) + zeros
         if column == "verified":
             values, counts["n_outvoted"], counts["n_undecided"] = _vote(values)
         if column == "feedback":
             is_feedback = of_role
-            if last["comment"].notna().any():
-                frame["comment"] = last["comment"].reindex(frame.index)
+            left_out.drop(frame.index.isin(last.index[bad]), "unreadable feedback")
+            for text in ("comment", "tags"):
+                if text in last.columns and last[text].notna().any():
+                    frame[text] = last[text].reindex(frame.index)
+        else:
+            counts["n_unreadable_scores"] += int(bad.sum())
         frame[column] = values.reindex(frame.index)
     if names.asked is not None:
         asked, counts["n_asked_by_answer"] = _asked(names.asked, export, scores[is_feedback])
         frame["asked"] = frame.index.isin(asked)
     counts["n_other_scores"] = int((~used).sum())
-    return frame.reset_index(drop=True), counts
+    counts["left_out"] = add_summaries(export.left_out, left_out.summary())
+    return frame[left_out.kept].reset_index(drop=True), counts
 
 
 def _vote(verdicts: pd.Series) -> tuple[pd.Series, int, int]:
@@ -172,7 +207,7 @@ def _asked(name: str, export: Export, feedback: pd.DataFrame) -> tuple[set[str],
     of_feedback = _flagged(name, (feedback["id"], get(feedback["metadata"], name)))
     if of_answers is None and of_feedback is None:
         tags = [tag for tags in marks["tags"] for tag in _tags(tags)]
-        objects = map(parse_json, [*marks["metadata"], *feedback["metadata"]])
+        objects = map(decode, [*marks["metadata"], *feedback["metadata"]])
         keys = [key for entry in objects if isinstance(entry, Mapping) for key in entry]
         raise FileFormatError(
             f"asked_name={name!r} is neither among the tags {_listed(tags)}, nor the keys of "
@@ -191,13 +226,13 @@ def _flagged(name: str, *pairs: tuple[pd.Series, pd.Series]) -> set[str] | None:
     return {
         answer
         for ids, values in filled
-        for answer in ids[parse_flags(values, f"{name} of the answers")]
+        for answer in ids[parse_flags(values, f"{name} of the answers")[0]]
     }
 
 
 def _tags(value: Any) -> list[Any]:
-    tags = parse_json(value)
-    return list(tags) if is_sequence(tags) else []
+    tags = decode(value)
+    return list(tags) if is_list(tags) else []
 
 
 def _same_name(one: str, other: str, name: str, what: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pandas.api.types import infer_dtype, is_object_dtype
 from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, FileFormatError
 from ..text._conversation import valid_unicode
+from ..text._messages import as_plain
 
 # Results of `infer_dtype` for values of one type without text.
 _UNIFORM = ("integer", "floating", "boolean")
@@ -26,14 +27,21 @@ _UNIFORM = ("integer", "floating", "boolean")
 def split_sources(source: Any, name: str = "source") -> list[tuple[str, Any]]:
     """Return the sources in `source`, each with a name for messages.
 
-    A list of dictionaries is one source. Any other list is a list of sources.
+    A list of dictionaries or of an SDK's objects is one source. A list with a path, a table or a
+    list in it is a list of sources.
     """
-    if not isinstance(source, list | tuple) or all(isinstance(item, Mapping) for item in source):
+    if not isinstance(source, list | tuple) or not any(map(_is_source, source)):
         return [(name, source)]
     return [
         (str(item) if isinstance(item, str | Path) else f"{name} {number}", item)
         for number, item in enumerate(source, start=1)
     ]
+
+
+def _is_source(item: Any) -> bool:
+    if isinstance(item, Mapping):
+        return type(item).__module__.split(".")[0] == "datasets"
+    return isinstance(item, str | Path | list | tuple | Iterator) or hasattr(item, "columns")
 
 
 def read_records(source: Any, name: str = "source") -> pd.DataFrame:
@@ -110,15 +118,17 @@ def _read(source: Any, name: str) -> pd.DataFrame:
             f"{name} is a dictionary of data sets with the splits {sorted(source)}: pass one of "
             "them."
         )
-    if isinstance(source, Mapping):
-        return _from_json(source, name)
     if hasattr(source, "to_pandas"):  # datasets.Dataset, pyarrow.Table, polars.DataFrame
         return source.to_pandas()
-    if isinstance(source, list | tuple):
+    if isinstance(source, Mapping):
+        return _from_json(source, name)
+    if isinstance(source, Iterable) and not hasattr(source, "model_dump"):
         return _from_json(list(source), name)
+    if isinstance(plain := as_plain(source), Mapping):  # an SDK's page of results
+        return _from_json(plain, name)
     raise TypeError(
-        f"{name} must be a path, a DataFrame, a data set, a list of dictionaries, or a list of "
-        f"these, got {type(source).__name__}."
+        f"{name} must be a path, a DataFrame, a data set, a list of dictionaries or of an SDK's "
+        f"objects, or a list of these, got {type(source).__name__}."
     )
 
 
@@ -133,25 +143,56 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
         if suffix == ".json":
             opener = gzip.open if path.suffix == ".gz" else open
             with opener(path, "rb") as file:
-                return _from_json(json.load(file), name)
-        if suffix == ".csv":
-            header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
-            _refuse_duplicates(pd.Index(header.dropna()), name)
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-            # An empty field is the only way to write an empty prompt in CSV.
-            return frame.fillna({"prompt": ""}) if "prompt" in frame.columns else frame
+                try:
+                    value = json.load(file)
+                except json.JSONDecodeError as error:
+                    if error.msg != "Extra data":
+                        raise
+                    return _read_lines(path)  # some tools write lines under this name
+            return _from_json(value, name)
+        if suffix in (".csv", ".tsv"):
+            return _read_csv(path, name)
         if suffix == ".parquet":
             return pd.read_parquet(path)
     except FileFormatError:
         raise
     except (ValueError, OSError) as error:
         raise FileFormatError(
-            f"{name}: the file {str(path)!r} cannot be read as {suffix[1:]} ({error})."
+            f"{name}: the file {str(path)!r} cannot be read as {suffix[1:]} ({error})"
+            f"{': save it as UTF-8' if isinstance(error, UnicodeDecodeError) else ''}."
         ) from error
     raise FileFormatError(
-        f"{name}: the file {str(path)!r} ends in {suffix!r}; .jsonl, .ndjson, .json, .csv and "
-        ".parquet can be read."
+        f"{name}: the file {str(path)!r} ends in {suffix!r}; .jsonl, .ndjson, .json, .csv, .tsv "
+        "and .parquet can be read: save it as one of these."
     )
+
+
+def _read_csv(path: Path, name: str) -> pd.DataFrame:
+    """Read a table of comma, semicolon or tab separated texts in UTF-8 or UTF-16."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        start = file.read(2)
+    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+    def header(separator: str) -> pd.Series:
+        return pd.read_csv(
+            path, header=None, nrows=1, dtype=str, sep=separator, encoding=encoding
+        ).iloc[0]
+
+    headers = {separator: header(separator) for separator in (",", ";", "\t")}
+    separator = max(headers, key=lambda key: headers[key].size)
+    frame = pd.read_csv(
+        path, dtype=str, keep_default_na=False, na_values=[""], sep=separator, encoding=encoding
+    )
+    names = headers[separator].fillna("Unnamed")
+    for column in dict.fromkeys(names[names.duplicated()]):
+        # An index that was written next to its own column repeats it; pandas numbers the second.
+        twins = frame.columns[(names == column).to_numpy()]
+        if column != "Unnamed" and not frame[twins[0]].equals(frame[twins[1]]):
+            _refuse_duplicates(pd.Index(names), name)
+        if column != "Unnamed":
+            frame = frame.drop(columns=list(twins[1:]))
+    # An empty field is the only way to write an empty prompt in CSV.
+    return frame.fillna({"prompt": ""}) if "prompt" in frame.columns else frame
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
@@ -209,10 +250,22 @@ def _is_exact(table: pa.Table) -> bool:
     )
 
 
+# Keys that hold the records in a page of an API's results.
+_PAGE_KEYS = ("data", "items", "results", "records", "traces", "runs")
+
+
 def _from_json(value: Any, name: str) -> pd.DataFrame:
     if isinstance(value, Mapping):
-        pages = value.get("data")  # an API page: {"data": [...], "meta": ...}
-        value = pages if isinstance(pages, list) else [value]
+        if (table := _by_columns(value)) is not None:
+            return table
+        value = next(filter(None, (_page(value, key) for key in _PAGE_KEYS)), [value])
+    if isinstance(value, list):
+        if len(value) == 1 and isinstance(value[0], list):
+            value = value[0]  # a list on one line of a JSON Lines file
+        value = [as_plain(item) for item in value]
+        pages = [_page(item, "data") if isinstance(item, Mapping) else None for item in value]
+        if all(pages):
+            value = [as_plain(item) for page in pages for item in page or ()]
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise FileFormatError(f"{name} must hold a list of JSON objects.")
     frame = pd.DataFrame(value, dtype=object)
@@ -221,3 +274,20 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
         if infer_dtype(frame[column], skipna=False) in _UNIFORM:
             frame[column] = frame[column].infer_objects()
     return frame
+
+
+def _page(value: Mapping[str, Any], key: str) -> list[Any] | None:
+    """Return the records that an API's page holds under the key, if it is one."""
+    page = as_plain(value.get(key))
+    is_page = isinstance(page, list) and all(isinstance(as_plain(i), Mapping) for i in page)
+    return page if is_page else None
+
+
+def _by_columns(value: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Return the table that ``DataFrame.to_json()`` wrote as an object of columns, if it is one."""
+    columns = list(value.values())
+    if len(columns) < 2 or not all(isinstance(column, Mapping) and column for column in columns):
+        return None
+    if any(set(column) != set(columns[0]) for column in columns):
+        return None
+    return pd.DataFrame({key: pd.Series(column) for key, column in value.items()})

@@ -382,14 +382,14 @@ class TestColumns:
         with pytest.raises(FileFormatError, match=message):
             load_feedback([row], **names)
 
-    @pytest.mark.parametrize("bad", ["yes", -1, 2, 0.5, [1]])
+    @pytest.mark.parametrize("bad", ["maybe", -1, 2, 0.5, [1, 2]])
     def test_asked_is_yes_or_no(self, bad):
         rows = [
             {"prompt": "q", "completion": "a", "feedback": None, "asked": value}
             for value in (True, bad)
         ]
         with pytest.raises(FeedbackError, match="'asked'"):
-            load_feedback(rows, labels={bad: 1} if bad == "yes" else None)
+            load_feedback(rows, labels={bad: 1} if bad == "maybe" else None)
 
     def test_labels_do_not_turn_the_mark_of_the_asked_round(self):
         rows = [

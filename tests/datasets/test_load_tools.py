@@ -33,7 +33,7 @@ class TestLangfuse:
         with pytest.warns(DataLossWarning) as caught:
             logs = load("langfuse_traces.json", "langfuse_scores.json")
         message = str(caught[0].message)
-        for text in ("1 traces without an output", "1 scores of answers", "1 scores superseded"):
+        for text in ("1 with no answer (t-4: ", "1 scores of answers", "1 scores superseded"):
             assert text in message
         assert logs["id"].tolist() == ["t-1", "t-2", "t-3"]
         assert nan_equal(logs["feedback"], [1, 0, np.nan])  # the later thumb of t-2 counts
@@ -46,14 +46,11 @@ class TestLangfuse:
         assert logs["user"].tolist() == ["u-7", "u-8", "u-8"]
         assert logs["comment"].tolist()[1] == "It is Lima"
         assert str(logs["timestamp"].dt.tz) == "UTC"
-        assert logs.attrs["load_feedback"] == {
-            "format": "langfuse",
-            "n_repeated": 0,
-            "n_unanswered": 1,
-            "n_unmatched": 1,
-            "n_superseded": 1,
-            "n_other_scores": 1,
-        }
+        facts = logs.attrs["load_feedback"]
+        assert facts["format"] == "langfuse"
+        assert facts["left_out"] == {"no answer": {"count": 1, "ids": ["t-4"]}}
+        assert (facts["n_repeated"], facts["n_unmatched"], facts["n_superseded"]) == (0, 1, 1)
+        assert facts["n_other_scores"] == 1
 
     def test_annotations_are_verified_only_if_named(self):
         with pytest.warns(DataLossWarning):
@@ -80,7 +77,7 @@ class TestLangfuse:
             nested = table.map(lambda v: json.dumps(v) if isinstance(v, dict | list) else v)
             paths[name] = tmp_path / f"{name}.csv"
             nested.to_csv(paths[name], index=False)
-        with pytest.warns(DataLossWarning, match="1 traces without an output"):
+        with pytest.warns(DataLossWarning, match="1 with no answer"):
             logs = load_feedback(paths["traces"], scores=paths["scores"])
         assert nan_equal(logs["feedback"], [1, 0, np.nan])
         assert logs["completion"].tolist() == ["Lima.", "Cusco.", "Bonjour."]
@@ -98,7 +95,7 @@ class TestLangfuse:
 
     def test_unknown_text_object(self):
         traces = [{"id": "a", "input": {"x": 1, "y": 2}, "output": "b"}]
-        with pytest.raises(FileFormatError, match=r"row 0: the input .* \['x', 'y'\]"):
+        with pytest.raises(FileFormatError, match=r"1 with unreadable prompt \(a: name the text"):
             load_feedback(traces)
 
     def test_several_user_scores_must_be_named(self):
@@ -275,10 +272,14 @@ def test_scores_without_their_columns(source, scores, column):
         load_feedback(FIXTURES / source, scores=scores)
 
 
-def test_empty_output_is_refused_and_counted():
+def test_empty_output_is_left_out_and_counted_or_refused():
     traces = [{"id": "a", "input": "q", "output": " "}, {"id": "b", "input": "q", "output": "c"}]
-    with pytest.raises(InvalidInputError, match=r"1 of 2 completions are empty .*first at row 0"):
-        load_feedback(traces)
+    with pytest.warns(
+        DataLossWarning, match=r"1 rows that were left out: 1 with empty answer \(a:"
+    ):
+        assert load_feedback(traces)["id"].tolist() == ["b"]
+    with pytest.raises(InvalidInputError, match=r"empty answer in 1 of 2 rows \(first: a\)"):
+        load_feedback(traces, on_error="raise")
 
 
 def test_repeated_traces_are_counted():
@@ -295,6 +296,7 @@ def test_parents_in_a_circle_end():
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", AssumptionWarning)  # nothing is rated
         assert len(load_feedback(runs, format="langsmith")) >= 1
 
 
@@ -314,7 +316,7 @@ def chats_of(messages):
             "open-webui export is malformed .*'get'",
         ),
         (chats_of([{"role": "assistant", "content": "a"}]), "malformed .*'id' is missing"),
-        ([{"resourceSpans": []}], "otel export holds no answer"),
+        ([{"resourceSpans": []}], "otel source holds no answer"),
     ],
 )
 def test_malformed_exports_are_refused(records, message):

@@ -1,0 +1,140 @@
+"""The conversation of each answer: its group, its turn, and what the user wrote next."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ..text._messages import as_messages
+
+# Maximum number of words of a first message that unlike conversations may share by chance.
+_GREETING_WORDS = 5
+_GREETINGS = frozenset(
+    (
+        *("hi", "hello", "hey", "hi there", "hello there", "good morning", "good evening", "yo"),
+        *("hallo", "hola", "bonjour", "ciao", "olá", "привет", "你好", "こんにちは", "안녕하세요"),
+    )
+)
+
+
+def group_by_opening(
+    prompts: pd.Series, groups: pd.Series | None = None, completions: pd.Series | None = None
+) -> NDArray[np.intp]:
+    """Return one integer per row, equal where the first user message is equal.
+
+    A greeting that unlike conversations share groups rows only if the first answer is equal too.
+    Rows with equal `groups` share an integer as well; an empty text is no group.
+    """
+    openings = _openings(prompts, completions)
+    codes = pd.factorize(np.array(openings, dtype=object))[0]
+    if groups is None:
+        return codes
+    # Groups and openings are the nodes of a graph; each row links its group and its opening.
+    group = pd.factorize(groups.where(groups != ""), use_na_sentinel=True)[0]
+    linked = group >= 0
+    n_openings = codes.max() + 1
+    n_nodes = n_openings + group.max() + 1
+    ends = codes[linked], n_openings + group[linked]
+    graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(n_nodes, n_nodes))
+    component = connected_components(graph, directed=False)[1]
+    return pd.factorize(component[codes])[0]
+
+
+def _openings(prompts: pd.Series, completions: pd.Series | None) -> list[str]:
+    """Return the first user message of each row, with the first answer if it is a greeting."""
+    heads = [_head(prompt) for prompt in prompts]
+    if completions is None:
+        return [head[0] for head in heads]
+    follow_ups: dict[str, set[str]] = {}
+    for first, _, second in heads:
+        if second is not None and len(first.split()) <= _GREETING_WORDS:
+            follow_ups.setdefault(first, set()).add(second)
+    unlike = {first for first, seconds in follow_ups.items() if len(seconds) > 1}
+    return [
+        f"{first}\0{completion if reply is None else reply}"
+        if first in unlike or first.strip().strip("!.?,").lower() in _GREETINGS
+        else first
+        for (first, reply, _), completion in zip(heads, completions, strict=True)
+    ]
+
+
+def _head(prompt: Any) -> tuple[str, str | None, str | None]:
+    """Return the first user message, the first answer and the second user message of a prompt."""
+    if isinstance(prompt, str):
+        return prompt, None, None
+    chat = as_messages(prompt)
+    if chat is None:
+        return json.dumps(prompt, default=str), None, None
+    users = [turn["content"] for turn in chat if turn["role"] == "user"]
+    replies = [turn["content"] for turn in chat if turn["role"] == "assistant"]
+    return (
+        users[0] if users else "",
+        replies[0] if replies else None,
+        users[1] if len(users) > 1 else None,
+    )
+
+
+def add_turns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add ``turn`` and ``next_message`` to answers of known conversations.
+
+    The turn counts the user's messages up to the answer: in the prompt, or if prompts hold no
+    history, in order of time. A column that the source has is kept.
+    """
+    if "conversation" not in frame.columns or frame["conversation"].isna().all():
+        return frame
+    frame = frame.copy(deep=False)
+    known = frame["conversation"].notna()
+    n_user = np.array([_count_user(prompt) for prompt in frame["prompt"]])
+    dated = "timestamp" in frame.columns and bool(frame.loc[known, "timestamp"].notna().all())
+    if "turn" not in frame.columns and ((n_user > 1).any() or dated):
+        turn = pd.Series(n_user, index=frame.index, dtype="Int64")
+        if not (n_user > 1).any():
+            ordered = frame[known].sort_values("timestamp", kind="stable")
+            rank = ordered.groupby(ordered["conversation"].astype(str)).cumcount() + 1
+            turn = rank.reindex(frame.index).astype("Int64")
+        frame["turn"] = turn.where(known)
+    if "next_message" not in frame.columns and "turn" in frame.columns:
+        following = _next_messages(frame, known)
+        if following.notna().any():
+            frame["next_message"] = following
+    return frame
+
+
+def _count_user(prompt: Any) -> int:
+    if isinstance(prompt, str):
+        return 1
+    return sum(turn.get("role") == "user" for turn in prompt)
+
+
+def _next_messages(frame: pd.DataFrame, known: pd.Series) -> pd.Series:
+    """Return the last user message of the prompt at the next turn of the same conversation.
+
+    If that prompt holds history, its last answer must be this one: users branch conversations.
+    """
+    table = frame.loc[
+        known & frame["turn"].notna(), ["conversation", "turn", "prompt", "completion"]
+    ]
+    result = pd.Series(None, index=frame.index, dtype=object)
+    last: list[Any] = []
+    before: list[Any] = []
+    for prompt in table["prompt"]:
+        chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        users = [m["content"] for m in chat if m["role"] == "user"]
+        replies = [m["content"] for m in chat if m["role"] == "assistant"]
+        last.append(users[-1] if users else None)
+        before.append(replies[-1] if replies else None)
+    table = table.assign(last=last, before=before, key=table["conversation"].astype(str))
+    following = table.assign(turn=table["turn"] - 1)[["key", "turn", "last", "before"]]
+    pairs = table.reset_index()[["index", "key", "turn", "completion"]].merge(
+        following, on=["key", "turn"]
+    )
+    fits = pairs["before"].isna() | (pairs["before"] == pairs["completion"].astype(object))
+    pairs = pairs[fits].drop_duplicates("index")
+    result.loc[pairs["index"]] = pairs["last"].to_numpy()
+    return result

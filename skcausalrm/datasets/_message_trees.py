@@ -1,0 +1,98 @@
+"""Chats as trees of messages, as chat applications store them: one answer per assistant message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ..text._messages import as_message
+from ._left_out import LeftOut
+from ._texts import simplify_prompt
+
+
+@dataclass
+class Message:
+    """A message of a chat.
+
+    Attributes
+    ----------
+    id, parent : str or None
+        Its id, and that of the message before it.
+    conversation : str
+        Id of its chat.
+    value : object
+        The message as the tool wrote it, for `as_message`.
+    columns : dict
+        Further columns of the answer, such as ``model``.
+    """
+
+    id: str
+    parent: str | None
+    conversation: str
+    value: Any
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+def find_chat_answers(
+    messages: Iterable[Message], on_error: str
+) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+    """Return each assistant message with the messages above it, and the summary of those left out.
+
+    ``regenerated`` is True for an answer that a later one to the same message replaces, and
+    ``next_message`` is the latest message that the user wrote below an answer.
+    """
+    known = {(m.conversation, m.id): m for m in messages}
+    turns = {key: as_message(m.value) for key, m in known.items()}
+    children: dict[tuple[str, str | None], list[str]] = {}
+    for key, m in known.items():
+        if turns[key] is not None:
+            children.setdefault((m.conversation, m.parent), []).append(m.id)
+    rows = [
+        _answer(m, known, turns, children)
+        for key, m in known.items()
+        if (turn := turns[key]) is not None and turn["role"] == "assistant"
+    ]
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table, {}
+    left_out = LeftOut(table["id"], on_error)
+    blank = table["completion"].map(lambda text: not text.strip()).to_numpy(dtype=bool)
+    left_out.drop(blank, "no answer")
+    return table[left_out.kept].reset_index(drop=True), left_out.summary()
+
+
+def _answer(message: Message, known: dict, turns: dict, children: dict) -> dict[str, Any]:
+    chat = message.conversation
+    path: list[dict[str, str]] = []
+    seen: set[str | None] = {message.id}
+    parent = message.parent
+    while (chat, parent) in known and parent not in seen:
+        seen.add(parent)
+        turn = turns[chat, parent]
+        if turn is not None and turn["content"]:
+            path.append(turn)
+        parent = known[chat, parent].parent
+    path.reverse()
+    answers = [
+        name
+        for name in children.get((chat, message.parent), [])
+        if turns[chat, name]["role"] == "assistant"
+    ]
+    replies = [
+        turns[chat, name]["content"]
+        for name in children.get((chat, message.id), [])
+        if turns[chat, name]["role"] == "user"
+    ]
+    return {
+        "id": message.id,
+        "prompt": simplify_prompt(path) if path else "",
+        "completion": turns[chat, message.id]["content"],
+        "conversation": chat,
+        "turn": sum(turn["role"] == "user" for turn in path),
+        "regenerated": message.parent is not None and answers[-1] != message.id,
+        "next_message": replies[-1] if replies else None,
+        **message.columns,
+    }

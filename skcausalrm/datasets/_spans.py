@@ -1,0 +1,357 @@
+"""Spans of tracing tools as answers, and the scores that refer to them.
+
+In every tool an answer is a topmost span of the export that has texts. A score on a span below it
+counts for it; so does one on a span above it, or on the trace, that has no other answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..exceptions import FileFormatError
+from ..text._messages import as_plain, is_list
+from ._left_out import LeftOut
+from ._texts import Unreadable, decode, input_prompt, output_text, read_texts
+from ._values import parse_times
+
+# Raters: a product's user, a member of the team in the tool's own interface, a model or a program.
+USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
+_MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
+SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
+_MARK_COLUMNS = ["id", "tags", "metadata"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The caller's wishes for reading texts.
+
+    Attributes
+    ----------
+    prompt_key, completion_key : str or None
+        Dotted path of the text inside an input or output.
+    on_error : {"omit", "raise"}
+        Whether to leave out rows that cannot be read.
+    """
+
+    prompt_key: str | None = None
+    completion_key: str | None = None
+    on_error: str = "omit"
+
+    def prompt(self, value: Any) -> Any:
+        """Return the prompt in an input."""
+        return input_prompt(value, self.prompt_key)
+
+    def completion(self, value: Any) -> str:
+        """Return the answer in an output."""
+        return output_text(value, self.completion_key)
+
+
+@dataclass
+class Export:
+    """Answers (id, prompt, completion, ...), scores (SCORE_COLUMNS) and marks.
+
+    Marks are the ``tags`` and ``metadata`` of spans. In `scores` and `marks` the ``id`` is that
+    of the answer. `left_out` is a summary of `LeftOut`, and `counts` holds further counts.
+    """
+
+    answers: pd.DataFrame
+    scores: pd.DataFrame
+    marks: pd.DataFrame
+    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def pick(frame: pd.DataFrame, *names: str) -> pd.Series:
+    """Return the first of the named columns that exists and is not empty, else missing values."""
+    for name in names:
+        if name in frame.columns and frame[name].notna().any():
+            return frame[name]
+    return pd.Series(None, index=frame.index, dtype=object)
+
+
+def get(values: pd.Series, *path: str) -> pd.Series:
+    """Return a field of JSON objects: nested, or under its dotted name."""
+
+    def one(value: Any) -> Any:
+        value = as_plain(decode(value))
+        if isinstance(value, Mapping) and ".".join(path) in value:
+            return value[".".join(path)]
+        for key in path:
+            value = as_plain(decode(value))
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    return values.astype(object).map(one)
+
+
+def first_filled(*candidates: pd.Series) -> pd.Series:
+    """Return for each row the first value that is not missing."""
+    result = candidates[0].astype(object)
+    for other in candidates[1:]:
+        result = result.where(result.notna(), other)
+    return result
+
+
+def topmost(ids: pd.Series, parents: pd.Series, candidate: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the position of each row's highest ancestor (or itself) that is a candidate, or -1."""
+    up = _parent_positions(ids, parents)
+    current, top = np.arange(len(ids)), np.full(len(ids), -1)
+    for _ in range(_MAX_DEPTH):
+        alive = current >= 0
+        if not alive.any():
+            break
+        top = np.where(alive & candidate[current], current, top)
+        current = np.where(alive, up[current], -1)
+    return top
+
+
+def _parent_positions(ids: pd.Series, parents: pd.Series) -> NDArray[np.int64]:
+    index = pd.Index(ids.astype(str))
+    first = ~index.duplicated()
+    positions = pd.Series(np.arange(len(index))[first], index=index[first])
+    return positions.reindex(parents.astype(str)).fillna(-1).to_numpy(dtype=np.int64)
+
+
+@dataclass
+class Spans:
+    """The columns of an export's spans that `find_answers` reads, one value per span.
+
+    Attributes
+    ----------
+    ids, parents, traces : Series
+        Id of the span, of the span above it, and of its trace.
+    inputs, outputs : Series
+        Values that hold the prompt and the answer.
+    columns : dict of Series
+        Further columns of the answers, such as ``user``; a span without a value takes that of a
+        span below it.
+    tags, metadata : Series
+        Marks by which the asked may be named.
+    candidate : ndarray of bool or None
+        Spans that may be answers. None takes all that have an input or an output.
+    is_call : ndarray of bool or None
+        Spans that call a model. Their messages serve where the answer's own input or output cannot
+        be read. None takes all spans that have both.
+    """
+
+    ids: pd.Series
+    parents: pd.Series
+    traces: pd.Series
+    inputs: pd.Series
+    outputs: pd.Series
+    columns: Mapping[str, pd.Series]
+    tags: pd.Series
+    metadata: pd.Series
+    candidate: NDArray[np.bool_] | None = None
+    is_call: NDArray[np.bool_] | None = None
+
+
+def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export:
+    """Choose the answers among spans, and assign scores and marks to their answers.
+
+    `scores` has SCORE_COLUMNS with the span's id, or missing, in ``id`` and the trace's id, or
+    missing, in ``trace``.
+    """
+    has_input, has_output = spans.inputs.notna().to_numpy(), spans.outputs.notna().to_numpy()
+    candidate = has_input | has_output if spans.candidate is None else spans.candidate
+    top = topmost(spans.ids, spans.parents, candidate)
+    rows = np.unique(top[top >= 0])
+    calls = has_input & has_output if spans.is_call is None else spans.is_call
+    prompts, completions, left_out = _read_rows(spans, rows, top, calls, reading)
+    kept = rows[left_out.kept]
+    answers = pd.DataFrame({"id": spans.ids.iloc[kept].astype(str).to_numpy()})
+    answers["prompt"] = pd.Series(prompts, dtype=object)[left_out.kept].to_numpy()
+    answers["completion"] = pd.Series(completions, dtype=object)[left_out.kept].to_numpy()
+    for name, values in spans.columns.items():
+        if values.notna().any():
+            # A root span often lacks the model, which the call below it has.
+            of_top = values[top >= 0].groupby(top[top >= 0]).first()
+            answers[name] = of_top.reindex(kept).to_numpy()
+
+    answer_of = _Answers(spans, top, kept)
+    scores = scores.assign(id=answer_of(scores["id"], scores["trace"]))[SCORE_COLUMNS]
+    matched = scores["id"].notna()
+    some = (spans.tags.notna() | spans.metadata.notna()).to_numpy()
+    of = answer_of(spans.ids[some], spans.traces[some])
+    marks = pd.DataFrame({"id": of, "tags": spans.tags[some], "metadata": spans.metadata[some]})
+    return Export(
+        answers,
+        scores[matched].reset_index(drop=True),
+        marks[of.notna()].reset_index(drop=True),
+        left_out.summary(),
+        {"n_unmatched": int((~matched).sum()), "n_spans": len(spans.ids)},
+    )
+
+
+def _read_rows(
+    spans: Spans,
+    rows: NDArray[np.intp],
+    top: NDArray[np.intp],
+    calls: NDArray[np.bool_],
+    reading: Reading,
+) -> tuple[list[Any], list[Any], LeftOut]:
+    """Return the prompt and the answer of each row, from the model's call below it if need be."""
+    inputs, outputs = spans.inputs.iloc[rows], spans.outputs.iloc[rows]
+    prompts, bad_prompts = read_texts(inputs, partial(_read_present, reading.prompt))
+    completions, bad_completions = read_texts(outputs, reading.completion)
+    bad = {**bad_completions, **bad_prompts}
+    unread = np.any([*bad.values(), np.zeros(len(rows), dtype=bool)], axis=0)
+    if unread.any():
+        below: dict[int, list[int]] = {}
+        for position in np.flatnonzero(calls & np.isin(top, rows[unread])):
+            below.setdefault(int(top[position]), []).append(int(position))
+        for row in np.flatnonzero(unread):
+            for call in reversed([c for c in below.get(rows[row], []) if c != rows[row]]):
+                try:
+                    prompt = input_prompt(spans.inputs.iloc[call])
+                    completion = output_text(spans.outputs.iloc[call])
+                except (Unreadable, RecursionError):
+                    continue
+                prompts[row] = prompt if prompts[row] is None else prompts[row]
+                completions[row] = completion if completions[row] is None else completions[row]
+                for mask in bad.values():
+                    mask[row] = False
+                break
+            else:
+                if _is_missing(inputs.iloc[row]):  # the assistant spoke first
+                    prompts[row] = ""
+                    bad["unreadable prompt"][row] = False
+    left_out = LeftOut(spans.ids.iloc[rows], reading.on_error)
+    for reason, mask in bad.items():
+        left_out.drop(mask, reason)
+    return prompts, completions, left_out
+
+
+def _read_present(read, value: Any) -> Any:
+    """Read a value, or raise if it is missing: a call below may hold the messages."""
+    if _is_missing(value):
+        raise Unreadable("unreadable prompt")
+    return read(value)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+class _Answers:
+    """Map from the ids of spans and traces to the id of their answer."""
+
+    def __init__(self, spans: Spans, top: NDArray[np.intp], kept: NDArray[np.intp]):
+        ids = spans.ids.astype(str).to_numpy()
+        inside = np.isin(top, kept)
+        below = pd.Series(ids[top[inside]], index=ids[inside])
+        up = _parent_positions(spans.ids, spans.parents)
+        above: list[pd.Series] = []
+        current = kept.copy()
+        for _ in range(_MAX_DEPTH):
+            current = np.where(current >= 0, up[current], -1)
+            alive = current >= 0
+            if not alive.any():
+                break
+            above.append(pd.Series(ids[kept[alive]], index=ids[current[alive]]))
+        traces = pd.Series(ids[kept], index=spans.traces.iloc[kept].astype(str))
+        self._by_span = below[~below.index.duplicated()]
+        self._by_parent = _only(pd.concat(above)) if above else None
+        self._by_trace = _only(traces)
+
+    def __call__(self, spans: pd.Series, traces: pd.Series) -> pd.Series:
+        names = spans.astype(str)
+        answer = names.map(self._by_span).astype(object)
+        if self._by_parent is not None:
+            answer = answer.where(answer.notna(), names.map(self._by_parent))
+        # A span that is in the export, but has several answers below it, has none of its own.
+        trace = traces.astype(str)
+        return answer.where(answer.notna(), trace.map(self._by_trace))
+
+
+def _only(answers: pd.Series) -> pd.Series:
+    """Return the entries whose index has no other answer."""
+    answers = answers[~pd.MultiIndex.from_arrays([answers.index, answers]).duplicated()]
+    return answers[~answers.index.duplicated(keep=False)]
+
+
+def make_scores(
+    frame: pd.DataFrame,
+    *,
+    span: pd.Series,
+    trace: pd.Series,
+    name: pd.Series,
+    value: pd.Series,
+    kind: pd.Series,
+    rater: pd.Series,
+    timestamp: pd.Series,
+    comment: pd.Series,
+    metadata: pd.Series,
+) -> pd.DataFrame:
+    """Return raw scores with SCORE_COLUMNS and ``trace``; an unreadable time counts as none."""
+    return pd.DataFrame(
+        {
+            "id": span,
+            "trace": trace,
+            "name": name.astype(str),
+            "value": value,
+            "kind": kind,
+            "rater": rater,
+            "timestamp": parse_times(timestamp)[0],
+            "comment": comment,
+            "metadata": metadata,
+        },
+        index=frame.index,
+    )
+
+
+def no_scores() -> pd.DataFrame:
+    """Return an empty table of raw scores."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in [*SCORE_COLUMNS, "trace"]})
+
+
+def no_marks() -> pd.DataFrame:
+    """Return an empty table of marks."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in _MARK_COLUMNS})
+
+
+def missing(frame: pd.DataFrame) -> pd.Series:
+    """Return a column of missing values for each row."""
+    return pd.Series(None, index=frame.index, dtype=object)
+
+
+def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame | None:
+    """Return the score objects inside the records as one table, or None if there are none.
+
+    `carried` names columns of the records that each of its scores takes, by their new names.
+    """
+    if column not in records.columns:
+        return None
+    lists = records[column].astype(object).map(decode)
+    own = {new: records[old].tolist() for new, old in carried.items() if old in records.columns}
+    objects = [
+        {**{new: values[row] for new, values in own.items()}, **item}
+        for row, items in enumerate(lists)
+        if is_list(items)
+        for item in map(as_plain, items)
+        if isinstance(item, Mapping)
+    ]
+    return pd.DataFrame(objects) if objects else None
+
+
+def index_to_column(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with a named index, in which Phoenix keeps ids, as a column."""
+    name = frame.index.name
+    return frame.reset_index(drop=name is None or name in frame.columns)
+
+
+def require(frame: pd.DataFrame, what: str, *alternatives: tuple[str, ...]) -> None:
+    """Raise unless the frame has one column of each of the alternatives."""
+    missing = [names for names in alternatives if not set(names) & set(frame.columns)]
+    if missing:
+        wanted = ", ".join(" or ".join(map(repr, names)) for names in missing)
+        raise FileFormatError(
+            f"{what} need the column {wanted}; the columns are {sorted(map(str, frame.columns))}."
+        )

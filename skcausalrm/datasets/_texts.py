@@ -1,0 +1,255 @@
+"""The prompt and the answer in a trace's input and output, in a chat, and in encoded fields."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..text._messages import as_messages, as_plain, content_text, is_list
+
+_INPUT_KEYS = (
+    "input", "inputs", "prompt", "question", "query", "user_input", "user_message", "message",
+    "text", "content", "instruction", "request",
+)  # fmt: skip
+_OUTPUT_KEYS = (
+    "output", "outputs", "completion", "answer", "response", "result", "text", "content",
+    "message", "reply", "generation", "output_text", "return",
+)  # fmt: skip
+_HISTORY_KEYS = ("chat_history", "history", "messages", "conversation")
+_SYSTEM_KEYS = ("system", "system_prompt", "system_instruction", "instructions")
+# Lists of alternatives in replies of OpenAI, LangChain and Gemini; the first is what users see.
+_ALTERNATIVES = ("choices", "generations", "candidates")
+_MAX_ENCODED = 2**20  # maximum length of a Python literal, whose parser takes 100 times its memory
+
+Prompt = str | list[dict[str, str]]
+
+
+class Unreadable(ValueError):
+    """A value without a text that can be told; the argument is the reason of `LeftOut`."""
+
+
+def decode(value: Any) -> Any:
+    """Return the object or list in a text of JSON or of Python literals, else the value itself.
+
+    Texts that were encoded twice are decoded twice.
+    """
+    for _ in range(2):
+        if not isinstance(value, str):
+            break
+        start = value.lstrip()[:1]
+        if start == '"':
+            inner = _from_json(value)
+            if not isinstance(inner, str) or inner.lstrip()[:1] not in ("{", "["):
+                break
+            value = inner
+        elif start in ("{", "["):
+            found = _from_json(value)
+            if found is None and len(value) <= _MAX_ENCODED:
+                try:
+                    found = ast.literal_eval(value.strip())
+                except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+                    found = None
+            return value if found is None else found
+        else:
+            break
+    return value
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def decode_chat(value: Any, keys: Iterable[str] = ()) -> Any:
+    """Return the chat in a text, or the object with one of the keys; else the text itself.
+
+    A text that is other JSON may be what a person or a model wrote.
+    """
+    if not isinstance(value, str) or (decoded := decode(value)) is value:
+        return value
+    if isinstance(decoded, Mapping) and set(keys) & set(decoded):
+        return decoded
+    chat = as_messages(decoded)
+    return value if chat is None else chat
+
+
+def follow(value: Any, path: str) -> Any:
+    """Return the field at a dotted path of nested objects, lists and encoded texts.
+
+    Raises
+    ------
+    Unreadable
+        If there is no such field.
+    """
+    value = as_plain(decode(value))
+    if isinstance(value, Mapping) and path in value:
+        return value[path]
+    key, _, rest = path.partition(".")
+    if isinstance(value, Mapping) and key in value:
+        inner = value[key]
+    elif is_list(value) and key.lstrip("-").isdigit() and -len(value) <= int(key) < len(value):
+        inner = value[int(key)]
+    else:
+        raise Unreadable
+    return follow(inner, rest) if rest else inner
+
+
+def simplify_prompt(chat: list[dict[str, str]]) -> Prompt:
+    """Return the text of a single user message; return a longer chat as it is."""
+    return chat[0]["content"] if len(chat) == 1 and chat[0]["role"] == "user" else chat
+
+
+def input_prompt(value: Any, key: str | None = None) -> Prompt:
+    """Return the prompt in a trace's input: a text, a chat, or an object with one of them.
+
+    Raises
+    ------
+    Unreadable
+        If it cannot be told which text is the prompt.
+    """
+    value = as_plain(value if key is None else follow(value, key))
+    value = decode_chat(value, (*_INPUT_KEYS, *_HISTORY_KEYS, "args", "kwargs"))
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool | int | float) or is_list(value):
+        chat = as_messages(value)
+        if chat is None:
+            return _only_text(value, "unreadable prompt")
+        return simplify_prompt(chat)
+    if not isinstance(value, Mapping):
+        raise Unreadable("unreadable prompt")
+    if set(value) <= {"args", "kwargs"} and value:
+        return _prompt_of_call(value)
+    fields = {key: item for key, item in value.items() if not _is_missing(item)}
+    history: Any = next((fields[key] for key in _HISTORY_KEYS if key in fields), None)
+    chat = as_messages(value if history is None else decode_chat(history)) or []
+    system = [
+        {"role": "system", "content": content_text(fields[key])}
+        for key in _SYSTEM_KEYS
+        if isinstance(fields.get(key), str | list)
+    ][:1]
+    chosen = next((key for key in _INPUT_KEYS if key in fields), None)
+    if chosen is None and not chat:
+        if len(fields) != 1:
+            raise Unreadable("unreadable prompt")
+        chosen = next(iter(fields))
+    before = [*system, *chat]
+    last = [] if chosen is None else _as_chat(input_prompt(fields[chosen]))
+    if last and last == before[-len(last) :]:
+        last = []  # the question is the last message of the history
+    return simplify_prompt([*before, *last])
+
+
+def _as_chat(prompt: Prompt) -> list[dict[str, str]]:
+    """Return a prompt as messages."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+
+
+def _prompt_of_call(call: Mapping[str, Any]) -> Prompt:
+    """Return the prompt among the arguments of a traced function."""
+    given: Any = call.get("args")
+    named: Any = call.get("kwargs")
+    args = [item for item in given if not _is_missing(item)] if is_list(given) else []
+    kwargs = {k: v for k, v in named.items() if k != "self"} if isinstance(named, Mapping) else {}
+    if kwargs and not args:
+        return input_prompt(kwargs)
+    chats = [chat for chat in map(as_messages, args) if chat is not None]
+    if len(chats) == 1:
+        return simplify_prompt(chats[0])
+    if len(args) == 1:
+        return input_prompt({**kwargs, "input": args[0]})
+    raise Unreadable("unreadable prompt")
+
+
+def output_text(value: Any, key: str | None = None) -> str:
+    """Return the answer in a trace's output: a text, a message, or an object with one of them.
+
+    Raises
+    ------
+    Unreadable
+        If there is no text, or it cannot be told which text is the answer.
+    """
+    value = as_plain(value if key is None else follow(value, key))
+    text = _answer(decode_chat(value, _ALTERNATIVES))
+    if not text.strip():
+        raise Unreadable("no answer" if _has_no_text(value) else "empty answer")
+    return text
+
+
+def _answer(value: Any) -> str:
+    value = as_plain(value)
+    if isinstance(value, Mapping):
+        for name in _ALTERNATIVES:
+            if is_list(value.get(name)) and len(value[name]):
+                first = value[name][0]
+                first = first[0] if is_list(first) and len(first) else first
+                return _answer(first)
+        if value.get("error") and not any(value.get(name) for name in _OUTPUT_KEYS):
+            return ""
+    chat = as_messages(value)
+    if chat is not None:
+        if chat[-1]["role"] == "user":
+            raise Unreadable("no answer")
+        return chat[-1]["content"]
+    if isinstance(value, Mapping):
+        fields = {key: item for key, item in value.items() if not _is_missing(item)}
+        chosen = next((key for key in _OUTPUT_KEYS if key in fields), None)
+        if chosen is None and len(fields) > 1:
+            raise Unreadable("unreadable answer")
+        if chosen is None:
+            chosen = next(iter(fields), None)
+        return "" if chosen is None else _answer(fields[chosen])
+    if is_list(value):
+        # Items of OpenAI's Responses API: messages among reasoning and tool calls.
+        spoken = [chat[-1] for chat in map(as_messages, value) if chat]
+        if spoken:
+            return spoken[-1]["content"]
+        return _only_text(value, "unreadable answer") if len(value) else ""
+    return content_text(value)
+
+
+def _only_text(value: Any, reason: str) -> str:
+    """Return the text of a scalar or of a list of text parts."""
+    if is_list(value):
+        parts = [content_text(item) for item in value]
+        if not all(isinstance(item, str | Mapping) for item in value) or not any(parts):
+            raise Unreadable(reason)
+        return "\n".join(filter(None, parts))
+    return content_text(value)
+
+
+def _has_no_text(value: Any) -> bool:
+    return _is_missing(value) or not isinstance(value, str)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA
+
+
+def read_texts(
+    values: Iterable[Any], read: Callable[[Any], Any]
+) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """Apply a reading to each value; return the results and a mask of rows for each reason."""
+    results: list[Any] = []
+    reasons: dict[str, list[int]] = {}
+    for row, value in enumerate(values):
+        try:
+            results.append(read(value))
+        except Unreadable as error:
+            results.append(None)
+            reasons.setdefault(str(error) or "unreadable prompt", []).append(row)
+        except RecursionError:
+            results.append(None)
+            reasons.setdefault("nested too deeply", []).append(row)
+    masks = {}
+    for reason, rows in reasons.items():
+        masks[reason] = np.zeros(len(results), dtype=bool)
+        masks[reason][rows] = True
+    return results, masks

@@ -1,0 +1,36 @@
+"""The reader of one tool's exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .._spans import Export, Reading
+
+
+def _never(columns: set[str]) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The reader of one tool's exports.
+
+    Attributes
+    ----------
+    name : str
+        Value of the parameter `format` of `load_feedback`.
+    read : callable
+        Takes the raw records, the raw scores or None, and a `Reading`; returns an `Export`.
+    detect : callable
+        Takes the names of a table's columns; returns True if they are surely those of the tool.
+    scores_alone : callable
+        Takes the names of a table's columns; returns True if it holds scores without answers.
+    """
+
+    name: str
+    read: Callable[[pd.DataFrame, pd.DataFrame | None, Reading], Export]
+    detect: Callable[[set[str]], bool]
+    scores_alone: Callable[[set[str]], bool] = _never
