@@ -22,6 +22,7 @@ from skcausalrm import (
     NoiseTransitionEstimator,
     SelectionModel,
 )
+from skcausalrm._utils._columns import RowColumns
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import BaseRateUncertainWarning
 from skcausalrm.heads._logistic import fit_sigmoid
@@ -159,7 +160,8 @@ def fit_predictors(
 ) -> LinearPredictors:
     """Fit the first stage as `SelectionModel` does, to be shared by several likelihoods."""
     folds = make_folds(X, y, None, SelectionModel().cv, seed)
-    return fit_linear_predictors(X, y, asked, None, folds, check_random_state(seed))
+    columns = RowColumns(asked=asked)
+    return fit_linear_predictors(X, y, columns, folds, check_random_state(seed))
 
 
 def predict_new(fit: LikelihoodFit, data: Bunch) -> np.ndarray:
@@ -168,26 +170,27 @@ def predict_new(fit: LikelihoodFit, data: Bunch) -> np.ndarray:
 
 
 def selection_row(fit: LikelihoodFit, data: Bunch) -> dict:
-    low, high = fit.base_rate_interval
+    found = fit.whole
+    low, high = found.base_rate_interval
     return {
         **score(data.reward_new, predict_new(fit, data)),
-        "base rate": fit.base_rate,
+        "base rate": found.base_rate,
         "low": low,
         "high": high,
-        "log odds of selection": fit.selection_log_odds,
-        "false positive rate": fit.rates[0],
-        "false negative rate": fit.rates[1],
+        "log odds of selection": found.selection_log_odds[0],
+        "false positive rate": found.rates[0],
+        "false negative rate": found.rates[1],
     }
 
 
 def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
     """Score the selection likelihood alone, with verified rows, and with asked rows."""
     predictors = fit_predictors(data.X, data.y, seed)
-    fit = fit_likelihood(predictors, data.y, Knowledge())
+    fit = fit_likelihood(predictors, data.y, Knowledge(), RowColumns())
     yield {"method": "selection", "further": "none", **selection_row(fit, data)}
     for count in settings.verified:
         verified = verified_column(data, count)
-        checked = fit_likelihood(predictors, data.y, Knowledge(), verified=verified)
+        checked = fit_likelihood(predictors, data.y, Knowledge(), RowColumns(verified=verified))
         yield {
             "method": "selection",
             "further": f"{count} verified",
@@ -198,7 +201,7 @@ def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]
         asked[data.to_ask[:count]] = True
         y = np.where(asked, data.answers, data.y)
         answered = fit_likelihood(
-            fit_predictors(data.X, y, seed, asked), y, Knowledge(), asked=asked
+            fit_predictors(data.X, y, seed, asked), y, Knowledge(), RowColumns(asked=asked)
         )
         yield {"method": "selection", "further": f"{count} asked", **selection_row(answered, data)}
     new = fit.head.linear_predictors(data.X_new)
@@ -279,7 +282,7 @@ def reference_rows(data: Bunch, cell: Cell) -> Iterator[dict]:
     for name, (X, y, known) in samples.items():
         asked = np.ones(len(y), dtype=bool)
         predictors = fit_predictors(X, y, cell.seed, asked)
-        fit = fit_likelihood(predictors, y, Knowledge(**known), asked=asked)
+        fit = fit_likelihood(predictors, y, Knowledge(**known), RowColumns(asked=asked))
         yield {"method": name, "further": "none", **selection_row(fit, data)}
         correction = NoiseOnly(noise_estimator=NoiseTransitionEstimator(**known))
         ridge = CausalRewardRegressor(correction, random_state=cell.seed).fit(X, y)
@@ -337,7 +340,7 @@ def check_shortcut(cell: Cell, settings: Settings) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         predictors = fit_predictors(data.X, data.y, 0)
-        shared = fit_likelihood(predictors, data.y, Knowledge(), verified=verified)
+        shared = fit_likelihood(predictors, data.y, Knowledge(), RowColumns(verified=verified))
         whole = SelectionModel(random_state=0).fit(data.X, data.y, verified=verified)
         recipe = CausalRewardRegressor("snips", random_state=0)
         alone = recipe.fit(data.X, data.y)

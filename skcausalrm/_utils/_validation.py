@@ -264,9 +264,3 @@ def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
             f"a probability, and rows that can never get feedback must be left out."
         )
     return propensity
-
-
-def binary_only(tags):
-    """Return the scikit-learn tags of a classifier, marked as binary."""
-    tags.classifier_tags.multi_class = False
-    return tags

@@ -12,8 +12,6 @@ from ..exceptions import AssumptionWarning, FeedbackError
 from ..nuisances._recipes import correct_labels
 from ._metric import check_metric
 
-__all__ = ["asked_score"]
-
 
 def asked_score(
     metric,

@@ -17,7 +17,6 @@ from ._sample import finite_column
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["best_of_n"]
 
 Array = NDArray[np.float64]
 

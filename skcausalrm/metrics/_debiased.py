@@ -13,15 +13,6 @@ from numpy.typing import NDArray
 from ..exceptions import FeedbackError
 from ._sample import Sample, check_probabilities, check_sample
 
-__all__ = [
-    "debiased_accuracy_score",
-    "debiased_brier_score",
-    "debiased_log_loss",
-    "debiased_mse",
-    "debiased_r2_score",
-    "debiased_roc_auc_score",
-]
-
 Array = NDArray[np.float64]
 
 

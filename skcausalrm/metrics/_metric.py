@@ -14,8 +14,6 @@ from ._debiased import (
     debiased_roc_auc_score,
 )
 
-__all__ = ["METRICS", "Metric", "check_metric"]
-
 
 class Metric(NamedTuple):
     """A debiased score with its direction.

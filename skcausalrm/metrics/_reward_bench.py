@@ -10,8 +10,6 @@ from .._utils._clusters import group_codes
 from ..exceptions import GroupsError, InvalidInputError
 from ._sample import finite_column
 
-__all__ = ["best_of_4_score", "ties_score"]
-
 Array = NDArray[np.float64]
 
 

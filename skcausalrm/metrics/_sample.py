@@ -12,8 +12,6 @@ from .._utils._clusters import clustered_covariance, group_codes, user_codes
 from .._utils._validation import check_weights
 from ..exceptions import InvalidInputError
 
-__all__ = ["Sample", "check_probabilities", "check_sample", "finite_column"]
-
 Array = NDArray[np.float64]
 
 

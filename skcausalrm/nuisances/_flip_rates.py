@@ -14,8 +14,6 @@ from ..exceptions import AssumptionWarning
 from ..model_selection._cross_fitting import Folds
 from ._probability import NoisySigmoid
 
-__all__ = ["anchor_rates", "confident_rates", "sigmoid_rates"]
-
 _BOOTSTRAP_DRAWS = 200
 # Width of a rate's 90% interval above which anchors count as absent.
 _WIDE_INTERVAL = 0.1

@@ -7,30 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._utils._clusters import user_codes
+from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import HasMethods, Interval, StrOptions
-from .._utils._validation import (
-    FLOATS,
-    binary_only,
-    check_two_classes,
-    check_weights,
-    decode_labels,
-    encode_labels,
-)
-from ..heads._moments import FoldMoments
-from ..model_selection._cross_fitting import Folds, make_folds
+from .._utils._validation import decode_labels
 from ._flip_rates import anchor_rates, confident_rates, sigmoid_rates
-from ._probability import fit_probability
+from ._probability import FoldClassifier
 from ._recipes import check_rates, correct_labels
 
-__all__ = ["NoiseTransitionEstimator"]
 
-
-class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
+class NoiseTransitionEstimator(FoldClassifier):
     """Flip rates of feedback: P(s=1 given r=0) and P(s=0 given r=1).
 
     Fits s(x) = P(s=1 given x, rated) on the rated rows, cross-fitted, and derives the rates from
@@ -169,59 +157,12 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         AssumptionWarning
             If anchors look absent (code "absent-anchors").
         """
-        self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        self.classes_, s = encode_labels(X, y)
-        weight = check_weights(sample_weight, X)
-        users = None if users is None else user_codes(users, len(X))
-        folds = make_folds(X, s, groups, self.cv, self.random_state)
-        return self._fit(X, s, folds, users, weight, None)
+        given = {"groups": groups, "users": users, "sample_weight": sample_weight}
+        return self._fit(*self._check_fit(X, y, **given))
 
-    def fit_on_folds(
-        self,
-        X: NDArray,
-        s: NDArray[np.float64],
-        folds: Folds,
-        *,
-        users=None,
-        sample_weight: NDArray | None = None,
-        moments: FoldMoments | None = None,
-    ):
-        """Fit on checked rows, and on folds that other estimators share.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-        s : ndarray of shape (n,)
-            Feedback: 0.0, 1.0, NaN where there is none.
-        folds : Folds
-        users : array-like of shape (n,) or None
-        sample_weight : ndarray of shape (n,) or None
-        moments : FoldMoments or None
-            Moments of the rated rows, where the caller has them already.
-
-        Returns
-        -------
-        self
-            Fitted estimator.
-        """
-        self._validate_params()
-        self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
-        return self._fit(X, s, folds, users, sample_weight, moments)
-
-    def _fit(self, X, s, folds: Folds, users, weight, moments: FoldMoments | None):
-        check_two_classes(s, weight)
-        self.model_, scores = fit_probability(
-            self.estimator,
-            X,
-            s,
-            folds,
-            users=users,
-            sample_weight=weight,
-            calibration="noisy",
-            moments=moments,
-            n_jobs=self.n_jobs,
-        )
+    def _fit(self, X, s, columns: RowColumns, folds=None, moments=None):
+        folds, scores = self._fit_models(X, s, columns, folds, moments, "noisy")
+        weight = columns.sample_weight
         self.oof_probability_ = self.model_.calibrate(scores)
         rng = check_random_state(self.random_state)
         known = self.false_positive_rate, self.false_negative_rate
@@ -267,40 +208,3 @@ class NoiseTransitionEstimator(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return correct_labels(decode_labels(y, self.classes_), self.rates_)
-
-    def predict_proba(self, X) -> NDArray[np.float64]:
-        """Return P(s given x, rated), the mean over the fold models.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n, 2)
-            Probabilities of negative and positive feedback, flips included.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        p = self.model_.predict(X)
-        return np.column_stack([1 - p, p])
-
-    def predict(self, X) -> NDArray:
-        """Return the likelier feedback of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels of `classes_`.
-        """
-        check_is_fitted(self)
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
-
-    def __sklearn_tags__(self):
-        return binary_only(super().__sklearn_tags__())

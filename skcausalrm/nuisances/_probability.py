@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._binary_classifier import BinaryClassifier
 from .._utils._clusters import clustered_covariance
+from .._utils._columns import RowColumns
+from .._utils._validation import FLOATS, check_two_classes
 from ..exceptions import FeedbackError
 from ..heads._logistic import fit_logistic_folds, fit_sigmoid
 from ..heads._moments import FoldMoments, linear_scores
 from ..heads._ridge import held_out_scores
-from ..model_selection._cross_fitting import Folds, cross_fit, training_rows
-
-__all__ = ["FoldProbability", "LinearClassifier", "NoisySigmoid", "Sigmoid", "fit_probability"]
+from ..model_selection._cross_fitting import Folds, cross_fit, make_folds, training_rows
 
 
 class LinearClassifier:
@@ -180,83 +182,106 @@ def _fit_calibration(kind, scores, labels, groups, users, weight):
     return isotonic.fit(scores, labels, sample_weight=weight).predict
 
 
-def _check_training_parts(labels, folds: Folds, sample_weight) -> None:
-    for label, counts in enumerate(training_rows(labels, folds, sample_weight)):
-        if not counts.all():
-            raise FeedbackError(
-                f"The {int(np.count_nonzero(labels == label))} rows of class {label} are all in "
-                f"one fold, so one of {folds.n_splits} training parts has no such row: add rows of "
-                f"that class from other prompts, or use fewer folds."
+class FoldClassifier(BinaryClassifier):
+    """Base of the nuisance estimators: classifiers of the folds, calibrated together."""
+
+    def fit_checked(
+        self,
+        X: NDArray,
+        labels: NDArray[np.float64],
+        columns: RowColumns,
+        folds: Folds | None = None,
+        moments: FoldMoments | None = None,
+    ):
+        """Fit on rows that the caller has checked.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        labels : ndarray of shape (n,)
+            0, 1, or NaN in rows to leave out of the fit.
+        columns : RowColumns
+        folds : Folds or None
+            Shared with other estimators; None draws them by `cv`.
+        moments : FoldMoments or None
+            Moments of exactly the labelled rows, where the caller has them already.
+
+        Returns
+        -------
+        self
+            Fitted estimator.
+        """
+        self._validate_params()
+        self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
+        return self._fit(X, labels, columns, folds, moments)
+
+    def _fit_models(self, X, labels, columns: RowColumns, folds, moments, calibration):
+        """Fit and calibrate one classifier per fold.
+
+        Returns
+        -------
+        folds : Folds
+        scores : ndarray of shape (n,)
+            Log odds of every row, labelled or not, by the classifier without its fold;
+            ``model_.calibrate(scores)`` is P(1 given x).
+        """
+        if folds is None:
+            folds = make_folds(X, labels, columns.groups, self.cv, self.random_state)
+        check_two_classes(labels, columns.sample_weight)
+        for label, counts in enumerate(training_rows(labels, folds, columns.sample_weight)):
+            if not counts.all():
+                raise FeedbackError(
+                    f"The {int(np.count_nonzero(labels == label))} rows of class {label} are all "
+                    f"in one fold, so one of {folds.n_splits} training parts has no such row: add "
+                    f"rows of that class from other prompts, or use fewer folds."
+                )
+        rows = ~np.isnan(labels)
+        if self.estimator is None:
+            if moments is None:
+                weight = columns.weighted(rows.astype(np.float64))
+                moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
+            coefs, intercepts, _ = fit_logistic_folds(moments, labels)
+            scores = held_out_scores(X, folds.of_row, coefs, intercepts)
+            models: list[Any] = [
+                LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)
+            ]
+        else:
+            models, scores = cross_fit(
+                self.estimator,
+                X,
+                np.where(rows, labels, 0).astype(np.intp),
+                folds,
+                rows=rows,
+                fit_params=columns.fit_params,
+                predict=_log_odds,
+                n_jobs=self.n_jobs,
             )
-
-
-def fit_probability(
-    estimator,
-    X: NDArray,
-    labels: NDArray[np.float64],
-    folds: Folds,
-    *,
-    users=None,
-    sample_weight: NDArray | None = None,
-    calibration: str | None = "sigmoid",
-    moments: FoldMoments | None = None,
-    n_jobs: int | None = None,
-) -> tuple[FoldProbability, NDArray[np.float64]]:
-    """Fit one classifier per fold and calibrate them on out-of-fold scores.
-
-    Parameters
-    ----------
-    estimator : classifier or None
-        Cloned; None is ridge-penalised logistic regression from fold Gram matrices.
-    X : ndarray of shape (n, d)
-    labels : ndarray of shape (n,)
-        0, 1, or NaN in rows to leave out of the fit.
-    folds : Folds
-    users : array-like of shape (n,) or None
-        Clusters of the "noisy" curve's covariance, next to the folds' groups.
-    sample_weight : ndarray of shape (n,) or None
-    calibration : {"sigmoid", "noisy", "isotonic"} or None, default="sigmoid"
-        "noisy" is a sigmoid with levels between 0 and 1.
-    moments : FoldMoments or None
-        Moments of exactly the labelled rows, where the caller has them already.
-    n_jobs : int or None
-
-    Returns
-    -------
-    model : FoldProbability
-    scores : ndarray of shape (n,)
-        Log odds of every row, labelled or not, by the classifier without its fold;
-        ``model.calibrate(scores)`` is P(1 given x).
-    """
-    rows = ~np.isnan(labels)
-    _check_training_parts(labels, folds, sample_weight)
-    if estimator is None:
-        if moments is None:
-            weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
-            moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-        coefs, intercepts, _ = fit_logistic_folds(moments, labels)
-        scores = held_out_scores(X, folds.of_row, coefs, intercepts)
-        models: list[Any] = [
-            LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)
-        ]
-    else:
-        whole = np.where(rows, labels, 0).astype(np.intp)
-        models, scores = cross_fit(
-            estimator,
-            X,
-            whole,
-            folds,
-            rows=rows,
-            fit_params={} if sample_weight is None else {"sample_weight": sample_weight},
-            predict=_log_odds,
-            n_jobs=n_jobs,
+        calibrate = _fit_calibration(
+            calibration,
+            scores[rows],
+            labels[rows],
+            folds.groups[rows],
+            None if columns.users is None else columns.users[rows],
+            None if columns.sample_weight is None else columns.sample_weight[rows],
         )
-    calibrate = _fit_calibration(
-        calibration,
-        scores[rows],
-        labels[rows],
-        folds.groups[rows],
-        None if users is None else np.asarray(users)[rows],
-        None if sample_weight is None else sample_weight[rows],
-    )
-    return FoldProbability(models, calibrate), scores
+        self.model_ = FoldProbability(models, calibrate)
+        return folds, scores
+
+    def predict_proba(self, X) -> NDArray[np.float64]:
+        """Return the probabilities of both classes: the calibrated mean over the fold models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            P(feedback is negative or positive, flips included) or P(no feedback, feedback), not
+            clipped.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        p = self.model_.predict(X)
+        return np.column_stack([1 - p, p])

@@ -7,31 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import HasMethods, Interval, StrOptions
-from .._utils._validation import (
-    FLOATS,
-    binary_only,
-    check_two_classes,
-    check_weights,
-    encode_labels,
-)
 from .._utils._warnings import warn
 from ..exceptions import OverlapWarning
-from ..heads._moments import FoldMoments
-from ..model_selection._cross_fitting import Folds, make_folds
-from ._probability import fit_probability
+from ._probability import FoldClassifier
 from ._recipes import effective_sample_size
-
-__all__ = ["PropensityEstimator"]
 
 # Share of clipped training rows above which a warning is raised.
 _CLIPPED_SHARE = 0.1
 
 
-class PropensityEstimator(ClassifierMixin, BaseEstimator):
+class PropensityEstimator(FoldClassifier):
     """Probability that a row gets feedback, cross-fitted, calibrated and clipped below.
 
     The inverse weights of IPS, SNIPS and DR come from it. Each training row's propensity comes from
@@ -150,65 +138,18 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
         OverlapWarning
             If over a tenth of the rows were clipped (code "clipped-propensity").
         """
-        self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        self.classes_, observed = encode_labels(X, y)
-        weight = check_weights(sample_weight, X)
-        folds = make_folds(X, observed, groups, self.cv, self.random_state)
-        return self._fit(X, observed, folds, weight, None)
+        return self._fit(*self._check_fit(X, y, groups=groups, sample_weight=sample_weight))
 
-    def fit_on_folds(
-        self,
-        X: NDArray,
-        observed: NDArray[np.float64],
-        folds: Folds,
-        *,
-        sample_weight: NDArray | None = None,
-        moments: FoldMoments | None = None,
-    ):
-        """Fit on checked rows, and on folds that other estimators share.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-        observed : ndarray of shape (n,)
-            1.0 where feedback was left, 0.0 where not, NaN in rows to leave out of the fit.
-        folds : Folds
-        sample_weight : ndarray of shape (n,) or None
-        moments : FoldMoments or None
-            Moments of all labelled rows, where the caller has them already.
-
-        Returns
-        -------
-        self
-            Fitted estimator.
-        """
-        self._validate_params()
-        self.classes_, self.n_features_in_ = np.array([0, 1]), X.shape[1]
-        return self._fit(X, observed, folds, sample_weight, moments)
-
-    def _fit(self, X, observed, folds: Folds, weight, moments: FoldMoments | None):
-        check_two_classes(observed, weight)
-        self.model_, scores = fit_probability(
-            self.estimator,
-            X,
-            observed,
-            folds,
-            sample_weight=weight,
-            calibration=self.calibration,
-            moments=moments,
-            n_jobs=self.n_jobs,
-        )
+    def _fit(self, X, observed, columns: RowColumns, folds=None, moments=None):
+        _, scores = self._fit_models(X, observed, columns, folds, moments, self.calibration)
         p = self.model_.calibrate(scores)
         self.estimators_ = self.model_.models
         clipped = p < self.clipping_threshold
         self.oof_propensity_ = np.maximum(p, self.clipping_threshold)
         self.clipped_share_ = float(clipped.mean())
         rated = observed == 1
-        row_weight = 1.0 if weight is None else weight[rated]
-        self.effective_sample_size_ = effective_sample_size(
-            row_weight / self.oof_propensity_[rated]
-        )
+        weight = columns.weighted(np.ones(len(p)))[rated]
+        self.effective_sample_size_ = effective_sample_size(weight / self.oof_propensity_[rated])
         if self.clipped_share_ > _CLIPPED_SHARE:
             warn(
                 f"{clipped.sum()} of {len(p)} propensities were below the clipping threshold of "
@@ -218,24 +159,6 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
                 "clipped-propensity",
             )
         return self
-
-    def predict_proba(self, X) -> NDArray[np.float64]:
-        """Return P(no feedback) and P(feedback), not clipped: the mean over the fold models.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n, 2)
-            Calibrated probabilities.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        p = self.model_.predict(X)
-        return np.column_stack([1 - p, p])
 
     def predict_propensity(self, X) -> NDArray[np.float64]:
         """Return P(feedback given x), clipped below.
@@ -251,22 +174,3 @@ class PropensityEstimator(ClassifierMixin, BaseEstimator):
             Propensities, at least `clipping_threshold`.
         """
         return np.maximum(self.predict_proba(X)[:, 1], self.clipping_threshold)
-
-    def predict(self, X) -> NDArray:
-        """Return the likelier class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels of `classes_`.
-        """
-        check_is_fitted(self)
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
-
-    def __sklearn_tags__(self):
-        return binary_only(super().__sklearn_tags__())

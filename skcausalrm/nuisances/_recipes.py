@@ -26,8 +26,6 @@ from numpy.typing import NDArray
 
 from ..exceptions import InvalidInputError
 
-__all__ = ["NEEDS", "RECIPES", "Target", "check_rates", "correct_labels", "effective_sample_size"]
-
 Array = NDArray[np.float64]
 Rates = tuple[float, float]
 

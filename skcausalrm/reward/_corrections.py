@@ -8,24 +8,13 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
+from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import HasMethods, Interval
 from .._utils._validation import Feedback
 from .._utils._warnings import warn
 from ..exceptions import MethodFallbackWarning
 from ..nuisances._noise import NoiseTransitionEstimator
 from ..selection._model import SelectionModel
-from ._columns import RowColumns
-
-__all__ = [
-    "METHODS",
-    "Correction",
-    "DoublyRobust",
-    "InversePropensity",
-    "Naive",
-    "NoiseOnly",
-    "choose_method",
-    "method_name",
-]
 
 METHODS = ("selection", "dr", "snips", "ips", "noise", "naive")
 

@@ -9,27 +9,25 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._binary_classifier import BinaryClassifier
+from .._utils._columns import check_columns
 from .._utils._sklearn_compat import HasMethods, StrOptions
 from .._utils._validation import (
     FLOATS,
     Feedback,
-    binary_only,
     check_feedback,
     decode_labels,
     encode_labels,
 )
 from ..metrics._debiased import debiased_accuracy_score, debiased_r2_score
 from ..selection._model import SelectionModel
-from ._columns import check_columns, group_hashes
 from ._corrections import METHODS, Correction
 from ._fit_nuisances import Defaults
-from ._fit_reward import debiased_score, fit_reward, warn_of_shared_groups
+from ._fit_reward import debiased_score, fit_reward, group_hashes, warn_of_shared_groups
 from ._head import reward_and_std
-
-__all__ = ["CausalRewardClassifier", "CausalRewardRegressor"]
 
 
 class _CausalReward(BaseEstimator):
@@ -117,7 +115,7 @@ class _CausalReward(BaseEstimator):
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         feedback = self._encode(X, y)
         columns = check_columns(
-            X, feedback, groups, users, sample_weight, asked, verified, propensity, judge_score
+            X, groups, users, sample_weight, asked, verified, propensity, judge_score
         )
         defaults = Defaults(self.cv, self.random_state, self.n_jobs)
         fit = fit_reward(
@@ -196,9 +194,7 @@ class _CausalReward(BaseEstimator):
         warn_of_shared_groups(groups, self.group_hashes_, len(prediction))
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         feedback = check_feedback(X, self._decode(y))
-        columns = check_columns(
-            X, feedback, sample_weight=sample_weight, asked=asked, propensity=propensity
-        )
+        columns = check_columns(X, sample_weight=sample_weight, asked=asked, propensity=propensity)
         feedback = feedback._replace(binary=feedback.binary and self.binary_)
         return debiased_score(self._metric, self.nuisances_, X, feedback, columns, prediction)
 
@@ -324,7 +320,7 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
         return (reward, std) if return_std else reward
 
 
-class CausalRewardClassifier(ClassifierMixin, _CausalReward):
+class CausalRewardClassifier(BinaryClassifier, _CausalReward):
     """`CausalRewardRegressor` as a classifier, for scorers and displays that need one.
 
     Parameters
@@ -379,22 +375,3 @@ class CausalRewardClassifier(ClassifierMixin, _CausalReward):
         half = 0.0 if self.recalibration_ is None else self.recalibration_.threshold
         on_logits = hasattr(self.estimator_, "decision_function")
         return score - (half if on_logits else float(expit(half)))
-
-    def predict(self, X) -> NDArray:
-        """Return the likelier class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels of `classes_`.
-        """
-        reward = self._reward(X)[0]  # checks that the model is fitted
-        return self.classes_[(reward > 0.5).astype(int)]
-
-    def __sklearn_tags__(self):
-        return binary_only(super().__sklearn_tags__())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._columns import RowColumns
 from .._utils._validation import Feedback, check_two_classes, warn_of_rare_class
 from .._utils._warnings import warn
 from ..exceptions import (
@@ -26,7 +29,6 @@ from ..nuisances._noise import NoiseTransitionEstimator
 from ..nuisances._propensity import PropensityEstimator
 from ..nuisances._recipes import NEEDS, Target, correct_labels, effective_sample_size
 from ..selection._model import SelectionModel
-from ._columns import RowColumns
 from ._corrections import (
     Correction,
     DoublyRobust,
@@ -35,10 +37,16 @@ from ._corrections import (
     NoiseOnly,
     method_name,
 )
-from ._nuisances import FittedNuisances, check_positive, predicted_propensity, union_propensity
+from ._nuisances import (
+    FittedNuisances,
+    check_positive,
+    predicted_propensity,
+    refuse_unread_columns,
+    union_propensity,
+)
 
-__all__ = ["Defaults", "NuisanceFit", "fit_nuisances", "seeded"]
-
+# Share of asked rows without an answer above which a warning is raised.
+_NONRESPONSE = 0.2
 # Effective sample size, as a share of the rated rows, below which a warning is raised.
 _LOW_SHARE = 0.1
 
@@ -63,8 +71,8 @@ class NuisanceFit(NamedTuple):
         Out-of-fold m(x), or the posterior of each row.
     effective_sample_size : float
         Effective number of rated rows under the weights 1/propensity.
-    moments : FoldMoments or None
-        Moments of all rows, where they were computed and the head can use them.
+    moments : callable or None
+        Returns the moments of all rows, where the head can use them.
     """
 
     nuisances: FittedNuisances
@@ -72,7 +80,7 @@ class NuisanceFit(NamedTuple):
     propensity: NDArray[np.float64] | None
     outcome: NDArray[np.float64] | None
     effective_sample_size: float
-    moments: FoldMoments | None = None
+    moments: Callable[[], FoldMoments] | None = None
 
 
 def seeded(estimator: Any, random_state: Any) -> Any:
@@ -116,7 +124,8 @@ def fit_nuisances(
         If a column was given that the method does not read.
     """
     name = method_name(method)
-    _refuse_unread_columns(name, columns)
+    refuse_unread_columns(name, columns)
+    _check_feedback(name, feedback, columns)
     if name == "selection":
         return _fit_selection(method, X, feedback, columns, folds, defaults)
     correction: Any = _default_correction(name) if isinstance(method, str) else method
@@ -129,11 +138,17 @@ def fit_nuisances(
             "Both propensity and propensity_estimator were given, but known propensities replace "
             "the estimate: leave one out."
         )
+    if not feedback.binary and given_noise is not None:
+        warn(
+            "The feedback is not 0/1, so noise_estimator is not used: only the selection is "
+            "corrected.",
+            AssumptionWarning,
+            "continuous-feedback",
+        )
     needs, observed = NEEDS[name], feedback.observed
-    _check_feedback(name, feedback, columns, given_noise)
     rates, noise = (0.0, 0.0), None
     # Gram matrices of the rated rows serve s(x) and m(x); they go before those of all rows come.
-    rated = _SharedMoments(X, folds, observed, columns.sample_weight)
+    rated = _lazy_moments(X, folds, columns.weighted(observed.astype(np.float64)))
     if "rates" in needs and feedback.binary:
         noise = _fit_noise(given_noise, X, feedback.values, columns, folds, rated, defaults)
         rates = noise.rates_
@@ -144,18 +159,24 @@ def fit_nuisances(
         outcome, m = _fit_outcome(given, X, t, columns, folds, rated, defaults)
     del rated
     e, propensity, volunteer_rate = None, None, None
-    everyone = _SharedMoments(X, folds, None, columns.sample_weight)
+    everyone = _lazy_moments(X, folds, columns.sample_weight)
     if "propensity" in needs:
         propensity, e, volunteer_rate = _fit_propensity(
             given_propensity, X, observed, columns, folds, everyone, defaults
         )
         e = union_propensity(e, columns.asked)
     if columns.judge_score is not None:
-        m = _stack_judge_score(m, columns.judge_score, t, e, columns.sample_weight, folds)
+        weight = columns.weighted(observed / e)
+        m = _stack_judge_score(m, columns.judge_score, t, weight, folds)
     fitted = FittedNuisances(name, rates, propensity, noise, outcome, volunteer_rate=volunteer_rate)
-    ess = _effective_sample_size(observed, e, columns.sample_weight)
+    ess = _effective_sample_size(observed, e, columns)
     target = fitted.apply(feedback, e, m)
-    return NuisanceFit(fitted, target, e, m, ess, everyone.moments if name == "dr" else None)
+    return NuisanceFit(fitted, target, e, m, ess, everyone if name == "dr" else None)
+
+
+def _lazy_moments(X, folds: Folds, weight) -> Callable[[], FoldMoments]:
+    """Return a function that computes moments at its first call and keeps them."""
+    return cache(partial(FoldMoments, X, folds.of_row, folds.n_splits, weight))
 
 
 def _default_correction(name: str) -> Correction:
@@ -168,76 +189,47 @@ def _default_correction(name: str) -> Correction:
     }[name]
 
 
-def _refuse_unread_columns(name: str, columns: RowColumns) -> None:
-    for column, need in (("propensity", "propensity"), ("judge_score", "outcome")):
-        if getattr(columns, column) is not None and need not in NEEDS[name]:
-            users = ", ".join(repr(other) for other, needs in NEEDS.items() if need in needs)
-            raise UnusedParameterError(
-                f"{column} was given, but method={name!r} does not use it: leave it out, or choose "
-                f"one of {users}."
+def _check_feedback(name: str, feedback: Feedback, columns: RowColumns) -> None:
+    """Raise if the method cannot use feedback or columns; warn if they are poor."""
+    if columns.asked is not None:
+        n_asked, silent = columns.asked.sum(), (columns.asked & ~feedback.observed).sum()
+        if silent > _NONRESPONSE * n_asked:
+            warn(
+                f"{silent} of {n_asked} asked rows have no answer, so the answers are "
+                f"self-selected again: if in doubt, leave asked out, so that they count as "
+                f"volunteered.",
+                AssumptionWarning,
+                "asked-nonresponse",
             )
-
-
-def _check_feedback(name: str, feedback: Feedback, columns: RowColumns, given_noise) -> None:
     if feedback.binary:
-        check_two_classes(feedback.values, columns.sample_weight)
-        warn_of_rare_class(feedback.values)
+        if name != "selection":
+            check_two_classes(feedback.values, columns.sample_weight)
+            warn_of_rare_class(feedback.values)
         return
-    if name == "noise":
-        raise FeedbackError(
-            f"method='noise' corrects flips of 0/1 feedback, but {feedback.observed.sum()} rated "
-            f"rows hold other values: binarise them, or use 'naive' or 'dr'."
+    if columns.verified is not None:
+        raise UnusedParameterError(
+            "verified holds judgements of good and bad, but the feedback is continuous: binarise "
+            "the feedback, or leave verified out."
         )
-    if given_noise is not None:
-        warn(
-            "The feedback is not 0/1, so noise_estimator is not used: only the selection is "
-            "corrected.",
-            AssumptionWarning,
-            "continuous-feedback",
+    if name in ("noise", "selection"):
+        raise FeedbackError(
+            f"method={name!r} is for 0/1 feedback, but {feedback.observed.sum()} rated rows hold "
+            f"other values: binarise them, or use 'naive' or 'dr'."
         )
 
 
 def _fit_selection(
     method, X, feedback: Feedback, columns: RowColumns, folds: Folds, defaults: Defaults
 ) -> NuisanceFit:
-    if not feedback.binary:
-        raise FeedbackError(
-            f"method='selection' is a model of 0/1 feedback, but {feedback.observed.sum()} rated "
-            f"rows hold other values: binarise them, or use 'naive' or 'dr'."
-        )
-    shared = {
-        "sample_weight": columns.sample_weight,
-        "asked": columns.asked,
-        "verified": columns.verified,
-    }
     if isinstance(method, str):
-        model = SelectionModel(**defaults._asdict())
-        model.fit_on_folds(X, feedback, folds, **shared)
+        model = SelectionModel(**defaults._asdict()).fit_checked(X, feedback.values, columns, folds)
     else:
-        model = seeded(method, defaults.random_state)
-        model.fit(X, feedback.values, groups=columns.groups, **shared)
+        model = seeded(method, defaults.random_state).fit_checked(X, feedback.values, columns)
     rates = model.false_positive_rate_, model.false_negative_rate_
     fitted = FittedNuisances("selection", rates, selection_model=model)
     m = model.oof_posterior_
-    ess = _effective_sample_size(feedback.observed, None, columns.sample_weight)
+    ess = _effective_sample_size(feedback.observed, None, columns)
     return NuisanceFit(fitted, fitted.apply(feedback, None, m), None, m, ess)
-
-
-class _SharedMoments:
-    """Moments of some rows, computed at the first call and then shared."""
-
-    def __init__(self, X, folds: Folds, rows, sample_weight):
-        self.X, self.folds = X, folds
-        if rows is None:
-            self.weight = sample_weight
-        else:
-            self.weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
-        self.moments: FoldMoments | None = None
-
-    def get(self) -> FoldMoments:
-        if self.moments is None:
-            self.moments = FoldMoments(self.X, self.folds.of_row, self.folds.n_splits, self.weight)
-        return self.moments
 
 
 def _fit_noise(given, X, s, columns: RowColumns, folds, rated, defaults: Defaults):
@@ -249,12 +241,10 @@ def _fit_noise(given, X, s, columns: RowColumns, folds, rated, defaults: Default
             )
         check_is_fitted(given.estimator)
         return given.estimator
-    rows = {"users": columns.users, "sample_weight": columns.sample_weight}
     if given is not None:
-        noise = seeded(given, defaults.random_state)
-        return noise.fit(X, s, groups=columns.groups, **rows)
+        return seeded(given, defaults.random_state).fit_checked(X, s, columns)
     noise = NoiseTransitionEstimator(**defaults._asdict())
-    return noise.fit_on_folds(X, s, folds, moments=rated.get(), **rows)
+    return noise.fit_checked(X, s, columns, folds, rated())
 
 
 def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, defaults: Defaults):
@@ -280,19 +270,12 @@ def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, de
             rate = float(volunteered.any())
             return None, np.full(len(labels), rate), rate
     if isinstance(given, PropensityEstimator):
-        propensity = seeded(given, defaults.random_state)
-        propensity.fit(X, labels, groups=columns.groups, sample_weight=columns.sample_weight)
+        propensity = seeded(given, defaults.random_state).fit_checked(X, labels, columns)
     else:
         classifier = None if given is None else seeded(given, defaults.random_state)
+        moments = everyone() if given is None and columns.asked is None else None
         propensity = PropensityEstimator(classifier, **defaults._asdict())
-        share = given is None and columns.asked is None
-        propensity.fit_on_folds(
-            X,
-            labels,
-            folds,
-            sample_weight=columns.sample_weight,
-            moments=everyone.get() if share else None,
-        )
+        propensity.fit_checked(X, labels, columns, folds, moments)
     return propensity, check_positive(propensity.oof_propensity_), None
 
 
@@ -302,34 +285,32 @@ def _fit_outcome(given, X, t, columns: RowColumns, folds: Folds, rated, defaults
         return given.estimator, np.asarray(given.predict(X), dtype=np.float64)
     if given is None:
         head = RidgeHead(cv=defaults.cv, random_state=defaults.random_state)
-        head.fit_moments(rated.get(), t, folds_only=True)
+        head.fit_moments(rated(), t, folds_only=True)
         return head, held_out_scores(X, folds.of_row, head.fold_coefs_, head.fold_intercepts_)
     given = seeded(given, defaults.random_state)
     observed = ~np.isnan(t)
-    weight = {} if columns.sample_weight is None else {"sample_weight": columns.sample_weight}
     _, m = cross_fit(
         given,
         X,
         t,
         folds,
         rows=observed,
-        fit_params=weight,
+        fit_params=columns.fit_params,
         predict=lambda fitted, rows: fitted.predict(rows),
         n_jobs=defaults.n_jobs,
     )
-    weight = {name: values[observed] for name, values in weight.items()}
+    weight = {name: values[observed] for name, values in columns.fit_params.items()}
     return clone(given).fit(X[observed], t[observed], **weight), m
 
 
-def _stack_judge_score(m, judge_score, t, e, sample_weight, folds: Folds) -> NDArray[np.float64]:
-    """Combine m(x) and the judge's score by least squares, out of fold, weighted by 1/e.
+def _stack_judge_score(m, judge_score, t, weight, folds: Folds) -> NDArray[np.float64]:
+    """Combine m(x) and the judge's score by least squares, out of fold, weighted by o/e.
 
     The judge is calibrated, not trusted: one unrelated to r gets a coefficient of about 0.
     """
     scaled = [(v - v.mean()) / (v.std() or 1.0) for v in (m, judge_score)]
     design = np.column_stack([np.ones(len(m)), *scaled])
     observed = ~np.isnan(t)
-    weight = observed / e if sample_weight is None else observed / e * sample_weight
     weighted = design * weight[:, None]
     combined = np.empty(len(m))
     ridge = 1e-9 * np.eye(3)
@@ -342,10 +323,9 @@ def _stack_judge_score(m, judge_score, t, e, sample_weight, folds: Folds) -> NDA
     return combined
 
 
-def _effective_sample_size(observed, e, sample_weight) -> float:
-    weight = np.ones(len(observed)) if sample_weight is None else sample_weight
-    weight = weight[observed] if e is None else weight[observed] / e[observed]
-    ess = effective_sample_size(weight)
+def _effective_sample_size(observed, e, columns: RowColumns) -> float:
+    weight = columns.weighted(np.ones(len(observed)))[observed]
+    ess = effective_sample_size(weight if e is None else weight / e[observed])
     if ess < _LOW_SHARE * observed.sum():
         warn(
             f"The weights 1/propensity leave an effective sample of {ess:.0f} of "

@@ -9,20 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
-from .._utils._clusters import group_codes
+from .._utils._clusters import group_codes, id_array
+from .._utils._columns import RowColumns
 from .._utils._validation import Feedback
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
 from ..model_selection._cross_fitting import make_folds
 from ..nuisances._recipes import Target
 from ..selection._recalibration import fit_recalibration
-from ._columns import RowColumns, group_hashes
 from ._corrections import choose_method
 from ._fit_nuisances import Defaults, NuisanceFit, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
 from ._nuisances import FittedNuisances
-
-__all__ = ["RewardFit", "debiased_score", "fit_reward", "warn_of_shared_groups"]
 
 
 class RewardFit(NamedTuple):
@@ -113,6 +111,16 @@ def debiased_score(
     rated = feedback.observed
     weight = columns.weighted(np.ones(len(rated)) if e is None else 1 / e)[rated]
     return float(r2_score(feedback.values[rated], prediction[rated], sample_weight=weight))
+
+
+def group_hashes(groups) -> NDArray[np.uint64]:
+    """Return sorted 64-bit hashes of the distinct group ids; 1.0 and 1 hash alike."""
+    import pandas as pd
+
+    ids = pd.unique(pd.Series(id_array(groups)).dropna())
+    whole = [isinstance(v, (float, np.floating)) and float(v).is_integer() for v in ids]
+    names = [str(int(v) if as_int else v) for v, as_int in zip(ids, whole, strict=True)]
+    return np.sort(pd.util.hash_array(np.array(names, dtype=object)))
 
 
 def warn_of_shared_groups(groups: Any, trained_on: NDArray[np.uint64] | None, n_rows: int) -> None:

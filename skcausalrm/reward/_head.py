@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from ..nuisances._recipes import Target
 from ..selection._mixture_head import MixtureHead
 from ._fit_nuisances import Defaults, seeded
 
-__all__ = ["fit_head", "out_of_fold_predictions", "reward_and_std"]
-
 
 def fit_head(
     estimator: Any,
@@ -26,7 +25,7 @@ def fit_head(
     folds: Folds,
     defaults: Defaults,
     *,
-    moments: FoldMoments | None = None,
+    moments: Callable[[], FoldMoments] | None = None,
     binary: bool = True,
 ) -> Any:
     """Fit a head on the rows of positive weight.
@@ -40,8 +39,8 @@ def fit_head(
         Targets and weights, sample weights included; rows of weight 0 are left out.
     folds : Folds
     defaults : Defaults
-    moments : FoldMoments or None
-        Moments of all rows with exactly these weights, where the caller has them.
+    moments : callable or None
+        Returns the moments of all rows with exactly these weights, where the caller has them.
     binary : bool, default=True
         True if the reward is a probability.
 
@@ -67,9 +66,8 @@ def fit_head(
     values, weight = target
     rows = weight > 0
     if isinstance(head, RidgeHead):
-        if moments is None:
-            moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-        return head.fit_moments(moments, np.where(rows, values, 0.0))
+        own = FoldMoments(X, folds.of_row, folds.n_splits, weight) if moments is None else moments()
+        return head.fit_moments(own, np.where(rows, values, 0.0))
     kwargs = {name: column[rows] for name, column in _fit_params(head, weight, folds).items()}
     return head.fit(X if rows.all() else X[rows], values[rows], **kwargs)
 

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils._columns import RowColumns
 from .._utils._validation import Feedback
 from ..exceptions import InvalidInputError, UnusedParameterError
 from ..nuisances._recipes import NEEDS, RECIPES, Target
-from ._columns import RowColumns
-
-__all__ = ["FittedNuisances", "predicted_propensity", "union_propensity"]
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,8 @@ class FittedNuisances:
         UnusedParameterError
             If propensities are needed and not known, or given and not used.
         """
+        refuse_unread_columns(self.method, columns)
         if "propensity" not in NEEDS[self.method]:
-            if columns.propensity is not None:
-                raise UnusedParameterError(
-                    f"propensity was given, but method={self.method!r} does not use it: leave it "
-                    f"out."
-                )
             return None
         if columns.propensity is not None:
             e = columns.propensity
@@ -117,6 +111,22 @@ class FittedNuisances:
                 "a log with unrated rows needs propensity=."
             )
         return union_propensity(e, columns.asked)
+
+
+def refuse_unread_columns(method: str, columns: RowColumns) -> None:
+    """Raise if a column was given that the method does not use.
+
+    Raises
+    ------
+    UnusedParameterError
+    """
+    for column, need in (("propensity", "propensity"), ("judge_score", "outcome")):
+        if getattr(columns, column) is not None and need not in NEEDS[method]:
+            users = ", ".join(repr(other) for other, needs in NEEDS.items() if need in needs)
+            raise UnusedParameterError(
+                f"{column} was given, but method={method!r} does not use it: leave it out, or "
+                f"choose one of {users}."
+            )
 
 
 def union_propensity(e: NDArray, asked: NDArray[np.bool_] | None) -> NDArray:

@@ -6,15 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from .._utils._columns import check_columns
 from .._utils._validation import FLOATS, check_feedback
 from ..exceptions import FeedbackError, InvalidInputError, UnusedParameterError
 from ..model_selection._cross_fitting import make_folds
 from ..selection._model import SelectionModel
-from ._columns import check_columns
 from ._corrections import Correction, method_name
 from ._fit_nuisances import Defaults, fit_nuisances
-
-__all__ = ["pseudo_outcomes"]
 
 _METHODS = ("dr", "ips", "snips", "selection")
 
@@ -110,7 +108,7 @@ def pseudo_outcomes(
             f"other values: binarise them."
         )
     columns = check_columns(
-        X, feedback, groups, users, sample_weight, asked, verified, propensity, judge_score
+        X, groups, users, sample_weight, asked, verified, propensity, judge_score
     )
     if columns.verified is not None and name != "selection":
         raise UnusedParameterError(

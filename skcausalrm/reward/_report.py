@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._columns import RowColumns, check_columns
 from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
 from ..exceptions import InvalidInputError, SkcausalrmWarning, UnusedParameterError
 from ..metrics._asked import asked_score
@@ -20,11 +21,8 @@ from ..model_selection._cross_fitting import Folds, make_folds
 from ..nuisances._recipes import Target, effective_sample_size
 from ..selection._fitting import UNCERTAIN
 from ..selection._model import SelectionModel
-from ._columns import RowColumns, check_columns
 from ._fit_nuisances import Defaults, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
-
-__all__ = ["posterior_facts", "selection_report"]
 
 # Simpler recipes that the report compares with, all from the nuisances of "dr".
 _RECIPES = ("naive", "noise", "snips", "dr")
@@ -116,7 +114,7 @@ def selection_report(
             f"pass the log that it was fitted on."
         )
     feedback = check_feedback(X, decode_labels(y, getattr(model, "classes_", np.array([0, 1]))))
-    columns = check_columns(X, feedback, groups, users, sample_weight, asked, verified)
+    columns = check_columns(X, groups, users, sample_weight, asked, verified)
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
     defaults = Defaults(model.cv, model.random_state, model.n_jobs)
     recipes = {}

@@ -17,8 +17,6 @@ from ..exceptions import InvalidInputError, UnusedParameterError
 from ..metrics._metric import check_metric
 from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
 
-__all__ = ["make_debiased_scorer"]
-
 # Held-out sets whose z a scorer keeps in memory: enough for the folds of a study.
 _MAX_HELD_OUT_SETS = 64
 

@@ -23,10 +23,8 @@ from ._likelihood import (
     B,
     GradedLikelihood,
 )
-from ._mixture import Mixture, Node, level_moments
+from ._mixture import Mixture, Node
 from ._priors import Knowledge
-
-__all__ = ["LINKS", "average", "fit_tau", "maximise"]
 
 # Values of lam, the link's parameter, equally likely beforehand.
 LINKS = (1.0, 0.3, 0.03)
@@ -148,15 +146,12 @@ class _Path:
 
     def _goes_on(self, b: float, direction: int) -> bool:
         """Return True if the walk outward from 0 has not left the nodes that matter."""
-        if abs(b) <= _REACH:
-            return True
-        last = self.nodes[round(b - direction * _STEP, 6)]
         if abs(b) > _FARTHEST:
             return False
-        if last is None:
+        last = self.nodes.get(round(b - direction * _STEP, 6))
+        if abs(b) <= _REACH or last is None:
             return True
-        outside = last.base_rate <= 0.02 or last.base_rate >= 0.98
-        return not outside and last.score > self.best - _NEGLIGIBLE
+        return 0.02 < last.base_rate < 0.98 and last.score > self.best - _NEGLIGIBLE
 
     @property
     def best(self) -> float:
@@ -198,17 +193,11 @@ def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
     links, widths = [], []
     for link, path in paths:
         stretch = [node for _, node in path.stretch()]
-        level = np.array([node.level for node in stretch])
-        if len(level) == 1:
-            width = np.ones(1)
-        elif len(level):
-            gaps = np.diff(level)
-            width = np.append(gaps, 0) / 2 + np.append(0, gaps) / 2
-        else:
-            continue
+        gaps = np.diff([node.level for node in stretch])
         nodes += stretch
         links += [link] * len(stretch)
-        widths.append(width)
+        inner = np.append(gaps, 0) / 2 + np.append(0, gaps) / 2
+        widths.append(inner if len(gaps) else np.ones(len(stretch)))
     if not nodes:
         raise np.linalg.LinAlgError("no maximum of the selection likelihood was found")
     scores = np.array([node.score for node in nodes])
@@ -248,7 +237,7 @@ def average(
     )
     paths = list(zip(links, walked, strict=True))
     for _ in range(_ROUNDS):
-        sd = level_moments(_mix(paths))[1]
+        sd = _mix(paths).level_moments[1]
         best = max(path.best for _, path in paths)
         refined = [path.refine(sd, best) for _, path in paths]
         if not any(refined):

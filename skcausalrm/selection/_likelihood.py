@@ -20,8 +20,6 @@ from scipy.special import expit
 from ._counts import Counts, Outcome, volunteers
 from ._priors import Knowledge
 
-__all__ = ["GOOD", "PARAMETERS", "GradedLikelihood"]
-
 PARAMETERS = (
     "b", "a_s", "a_o", "c", "gamma", "delta", "kappa",
     "v_s", "v_o", "v_o2", "v_o3", "phi_fp", "phi_fn",

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils._columns import RowColumns
 from ..heads._logistic import fit_logistic_folds
 from ..heads._moments import FoldMoments, linear_scores
 from ..heads._ridge import held_out_scores
 from ..model_selection._cross_fitting import Folds, training_rows
-
-__all__ = ["LinearPredictors", "fit_linear_predictors"]
 
 # Share and maximum number of rows on which the slope is measured.
 _SLOPE_SHARE, _SLOPE_ROWS = 0.2, 20_000
@@ -50,8 +49,7 @@ class LinearPredictors(NamedTuple):
 def fit_linear_predictors(
     X: NDArray,
     y: NDArray,
-    asked: NDArray[np.bool_] | None,
-    sample_weight: NDArray | None,
+    columns: RowColumns,
     folds: Folds,
     rng: np.random.RandomState,
 ) -> LinearPredictors:
@@ -62,9 +60,8 @@ def fit_linear_predictors(
     X : ndarray of shape (n, d)
     y : ndarray of shape (n,)
         0, 1, NaN where unrated.
-    asked : ndarray of bool, shape (n,), or None
+    columns : RowColumns
         Asked rows inform the first predictor, not the second.
-    sample_weight : ndarray of shape (n,) or None
     folds : Folds
     rng : RandomState
         Draws the rows on which the slope is measured.
@@ -74,25 +71,23 @@ def fit_linear_predictors(
     LinearPredictors
     """
     n, d = X.shape
-    rated = ~np.isnan(y)
-    volunteers = np.ones(n, dtype=bool) if asked is None else ~asked
-    liked = np.where(rated, y, np.nan)
+    volunteers = np.ones(n, dtype=bool) if columns.asked is None else ~columns.asked
+    liked = y.copy()
     if not _both(liked[volunteers]) and _both(liked[~volunteers]):
         # Clicks hold no dislikes. Next to asked answers they would teach who clicks.
         liked[volunteers] = np.nan
     left_out = _slope_rows(folds.groups, rng)
     z, directions = np.zeros((n, 2)), np.zeros((d, 2))
     offsets, slope = np.zeros(2), np.ones(2)
-    for j, labels in enumerate((liked, np.where(volunteers, rated, np.nan))):
-        if not _enough(labels, folds, sample_weight):
+    for j, labels in enumerate((liked, np.where(volunteers, ~np.isnan(y), np.nan))):
+        if not _enough(labels, folds, columns.sample_weight):
             continue
-        rows = ~np.isnan(labels)
-        weight = rows.astype(np.float64) if sample_weight is None else rows * sample_weight
+        weight = columns.weighted((~np.isnan(labels)).astype(np.float64))
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         fit = fit_logistic_folds(moments, labels)
         scores = held_out_scores(X, folds.of_row, fit.coefs, fit.intercepts)
-        mean = np.average(scores, weights=sample_weight)
-        sd = np.sqrt(np.average((scores - mean) ** 2, weights=sample_weight))
+        mean = np.average(scores, weights=columns.sample_weight)
+        sd = np.sqrt(np.average((scores - mean) ** 2, weights=columns.sample_weight))
         if not sd > _MIN_SPREAD:
             continue
         if left_out is not None and _enough(np.where(left_out, np.nan, labels), folds, weight):

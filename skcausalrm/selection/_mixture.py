@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, logsumexp
 
-from ._likelihood import GOOD, A, B, GradedLikelihood
+from ._likelihood import DELTA, GAMMA, GOOD, PARAMETERS, A, B, GradedLikelihood
 from ._mixture_head import average_sigmoids
 
-__all__ = ["Mixture", "Node", "base_rate_interval", "level_moments"]
+# Weight of delta in the selection log odds: mean grade of the liked bins minus the disliked ones'.
+_DELTA_SHARE = 1.2
 
 
 class Node(NamedTuple):
@@ -72,15 +73,75 @@ class Mixture(NamedTuple):
         return float(self.weights @ np.asarray(values))
 
     @property
+    def thetas(self) -> NDArray[np.float64]:
+        """Parameters of each node, shape (m, 13)."""
+        return np.array([node.theta for node in self.nodes])
+
+    @property
+    def levels(self) -> NDArray[np.float64]:
+        """Logit of each node's base rate, shape (m,)."""
+        return np.array([node.level for node in self.nodes])
+
+    @property
+    def level_moments(self) -> tuple[float, float]:
+        """Posterior mean and sd of the logit of the base rate."""
+        mean = self.mean(self.levels)
+        return mean, float(np.sqrt(self.mean((self.levels - mean) ** 2)))
+
+    @property
+    def base_rate(self) -> float:
+        """Posterior mean of the base rate."""
+        return self.mean([node.base_rate for node in self.nodes])
+
+    @property
+    def base_rate_interval(self) -> tuple[float, float]:
+        """The 5% and 95% quantiles of the base rate, nodes being uniform over their widths."""
+        levels, widths = self.levels, self.widths
+        grid = np.linspace((levels - widths).min(), (levels + widths).max(), 4001)
+        below = np.zeros(len(grid))
+        for center, width, weight in zip(levels, widths, self.weights, strict=True):
+            below += weight * np.clip((grid - center) / max(width, 1e-12) + 0.5, 0, 1)
+        low, high = expit(np.interp([0.05, 0.95], below, grid))
+        return float(low), float(high)
+
+    @property
+    def selection_log_odds(self) -> tuple[float, float]:
+        """Posterior mean and sd of ``gamma + 1.2 delta``, NaN if selection is not modelled."""
+        if not self._model.selects:
+            return np.nan, np.nan
+        direction = np.zeros(len(PARAMETERS))
+        direction[GAMMA], direction[DELTA] = 1, _DELTA_SHARE
+        log_odds = np.array([theta @ direction for theta in self.thetas])
+        variances = np.array([direction @ node.covariance @ direction for node in self.nodes])
+        mean = self.mean(log_odds)
+        return mean, self.mean(variances + (log_odds - mean) ** 2) ** 0.5
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Posterior means of the false positive and the false negative rate."""
+        rates = np.array([self._model.rates(theta) for theta in self.thetas])
+        false_positive, false_negative = map(self.mean, rates.T)
+        return false_positive, false_negative
+
+    @property
+    def link_weights(self) -> dict[float, float]:
+        """Posterior weight of each link."""
+        return {link: float(self.weights[self.links == link].sum()) for link in self.models}
+
+    @property
     def log_evidence(self) -> float:
         """Log of the tempered likelihood averaged over all parameters, up to a constant."""
         scores = np.array([node.score for node in self.nodes])
         return float(logsumexp(scores, b=self.widths) - np.log(len(self.models)))
 
+    @property
+    def _model(self) -> GradedLikelihood:
+        """The likelihood of one link, where the link does not matter."""
+        return next(iter(self.models.values()))
+
     def probability(self, z: NDArray) -> NDArray[np.float64]:
         """Return P(r=1 given x) of rows with linear predictors z, shape (n,)."""
-        theta = np.array([node.theta for node in self.nodes])
-        return average_sigmoids(z, theta[:, B], theta[:, A], self.weights)[0]
+        return average_sigmoids(z, self.thetas[:, B], self.thetas[:, A], self.weights)[0]
 
     def posteriors(self, z: NDArray, outcome: NDArray) -> Iterator[NDArray[np.float64]]:
         """Yield P(r=1 given o, s, x) of every row by each node, shape (n,)."""
@@ -105,30 +166,14 @@ class Mixture(NamedTuple):
         z : ndarray of shape (n, 2)
         outcome : ndarray of shape (n,)
         label : ndarray of shape (n,)
-            A person's judgement of each row, 0 or 1.
+            A person's judgement of each row, 0 or 1; NaN rows are NaN in the result.
         error_rate : float
             Probability that the person errs.
         """
-        p = np.array(list(self.posteriors(z, outcome)))
+        result, judged = np.full(len(z), np.nan), ~np.isnan(label)
+        p = np.array(list(self.posteriors(z[judged], outcome[judged])))
         q = error_rate + (1 - 2 * error_rate) * p
-        said = np.maximum(np.where(label == 1, q, 1 - q), 1e-12)
+        said = np.maximum(np.where(label[judged] == 1, q, 1 - q), 1e-12)
         weights = self.weights[:, None] / said
-        return (weights * p).sum(axis=0) / weights.sum(axis=0)
-
-
-def level_moments(mixture: Mixture) -> tuple[float, float]:
-    """Return posterior mean and sd of the logit of the base rate."""
-    level = np.array([node.level for node in mixture.nodes])
-    mean = float(mixture.weights @ level)
-    return mean, float(np.sqrt(mixture.weights @ (level - mean) ** 2))
-
-
-def base_rate_interval(mixture: Mixture) -> tuple[float, float]:
-    """Return the 5% and 95% quantiles of the base rate, nodes being uniform over their widths."""
-    level = np.array([node.level for node in mixture.nodes])
-    grid = np.linspace((level - mixture.widths).min(), (level + mixture.widths).max(), 4001)
-    below = np.zeros(len(grid))
-    for center, width, weight in zip(level, mixture.widths, mixture.weights, strict=True):
-        below += weight * np.clip((grid - center) / max(width, 1e-12) + 0.5, 0, 1)
-    low, high = expit(np.interp([0.05, 0.95], below, grid))
-    return float(low), float(high)
+        result[judged] = (weights * p).sum(axis=0) / weights.sum(axis=0)
+        return result

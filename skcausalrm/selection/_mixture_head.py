@@ -11,8 +11,6 @@ from scipy.special import expit, log_expit, logsumexp
 
 from ..heads._moments import linear_scores
 
-__all__ = ["MixtureHead", "average_sigmoids"]
-
 # Rows whose m component probabilities are held in memory at a time.
 _BLOCK_ROWS = 8192
 # Log odds beyond which a float64 exponential underflows to 0.

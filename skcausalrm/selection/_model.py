@@ -7,31 +7,21 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._binary_classifier import BinaryClassifier
+from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import Interval
-from .._utils._validation import (
-    FLOATS,
-    Feedback,
-    binary_only,
-    check_asked,
-    check_verified,
-    check_weights,
-    decode_labels,
-    encode_labels,
-)
+from .._utils._validation import FLOATS, check_asked, decode_labels
 from ..metrics._debiased import debiased_accuracy_score
 from ..model_selection._cross_fitting import Folds, make_folds
 from ._fitting import check_likelihood_feedback, fit_likelihood
 from ._linear_predictors import fit_linear_predictors
-from ._priors import Knowledge, base_rate_prior, check_knowledge
-
-__all__ = ["SelectionModel"]
+from ._priors import check_knowledge
 
 
-class SelectionModel(ClassifierMixin, BaseEstimator):
+class SelectionModel(BinaryClassifier):
     """P(r=1 given x) where people rate because of how they feel about the answer.
 
     One likelihood models who rates and what they say: the chance of a rating depends on x and on
@@ -211,35 +201,20 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
         FewFeedbackWarning, AssumptionWarning
             If a kind of row is rare or absent.
         """
-        self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        self.classes_, values = encode_labels(X, y, one_class=True)
-        feedback = Feedback(values, ~np.isnan(values), True)
-        asked = check_asked(asked, len(X))
-        verified = check_verified(verified, len(X))
-        sample_weight = check_weights(sample_weight, X)
-        self._check_knowledge()
-        folds = make_folds(X, values, groups, self.cv, self.random_state)
-        return self._fit(X, feedback, folds, sample_weight, asked, verified)
+        given = {"sample_weight": sample_weight, "asked": asked, "verified": verified}
+        return self._fit(*self._check_fit(X, y, one_class=True, groups=groups, **given))
 
-    def fit_on_folds(
-        self,
-        X: NDArray,
-        feedback: Feedback,
-        folds: Folds,
-        *,
-        sample_weight: NDArray | None = None,
-        asked: NDArray | None = None,
-        verified: NDArray | None = None,
-    ):
-        """Fit on checked 0/1 feedback and on folds that other estimators share.
+    def fit_checked(self, X: NDArray, y: NDArray, columns: RowColumns, folds: Folds | None = None):
+        """Fit on rows that the caller has checked.
 
         Parameters
         ----------
         X : ndarray of shape (n, d)
-        feedback : Feedback
-        folds : Folds
-        sample_weight, asked, verified : ndarray of shape (n,) or None
+        y : ndarray of shape (n,)
+            0, 1, NaN where unrated.
+        columns : RowColumns
+        folds : Folds or None
+            Shared with other estimators; None draws them by `cv`.
 
         Returns
         -------
@@ -247,48 +222,35 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
             Fitted model.
         """
         self._validate_params()
-        self._check_knowledge()
         self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
-        return self._fit(X, feedback, folds, sample_weight, asked, verified)
+        return self._fit(X, y, columns, folds)
 
-    def _check_knowledge(self) -> Knowledge:
-        """Return what is known; raise, before any work, if it is impossible."""
-        base_rate_prior(self.base_rate)
-        return check_knowledge(
-            self.false_positive_rate,
-            self.false_negative_rate,
-            self.selection_log_odds,
-            self.verified_error_rate,
-        )
-
-    def _fit(self, X, feedback: Feedback, folds: Folds, sample_weight, asked, verified):
-        check_likelihood_feedback(
-            feedback, asked, verified, sample_weight, base_rate=self.base_rate
-        )
+    def _fit(self, X, y, columns: RowColumns, folds: Folds | None = None):
+        knowledge = check_knowledge(self)
+        if folds is None:
+            folds = make_folds(X, y, columns.groups, self.cv, self.random_state)
+        check_likelihood_feedback(y, columns, base_rate=self.base_rate)
         rng = check_random_state(self.random_state)
-        predictors = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
+        predictors = fit_linear_predictors(X, y, columns, folds, rng)
         found = fit_likelihood(
             predictors,
-            feedback.values,
-            self._check_knowledge(),
-            base_rate=self.base_rate,
+            y,
+            knowledge,
+            columns,
             likelihood_power=self.likelihood_power,
-            sample_weight=sample_weight,
-            asked=asked,
-            verified=verified,
             n_jobs=self.n_jobs,
         )
         self.oof_linear_predictors_, self.predictor_slope_ = predictors.z, predictors.slope
         self.row_posterior_ = found.posterior
         self.head_, self.recalibration_ = found.head, found.recalibration
         self.oof_probability_, self.oof_posterior_ = found.probability, found.target
-        self.base_rate_, self.base_rate_std_ = found.base_rate, found.base_rate_std
-        self.base_rate_interval_ = found.base_rate_interval
-        self.selection_log_odds_ = found.selection_log_odds
-        self.selection_log_odds_std_ = found.selection_log_odds_std
-        self.false_positive_rate_, self.false_negative_rate_ = found.rates
-        self.link_weights_ = found.link_weights
-        self.log_evidence_, self.n_dropped_ = found.log_evidence, found.n_dropped
+        whole = found.whole
+        self.base_rate_, self.base_rate_std_ = whole.base_rate, whole.level_moments[1]
+        self.base_rate_interval_ = whole.base_rate_interval
+        self.selection_log_odds_, self.selection_log_odds_std_ = whole.selection_log_odds
+        self.false_positive_rate_, self.false_negative_rate_ = whole.rates
+        self.link_weights_, self.log_evidence_ = whole.link_weights, whole.log_evidence
+        self.n_dropped_ = whole.n_dropped
         return self
 
     def predict_proba(self, X) -> NDArray[np.float64]:
@@ -309,22 +271,6 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
         p = self.head_.predict(X)
         p = p if self.recalibration_ is None else self.recalibration_(p)
         return np.column_stack([1 - p, p])
-
-    def predict(self, X) -> NDArray:
-        """Return the likelier class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels of `classes_`.
-        """
-        p = self.predict_proba(X)[:, 1]  # checks that the model is fitted
-        return self.classes_[(p > 0.5).astype(int)]
 
     def score(self, X, y, sample_weight=None, *, asked=None) -> float:
         """Return the debiased accuracy of `predict` on a log, by the posterior of each row.
@@ -370,12 +316,8 @@ class SelectionModel(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         y = decode_labels(y, self.classes_, n_rows=len(X))
-        outcome = self.row_posterior_.outcomes(y, check_asked(asked, len(X)))
         z = self.head_.linear_predictors(X)
-        posterior = self.row_posterior_(z, outcome)
+        posterior = self.row_posterior_(z, y, check_asked(asked, len(X)))
         if self.recalibration_ is None:
             return posterior
         return self.recalibration_.move(posterior, self.row_posterior_.mixture.probability(z))
-
-    def __sklearn_tags__(self):
-        return binary_only(super().__sklearn_tags__())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logit
@@ -10,8 +10,6 @@ from scipy.stats import logistic, norm
 
 from ..exceptions import InvalidInputError
 from ..nuisances._recipes import check_rates
-
-__all__ = ["Knowledge", "base_rate_prior", "check_knowledge"]
 
 # Standard deviation of the logit of a base rate that is given without one.
 _BASE_RATE_SD = 0.05
@@ -29,6 +27,8 @@ class Knowledge(NamedTuple):
         Log odds by which a liked row is rated rather than a disliked one, ``gamma + 1.2 delta``. If
         known, delta = 0, and if it is 0, kappa = 0 too.
     verified_error_rate : float
+    base_rate : float, (float, float) or None
+        As in `SelectionModel`.
     rated_is_praise : bool
         Meaning of a rating where volunteers leave only one kind.
     """
@@ -37,35 +37,28 @@ class Knowledge(NamedTuple):
     false_negative_rate: float | None = None
     selection_log_odds: float | None = None
     verified_error_rate: float = 0.0
+    base_rate: Any = None
     rated_is_praise: bool = True
 
 
-def check_knowledge(
-    false_positive_rate: float | None,
-    false_negative_rate: float | None,
-    selection_log_odds: float | None,
-    verified_error_rate: float,
-) -> Knowledge:
-    """Check what the user knows and collect it.
-
-    Returns
-    -------
-    Knowledge
+def check_knowledge(model: Any) -> Knowledge:
+    """Collect what a `SelectionModel` takes for known.
 
     Raises
     ------
     InvalidInputError
         If a value is impossible.
     """
-    rates = false_positive_rate, false_negative_rate
+    rates = model.false_positive_rate, model.false_negative_rate
     check_rates(*(0.0 if rate is None else rate for rate in rates))
-    if selection_log_odds is not None and not abs(selection_log_odds) <= _MAX_LOG_ODDS:
+    log_odds = model.selection_log_odds
+    if log_odds is not None and not abs(log_odds) <= _MAX_LOG_ODDS:
         raise InvalidInputError(
-            f"selection_log_odds is {selection_log_odds!r}, but beyond {_MAX_LOG_ODDS} only one "
-            f"kind of answer is ever rated: give a number from -{_MAX_LOG_ODDS} to "
-            f"{_MAX_LOG_ODDS}."
+            f"selection_log_odds is {log_odds!r}, but beyond {_MAX_LOG_ODDS} only one kind of "
+            f"answer is ever rated: give a number from -{_MAX_LOG_ODDS} to {_MAX_LOG_ODDS}."
         )
-    return Knowledge(*rates, selection_log_odds, verified_error_rate)
+    base_rate_prior(model.base_rate)
+    return Knowledge(*rates, log_odds, model.verified_error_rate, model.base_rate)
 
 
 def base_rate_prior(base_rate):

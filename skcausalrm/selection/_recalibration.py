@@ -11,8 +11,6 @@ from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, FewFeedbackWarning
 from ._recalibration_map import Recalibration, clip_probability
 
-__all__ = ["Recalibration", "fit_recalibration"]
-
 # Prior standard deviations of intercept and slope: narrow, because fifty rows must not undo a
 # reward that was right.
 _INTERCEPT_SD, _SLOPE_SD = 0.3, 0.2

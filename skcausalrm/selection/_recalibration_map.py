@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CLIP", "Recalibration", "clip_probability", "sigmoid"]
-
 # Probabilities are clipped to [CLIP, 1 - CLIP] before their log odds are taken, so that a
 # prediction of exactly 0 or 1 has log odds.
 CLIP = 0.01

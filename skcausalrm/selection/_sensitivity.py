@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._validation import FLOATS, check_asked, check_feedback, check_verified, check_weights
+from .._utils._columns import check_columns
+from .._utils._validation import FLOATS, check_feedback
 from ..exceptions import BaseRateUncertainWarning
 from ..model_selection._cross_fitting import make_folds
 from ._fitting import check_likelihood_feedback, fit_likelihood
 from ._linear_predictors import fit_linear_predictors
 from ._model import SelectionModel
 from ._priors import check_knowledge
-
-__all__ = ["sensitivity_analysis"]
 
 
 def sensitivity_analysis(
@@ -101,27 +101,21 @@ def sensitivity_analysis(
     reference = _reward(fitted, X)
     X = check_array(X, dtype=FLOATS, input_name="X")
     feedback = check_feedback(X, y)
-    asked, verified = check_asked(asked, len(X)), check_verified(verified, len(X))
-    sample_weight = check_weights(sample_weight, X)
+    columns = check_columns(X, groups, None, sample_weight, asked, verified)
     if rows is None:
         rows = slice(None)
     elif not isinstance(rows, slice):
         rows = np.asarray(rows)
     model = _settings(fitted)
     knowledge = [
-        check_knowledge(
-            model.false_positive_rate,
-            model.false_negative_rate,
-            float(value),
-            model.verified_error_rate,
-        )
+        check_knowledge(clone(model).set_params(selection_log_odds=float(value)))
         for value in np.atleast_1d(selection_log_odds)
     ]
-    check_likelihood_feedback(feedback, asked, verified, None, base_rate=model.base_rate)
+    check_likelihood_feedback(feedback.values, columns, base_rate=model.base_rate)
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
     rng = check_random_state(model.random_state)
-    predictors = fit_linear_predictors(X, feedback.values, asked, sample_weight, folds, rng)
-    weight = np.ones(len(X)) if sample_weight is None else sample_weight
+    predictors = fit_linear_predictors(X, feedback.values, columns, folds, rng)
+    weight = columns.weighted(np.ones(len(X)))
     table = []
     for known in knowledge:
         with warnings.catch_warnings():
@@ -131,25 +125,22 @@ def sensitivity_analysis(
                 predictors,
                 feedback.values,
                 known,
-                base_rate=model.base_rate,
+                columns,
                 likelihood_power=model.likelihood_power,
-                sample_weight=sample_weight,
-                asked=asked,
-                verified=verified,
                 n_jobs=model.n_jobs,
             )
-        low, high = fit.base_rate_interval
+        (low, high), rates = fit.whole.base_rate_interval, fit.whole.rates
         table.append(
             {
                 "selection_log_odds": known.selection_log_odds,
-                "base_rate": fit.base_rate,
+                "base_rate": fit.whole.base_rate,
                 "base_rate_low": low,
                 "base_rate_high": high,
                 "mean_reward": float(np.average(fit.probability[rows], weights=weight[rows])),
                 "rank_correlation": float(spearmanr(fit.probability, reference).statistic),
-                "false_positive_rate": fit.rates[0],
-                "false_negative_rate": fit.rates[1],
-                "log_evidence": fit.log_evidence,
+                "false_positive_rate": rates[0],
+                "false_negative_rate": rates[1],
+                "log_evidence": fit.whole.log_evidence,
             }
         )
     frame = pd.DataFrame(table)

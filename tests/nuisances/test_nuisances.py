@@ -316,9 +316,10 @@ def test_the_judge_is_calibrated_on_the_rated_as_if_all_were_rated():
     folds = Folds(np.arange(n) % 2, 2, np.arange(n))
     t = np.where(observed, reward, np.nan)
     m = np.full(n, 0.5) + 1e-6 * rng.normal(size=n)
-    combined = _stack_judge_score(m, judge, t, e, None, folds)
+    combined = _stack_judge_score(m, judge, t, observed / e, folds)
     assert np.ptp([combined[judge == value].mean() for value in (-1, 1)]) < 0.08
-    doubled = _stack_judge_score(m, judge, t, e, np.where(second, 2.0, 0.5), folds)
+    weight = observed / e * np.where(second, 2.0, 0.5)
+    doubled = _stack_judge_score(m, judge, t, weight, folds)
     assert combined[judge == 1].mean() - doubled[judge == 1].mean() > 0.05
 
 

@@ -11,7 +11,6 @@ from skcausalrm.selection import _averaging as averaging
 from skcausalrm.selection._averaging import average, fit_tau, maximise
 from skcausalrm.selection._counts import Outcome, count_outcomes
 from skcausalrm.selection._likelihood import A, B, GradedLikelihood
-from skcausalrm.selection._mixture import level_moments
 from skcausalrm.selection._priors import Knowledge, base_rate_prior
 
 SAFE = norm(0, 1)
@@ -78,7 +77,7 @@ def test_mixture_is_one(log, mixtures):
 def test_base_rate_rises_along_each_link_and_the_ends_do_not_matter(mixtures):
     whole = mixtures[1]
     best = max(node.score for node in whole.nodes)
-    sd = level_moments(whole)[1]
+    sd = whole.level_moments[1]
     for link in averaging.LINKS:
         nodes = [n for n, at in zip(whole.nodes, whole.links, strict=True) if at == link]
         assert (np.diff([node.theta[B] for node in nodes]) > 0).all()
@@ -132,7 +131,7 @@ def test_mixture_is_the_posterior_by_quadrature():
         over = [trapezoid(trapezoid(f * density, a, axis=1), b) for f in (values, 1.0)]
         return over[0] / over[1]
 
-    mean, sd = level_moments(whole)
+    mean, sd = whole.level_moments
     exact = expected(level)
     exact_sd = np.sqrt(expected((level - exact) ** 2))
     assert mean == pytest.approx(exact, abs=0.1 * exact_sd)
@@ -218,7 +217,7 @@ def test_a_known_base_rate_moves_the_level_and_leaves_the_ranking(log):
     means, predictions = [], []
     for rate in (0.2, 0.8):
         kept, whole = average(counted(log), Knowledge(), norm(logit(rate), 0.05))
-        means.append(expit(level_moments(whole)[0]))
+        means.append(expit(whole.level_moments[0]))
         predictions.append(kept.probability(log.z))
     np.testing.assert_allclose(means, [0.2, 0.8], atol=0.03)
     assert np.corrcoef(*np.argsort(np.argsort(predictions, axis=1), axis=1))[0, 1] > 0.9

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from skcausalrm._utils._columns import RowColumns
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.model_selection._cross_fitting import make_folds
 from skcausalrm.selection._linear_predictors import fit_linear_predictors
@@ -17,7 +18,8 @@ def log():
 
 def fitted(X, y, asked=None, sample_weight=None, *, folds=None, groups=None):
     folds = make_folds(X, y, groups, 4, 0) if folds is None else folds
-    return fit_linear_predictors(X, y, asked, sample_weight, folds, np.random.RandomState(0))
+    columns = RowColumns(asked=asked, sample_weight=sample_weight)
+    return fit_linear_predictors(X, y, columns, folds, np.random.RandomState(0))
 
 
 def test_mean_0_variance_1_and_what_they_say(log):

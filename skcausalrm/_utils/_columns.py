@@ -7,22 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils._clusters import id_array, user_codes
-from .._utils._validation import (
-    Feedback,
-    check_asked,
-    check_column,
-    check_propensity,
-    check_verified,
-    check_weights,
-)
-from .._utils._warnings import warn
-from ..exceptions import AssumptionWarning, UnusedParameterError
-
-__all__ = ["RowColumns", "check_columns", "group_hashes"]
-
-# Share of asked rows without an answer above which a warning is raised.
-_NONRESPONSE = 0.2
+from ._clusters import user_codes
+from ._validation import check_asked, check_column, check_propensity, check_verified, check_weights
 
 
 class RowColumns(NamedTuple):
@@ -55,10 +41,14 @@ class RowColumns(NamedTuple):
         """Return `weight` times the sample weights, shape (n,)."""
         return weight if self.sample_weight is None else weight * self.sample_weight
 
+    @property
+    def fit_params(self) -> dict[str, NDArray]:
+        """Arguments of another estimator's `fit`: the sample weights, where there are any."""
+        return {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
+
 
 def check_columns(
     X,
-    feedback: Feedback,
     groups=None,
     users=None,
     sample_weight=None,
@@ -71,18 +61,11 @@ def check_columns(
 
     Raises
     ------
-    FeedbackError, InvalidInputError
+    FeedbackError, GroupsError, InvalidInputError
         If a column has another length, or a value it cannot have.
-    UnusedParameterError
-        If rows are verified and the feedback is continuous.
-
-    Warns
-    -----
-    AssumptionWarning
-        If over a fifth of the asked rows have no answer (code "asked-nonresponse").
     """
     n_rows = len(X)
-    columns = RowColumns(
+    return RowColumns(
         groups,
         None if users is None else user_codes(users, n_rows),
         check_weights(sample_weight, X),
@@ -91,29 +74,3 @@ def check_columns(
         None if propensity is None else check_propensity(propensity, n_rows),
         None if judge_score is None else check_column(judge_score, "judge_score", n_rows),
     )
-    if columns.verified is not None and not feedback.binary:
-        raise UnusedParameterError(
-            "verified holds judgements of good and bad, but the feedback is continuous: binarise "
-            "the feedback, or leave verified out."
-        )
-    if columns.asked is not None:
-        silent = int(np.count_nonzero(columns.asked & ~feedback.observed))
-        if silent > _NONRESPONSE * columns.asked.sum():
-            warn(
-                f"{silent} of {columns.asked.sum()} asked rows have no answer, so the answers are "
-                f"self-selected again: if in doubt, leave asked out, so that they count as "
-                f"volunteered.",
-                AssumptionWarning,
-                "asked-nonresponse",
-            )
-    return columns
-
-
-def group_hashes(groups) -> NDArray[np.uint64]:
-    """Return sorted 64-bit hashes of the distinct group ids; 1.0 and 1 hash alike."""
-    import pandas as pd
-
-    ids = pd.unique(pd.Series(id_array(groups)).dropna())
-    whole = [isinstance(v, (float, np.floating)) and float(v).is_integer() for v in ids]
-    names = [str(int(v) if as_int else v) for v, as_int in zip(ids, whole, strict=True)]
-    return np.sort(pd.util.hash_array(np.array(names, dtype=object)))
