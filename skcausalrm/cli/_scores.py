@@ -102,7 +102,7 @@ def _score_set(
     from ..metrics._metric import METRICS
 
     def score(metric: str):
-        return METRICS[metric].function(z, prediction, return_std=True, **clusters)
+        return METRICS[metric](z, prediction, return_std=True, **clusters)
 
     return {
         "rows": len(z),

@@ -80,13 +80,13 @@ def asked_score(
     >>> round(asked_score("mse", y, f, asked, false_positive_rate=0, false_negative_rate=0), 3)
     0.075
     """
-    function = check_metric(metric).function
+    function = check_metric(metric)
     prediction = column_or_1d(prediction)
     n_rows = len(prediction)
     y = check_column(y, "y", n_rows, allow_nan=True)
-    asked = check_asked(asked, n_rows)
-    n_asked = 0 if asked is None else int(asked.sum())
-    answered = np.zeros(n_rows, bool) if asked is None else asked & ~np.isnan(y)
+    found = check_asked(asked, n_rows)
+    asked = np.zeros(n_rows, dtype=bool) if found is None else found
+    n_asked, answered = int(asked.sum()), asked & ~np.isnan(y)
     if not answered.any():
         raise FeedbackError(
             f"None of the {n_asked} asked rows (of {n_rows}) has an answer in y: at least some "

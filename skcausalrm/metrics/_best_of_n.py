@@ -89,12 +89,10 @@ def best_of_n(
     """
     import pandas as pd
 
-    preference = finite_column(
-        preference, "preference", InvalidInputError, "give every answer a quality"
-    )
+    preference = finite_column(preference, "preference", "give every answer a quality")
     named = scores if isinstance(scores, Mapping | pd.DataFrame) else {"score": scores}
     columns: dict[str, Array] = {
-        str(name): finite_column(score, f"Score {name!r}", InvalidInputError, "score every answer")
+        str(name): finite_column(score, f"Score {name!r}", "score every answer")
         for name, score in named.items()
     }
     if not columns:
@@ -102,7 +100,6 @@ def best_of_n(
     columns |= {"random": np.zeros(len(preference)), "oracle": preference}
     check_consistent_length(preference, *columns.values())
     codes = group_codes(groups, len(preference))
-    _, codes = np.unique(codes, return_inverse=True)
     sizes = np.bincount(codes)
     if len(sizes) < 2:
         raise GroupsError(

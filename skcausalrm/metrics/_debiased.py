@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import FeedbackError
-from ._sample import Sample, check_probabilities, check_sample
+from ._sample import Sample, check_sample
 
 Array = NDArray[np.float64]
 
@@ -117,8 +117,7 @@ def debiased_accuracy_score(
     >>> debiased_accuracy_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.7])
     0.75
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
-    check_probabilities(sample.prediction, "accuracy")
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std, "accuracy")
     right = np.where(sample.prediction > 0.5, sample.z, 1 - sample.z)
     return _mean_score(sample, right, return_std)
 
@@ -157,8 +156,7 @@ def debiased_brier_score(
     >>> round(debiased_brier_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.055
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
-    check_probabilities(sample.prediction, "Brier score")
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std, "Brier score")
     return _mean_score(sample, _squared_error(sample), return_std)
 
 
@@ -201,8 +199,7 @@ def debiased_log_loss(
     """
     dtype = np.asarray(prediction).dtype
     eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
-    check_probabilities(sample.prediction, "log loss")
+    sample = check_sample(z, prediction, groups, users, sample_weight, return_std, "log loss")
     f = np.clip(sample.prediction, eps, 1 - eps)
     values = sample.z * (np.log1p(-f) - np.log(f)) - np.log1p(-f)
     return _mean_score(sample, values, return_std)

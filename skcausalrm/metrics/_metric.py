@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ._debiased import (
     debiased_accuracy_score,
@@ -14,34 +13,20 @@ from ._debiased import (
     debiased_roc_auc_score,
 )
 
-
-class Metric(NamedTuple):
-    """A debiased score with its direction.
-
-    Attributes
-    ----------
-    function : callable
-        ``function(z, prediction, *, groups, users, sample_weight, return_std)``.
-    sign : {1, -1}
-        1 if greater is better.
-    """
-
-    function: Callable[..., float | tuple[float, float]]
-    sign: int
-
-
-METRICS = {
-    "r2": Metric(debiased_r2_score, 1),
-    "mse": Metric(debiased_mse, -1),
-    "log_loss": Metric(debiased_log_loss, -1),
-    "brier": Metric(debiased_brier_score, -1),
-    "roc_auc": Metric(debiased_roc_auc_score, 1),
-    "accuracy": Metric(debiased_accuracy_score, 1),
+METRICS: dict[str, Callable] = {
+    "r2": debiased_r2_score,
+    "mse": debiased_mse,
+    "log_loss": debiased_log_loss,
+    "brier": debiased_brier_score,
+    "roc_auc": debiased_roc_auc_score,
+    "accuracy": debiased_accuracy_score,
 }
+# Scores of which less is better.
+LOSSES = ("mse", "log_loss", "brier")
 
 
-def check_metric(metric: str) -> Metric:
-    """Return the metric of that name.
+def check_metric(metric: str) -> Callable:
+    """Return the debiased score of that name.
 
     Raises
     ------

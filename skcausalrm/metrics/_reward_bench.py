@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
 from .._utils._clusters import group_codes
-from ..exceptions import GroupsError, InvalidInputError
+from ..exceptions import GroupsError
 from ._sample import finite_column
 
 Array = NDArray[np.float64]
@@ -142,11 +142,10 @@ def ties_score(
 
 
 def _columns(correct, score, groups) -> tuple[NDArray[np.bool_], Array, NDArray[np.intp]]:
-    score = finite_column(score, "score", InvalidInputError, "score every answer")
+    score = finite_column(score, "score", "score every answer")
     correct = np.asarray(correct, dtype=bool)
     check_consistent_length(score, correct)
-    _, codes = np.unique(group_codes(groups, len(score)), return_inverse=True)
-    return correct, score, codes
+    return correct, score, group_codes(groups, len(score))
 
 
 def _extreme(ufunc, values: Array, codes: NDArray) -> Array:

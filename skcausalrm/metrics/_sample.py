@@ -46,33 +46,41 @@ class Sample(NamedTuple):
         return float(np.sqrt(variance[0, 0]))
 
 
-def finite_column(column: ArrayLike, name: str, error: type[ValueError], cure: str) -> Array:
-    """Return a column as float64 of shape (n,); raise `error` if it is empty or not finite."""
+def finite_column(column: ArrayLike, name: str, cure: str) -> Array:
+    """Return a column as float64, (n,); raise `InvalidInputError` if it is empty or not finite."""
     values = np.asarray(column_or_1d(column), dtype=np.float64)
     if len(values) == 0:
-        raise error(f"{name} has no rows: a score needs at least one.")
+        raise InvalidInputError(f"{name} has no rows: a score needs at least one.")
     if bad := len(values) - int(np.count_nonzero(np.isfinite(values))):
-        raise error(f"{name} is NaN or infinite in {bad} of {len(values)} rows: {cure}.")
+        raise InvalidInputError(
+            f"{name} is NaN or infinite in {bad} of {len(values)} rows: {cure}."
+        )
     return values
 
 
-def check_sample(z, prediction, groups, users, sample_weight, return_std) -> Sample:
+def check_sample(
+    z, prediction, groups, users, sample_weight, return_std, probabilities: str = ""
+) -> Sample:
     """Check the columns that every debiased score takes; clusters are coded for an error only.
+
+    Parameters
+    ----------
+    z, prediction, groups, users, sample_weight : array-like of shape (n,)
+    return_std : bool
+    probabilities : str, default=""
+        Name of a score that takes predictions in [0, 1] only.
 
     Raises
     ------
     InvalidInputError
-        If a value is not finite, or the lengths differ.
+        If a value is not finite, the lengths differ, or a prediction is no probability.
     GroupsError
         If groups or users are not one id per row.
     """
     z = finite_column(
-        z,
-        "z",
-        InvalidInputError,
-        "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback",
+        z, "z", "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback"
     )
-    prediction = finite_column(prediction, "prediction", InvalidInputError, "every row needs one")
+    prediction = finite_column(prediction, "prediction", "every row needs one")
     if len(z) != len(prediction):
         raise InvalidInputError(
             f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
@@ -83,19 +91,15 @@ def check_sample(z, prediction, groups, users, sample_weight, return_std) -> Sam
         for codes_of, ids in ((group_codes, groups), (user_codes, users))
     ]
     weight = check_weights(sample_weight, z)
-    if weight is None:
-        return Sample(z, prediction, 1 / len(z), *clusters)
-    if not weight.all():
+    if weight is not None and not weight.all():
         kept = weight > 0
         z, prediction, weight = z[kept], prediction[kept], weight[kept]
         clusters = [None if codes is None else codes[kept] for codes in clusters]
-    return Sample(z, prediction, weight / weight.sum(), *clusters)
-
-
-def check_probabilities(prediction: Array, score: str) -> None:
-    """Raise `InvalidInputError` if a prediction lies outside [0, 1]."""
-    if outside := int(np.count_nonzero((prediction < 0) | (prediction > 1))):
+    outside = int(np.count_nonzero((prediction < 0) | (prediction > 1)))
+    if probabilities and outside:
         raise InvalidInputError(
             f"prediction lies outside [0, 1] in {outside} of {len(prediction)} rows, but the "
-            f"{score} is defined for probabilities only: clip them, or use mse or r2."
+            f"{probabilities} is defined for probabilities only: clip them, or use mse or r2."
         )
+    share = 1 / len(z) if weight is None else weight / weight.sum()
+    return Sample(z, prediction, share, *clusters)

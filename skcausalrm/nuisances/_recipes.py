@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from ..exceptions import InvalidInputError
 
 Array = NDArray[np.float64]
-Rates = tuple[float, float]
 
 
 class Target(NamedTuple):
@@ -43,9 +42,6 @@ class Target(NamedTuple):
 
     values: Array
     weight: Array
-
-
-Recipe = Callable[..., Target]
 
 
 def check_rates(false_positive_rate: float, false_negative_rate: float) -> None:
@@ -70,7 +66,7 @@ def check_rates(false_positive_rate: float, false_negative_rate: float) -> None:
         )
 
 
-def correct_labels(s, rates: Rates) -> Array:
+def correct_labels(s, rates: tuple[float, float]) -> Array:
     """Return ``t(s) = (s - fpr) / (1 - fpr - fnr)``, whose mean given r is r.
 
     Parameters
@@ -140,13 +136,8 @@ def selection(s, o, e, m, rates=None) -> Target:
     return Target(m, np.ones(len(m)))
 
 
-RECIPES: dict[str, Recipe] = {
-    "naive": naive,
-    "noise": noise,
-    "ips": ips,
-    "snips": snips,
-    "dr": dr,
-    "selection": selection,
+RECIPES: dict[str, Callable[..., Target]] = {
+    recipe.__name__: recipe for recipe in (naive, noise, ips, snips, dr, selection)
 }
 
 # Nuisances that each recipe reads.

@@ -16,8 +16,6 @@ from ..exceptions import MethodFallbackWarning
 from ..nuisances._noise import NoiseTransitionEstimator
 from ..selection._model import SelectionModel
 
-METHODS = ("selection", "dr", "snips", "ips", "noise", "naive")
-
 # Minimum rated rows per class for "auto" to use the selection likelihood.
 _MIN_RATED = 30
 
@@ -194,8 +192,18 @@ class DoublyRobust(Correction):
         self.verified_error_rate = verified_error_rate
 
 
+# The corrections that strings stand for; "selection" is `SelectionModel`.
+DEFAULTS: dict[str, Correction] = {
+    "dr": DoublyRobust(),
+    "snips": InversePropensity(),
+    "ips": InversePropensity(normalize=False),
+    "noise": NoiseOnly(),
+    "naive": Naive(),
+}
+
+
 def method_name(method: Any) -> str:
-    """Return the recipe of a method: a name in `METHODS`, a correction or a `SelectionModel`."""
+    """Return the recipe of a method: a name, a correction or a `SelectionModel`."""
     if isinstance(method, str):
         return method
     return "selection" if isinstance(method, SelectionModel) else method.recipe

@@ -24,7 +24,7 @@ from .._utils._validation import (
 )
 from ..metrics._debiased import debiased_accuracy_score, debiased_r2_score
 from ..selection._model import SelectionModel
-from ._corrections import METHODS, Correction
+from ._corrections import DEFAULTS, Correction
 from ._fit_nuisances import Defaults
 from ._fit_reward import debiased_score, fit_reward, group_hashes, warn_of_shared_groups
 from ._head import reward_and_std
@@ -39,7 +39,7 @@ class _CausalReward(BaseEstimator):
     __metadata_request__score: ClassVar = dict.fromkeys(("groups", "asked", "propensity"), True)
 
     _parameter_constraints: ClassVar[dict] = {
-        "method": [StrOptions({"auto", *METHODS}), Correction, SelectionModel],
+        "method": [StrOptions({"auto", "selection", *DEFAULTS}), Correction, SelectionModel],
         "estimator": [HasMethods(["fit", "predict"]), None],
         "cv": ["cv_object"],
         "random_state": ["random_state"],
@@ -118,13 +118,11 @@ class _CausalReward(BaseEstimator):
             X, groups, users, sample_weight, asked, verified, propensity, judge_score
         )
         defaults = Defaults(self.cv, self.random_state, self.n_jobs)
-        fit = fit_reward(
+        fit, self.estimator_, self.recalibration_ = fit_reward(
             self.method, self.estimator, X, feedback, columns, defaults, self._report_stage
         )
-        self.nuisances_ = fit.nuisances.nuisances
-        self.target_, self.weight_ = fit.nuisances.target
-        self.effective_sample_size_ = fit.nuisances.effective_sample_size
-        self.estimator_, self.recalibration_ = fit.head, fit.recalibration
+        self.nuisances_, self.effective_sample_size_ = fit.nuisances, fit.effective_sample_size
+        self.target_, self.weight_ = fit.target
         self.method_, self.binary_ = self.nuisances_.method, feedback.binary
         self.group_hashes_ = None if groups is None else group_hashes(groups)
         return self

@@ -29,14 +29,7 @@ from ..nuisances._noise import NoiseTransitionEstimator
 from ..nuisances._propensity import PropensityEstimator
 from ..nuisances._recipes import NEEDS, Target, correct_labels, effective_sample_size
 from ..selection._model import SelectionModel
-from ._corrections import (
-    Correction,
-    DoublyRobust,
-    InversePropensity,
-    Naive,
-    NoiseOnly,
-    method_name,
-)
+from ._corrections import DEFAULTS, Correction, method_name
 from ._nuisances import (
     FittedNuisances,
     check_positive,
@@ -128,7 +121,7 @@ def fit_nuisances(
     _check_feedback(name, feedback, columns)
     if name == "selection":
         return _fit_selection(method, X, feedback, columns, folds, defaults)
-    correction: Any = _default_correction(name) if isinstance(method, str) else method
+    correction: Any = DEFAULTS[name] if isinstance(method, str) else method
     correction.check_parameters()
     settings = correction.get_params(deep=False)
     given_noise = settings.get("noise_estimator")
@@ -177,16 +170,6 @@ def fit_nuisances(
 def _lazy_moments(X, folds: Folds, weight) -> Callable[[], FoldMoments]:
     """Return a function that computes moments at its first call and keeps them."""
     return cache(partial(FoldMoments, X, folds.of_row, folds.n_splits, weight))
-
-
-def _default_correction(name: str) -> Correction:
-    return {
-        "naive": Naive(),
-        "noise": NoiseOnly(),
-        "ips": InversePropensity(normalize=False),
-        "snips": InversePropensity(),
-        "dr": DoublyRobust(),
-    }[name]
 
 
 def _check_feedback(name: str, feedback: Feedback, columns: RowColumns) -> None:

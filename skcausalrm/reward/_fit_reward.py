@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,11 @@ from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
 from ..model_selection._cross_fitting import make_folds
 from ..nuisances._recipes import Target
-from ..selection._recalibration import fit_recalibration
+from ..selection._recalibration import Recalibration, fit_recalibration
 from ._corrections import choose_method
 from ._fit_nuisances import Defaults, NuisanceFit, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
 from ._nuisances import FittedNuisances
-
-
-class RewardFit(NamedTuple):
-    """A fitted reward.
-
-    Attributes
-    ----------
-    nuisances : NuisanceFit
-    head : object
-        Fitted head.
-    recalibration : Recalibration or None
-    """
-
-    nuisances: NuisanceFit
-    head: Any
-    recalibration: Any
 
 
 def fit_reward(
@@ -47,8 +31,8 @@ def fit_reward(
     columns: RowColumns,
     defaults: Defaults,
     report: Callable[[str], None],
-) -> RewardFit:
-    """Fit nuisances, head and recalibration.
+) -> tuple[NuisanceFit, Any, Recalibration | None]:
+    """Fit nuisances, head and recalibration; return them.
 
     Parameters
     ----------
@@ -70,14 +54,14 @@ def fit_reward(
     report("head")
     selection = fit.nuisances.selection_model
     if selection is not None and estimator is None:
-        return RewardFit(fit, selection.head_, selection.recalibration_)
+        return fit, selection.head_, selection.recalibration_
     target = Target(fit.target.values, columns.weighted(fit.target.weight))
     head = fit_head(
         estimator, X, target, folds, defaults, moments=fit.moments, binary=feedback.binary
     )
     # The target of "selection" is recalibrated already.
     if columns.verified is None or selection is not None:
-        return RewardFit(fit, head, None)
+        return fit, head, None
     report("recalibration")
     held_out = out_of_fold_predictions(head, X, target, folds, n_jobs=defaults.n_jobs)
     recalibration = fit_recalibration(
@@ -87,7 +71,7 @@ def fit_reward(
         sample_weight=columns.sample_weight,
         error_rate=getattr(method, "verified_error_rate", 0.0),
     )
-    return RewardFit(fit, head, recalibration)
+    return fit, head, recalibration
 
 
 def debiased_score(

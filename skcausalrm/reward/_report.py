@@ -14,11 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import RowColumns, check_columns
 from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
-from ..exceptions import InvalidInputError, SkcausalrmWarning, UnusedParameterError
-from ..metrics._asked import asked_score
+from ..exceptions import FeedbackError, InvalidInputError, SkcausalrmWarning, UnusedParameterError
 from ..metrics._debiased import debiased_r2_score, debiased_roc_auc_score
 from ..model_selection._cross_fitting import Folds, make_folds
-from ..nuisances._recipes import Target, effective_sample_size
+from ..nuisances._recipes import Target, correct_labels, effective_sample_size
 from ..selection._fitting import UNCERTAIN
 from ..selection._model import SelectionModel
 from ._fit_nuisances import Defaults, fit_nuisances
@@ -132,16 +131,11 @@ def selection_report(
     verified = columns.verified
     return {
         "advice": _advice(selection, feedback, columns),
-        **posterior_facts(selection),
+        **{name: getattr(selection, f"{name}_") for name in _FACTS},
         "n_verified": 0 if verified is None else int((~np.isnan(verified)).sum()),
         "n_asked": 0 if columns.asked is None else int(columns.asked.sum()),
         "recipes": recipes,
     }
-
-
-def posterior_facts(selection: SelectionModel) -> dict[str, Any]:
-    """Return base rate, selection, flips and links of a fitted model, by name."""
-    return {name: getattr(selection, f"{name}_") for name in _FACTS}
 
 
 def _predictions(
@@ -192,44 +186,26 @@ def _scores(
     columns: RowColumns,
     folds: Folds,
 ) -> dict[str, float]:
-    weight, users = columns.sample_weight, columns.users
+    rows = {"debiased": np.ones(len(prediction), dtype=bool)}
+    z = {"debiased": selection.oof_posterior_}
+    if columns.asked is not None:
+        rows["asked"] = columns.asked & feedback.observed
+        rates = selection.false_positive_rate_, selection.false_negative_rate_
+        z["asked"] = correct_labels(feedback.values, rates)
+    if columns.verified is not None:
+        rows["verified"], z["verified"] = ~np.isnan(columns.verified), columns.verified
+    clusters = {
+        "groups": folds.groups,
+        "users": columns.users,
+        "sample_weight": columns.sample_weight,
+    }
     found: dict[str, float] = {}
-
-    def add(name, score):
-        found[name], found[f"{name}_std"] = map(float, score)
-
     for metric, function in _METRICS.items():
-        clusters = {"groups": folds.groups, "users": users, "return_std": True}
-        add(
-            f"debiased_{metric}",
-            function(selection.oof_posterior_, prediction, sample_weight=weight, **clusters),
-        )
-        if columns.asked is not None and (columns.asked & feedback.observed).any():
-            with suppress(ValueError):  # too few answers for this score
-                score = asked_score(
-                    metric,
-                    feedback.values,
-                    prediction,
-                    columns.asked,
-                    false_positive_rate=selection.false_positive_rate_,
-                    false_negative_rate=selection.false_negative_rate_,
-                    sample_weight=weight,
-                    **clusters,
-                )
-                add(f"asked_{metric}", score)
-        if columns.verified is not None:
-            judged = ~np.isnan(columns.verified)
-            labels = columns.verified[judged]
-            if 0 < labels.mean() < 1:
-                score = function(
-                    labels,
-                    prediction[judged],
-                    groups=folds.groups[judged],
-                    users=None if users is None else np.asarray(users)[judged],
-                    sample_weight=None if weight is None else weight[judged],
-                    return_std=True,
-                )
-                add(f"verified_{metric}", score)
+        for kind, part in rows.items():
+            given = {k: None if column is None else column[part] for k, column in clusters.items()}
+            with suppress(FeedbackError, InvalidInputError):  # too few rows for this score
+                score = function(z[kind][part], prediction[part], **given, return_std=True)
+                found[f"{kind}_{metric}"], found[f"{kind}_{metric}_std"] = map(float, score)
     return found
 
 

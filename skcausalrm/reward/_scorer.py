@@ -13,8 +13,9 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._utils._sklearn_compat import BaseScorer, cached_call
+from .._utils._validation import decode_labels
 from ..exceptions import InvalidInputError, UnusedParameterError
-from ..metrics._metric import check_metric
+from ..metrics._metric import LOSSES, check_metric
 from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
 
 # Held-out sets whose z a scorer keeps in memory: enough for the folds of a study.
@@ -48,7 +49,8 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
     -------
     callable or dict
         ``scorer(estimator, X, y, *, pseudo_outcomes=None, groups=None, sample_weight=None)``
-        returns a float. y may be NaN where a row has no feedback. Scorers can be pickled and have
+        returns a float. y may be NaN where a row has no feedback; a classifier's y may hold any
+        two labels. Scorers can be pickled and have
         ``set_score_request``. ``pseudo_outcomes`` and ``groups`` are requested already;
         ``groups`` keeps rows together when z is cross-fitted, and has no effect otherwise. For a
         list: a dict of scorers by metric, to pass as ``scoring=``.
@@ -133,7 +135,7 @@ class _DebiasedScorer(BaseScorer):
     """
 
     def __init__(self, metric, series, held_out: _HeldOutZ):
-        function, sign = check_metric(metric)
+        function, sign = check_metric(metric), -1 if metric in LOSSES else 1
         first = ("decision_function",) if metric == "roc_auc" else ()
         super().__init__(function, sign, {}, (*first, "predict_proba", "predict"))
         self._metric = metric
@@ -147,18 +149,8 @@ class _DebiasedScorer(BaseScorer):
         series = "" if self._series is None else ", pseudo_outcomes=<Series>"
         return f"make_debiased_scorer({self._metric!r}{series})"
 
-    def __call__(
-        self, estimator, X, y, *, pseudo_outcomes=None, groups=None, sample_weight=None
-    ) -> float:
-        return self._score(
-            partial(cached_call, None),
-            estimator,
-            X,
-            y,
-            pseudo_outcomes=pseudo_outcomes,
-            groups=groups,
-            sample_weight=sample_weight,
-        )
+    def __call__(self, estimator, X, y, **metadata) -> float:
+        return self._score(partial(cached_call, None), estimator, X, y, **metadata)
 
     def _score(
         self,
@@ -171,23 +163,23 @@ class _DebiasedScorer(BaseScorer):
         groups=None,
         sample_weight=None,
     ) -> float:
-        z = self._find_z(X, y, pseudo_outcomes, groups, sample_weight)
-        prediction = self._predict(method_caller, estimator, X)
+        classes = getattr(estimator, "classes_", None) if is_classifier(estimator) else None
+        z = self._find_z(X, y, pseudo_outcomes, groups, sample_weight, classes)
+        prediction = self._predict(method_caller, estimator, X, classes)
         return self._sign * self._score_func(z, prediction, sample_weight=sample_weight)
 
-    def _predict(self, method_caller, estimator, X):
+    def _predict(self, method_caller, estimator, X, classes):
         if is_classifier(estimator):
             method = next(name for name in self._response_method if hasattr(estimator, name))
-        elif "decision_function" in self._response_method and hasattr(
-            estimator, "decision_function"
-        ):
+            prediction = method_caller(estimator, method, X)
+            named = method == "predict" and classes is not None
+            return decode_labels(prediction, classes) if named else prediction
+        if "decision_function" in self._response_method and hasattr(estimator, "decision_function"):
             # Before 1.7, scikit-learn's caller refuses all but `predict` of a regressor.
             return estimator.decision_function(X)
-        else:
-            method = "predict"
-        return method_caller(estimator, method, X)
+        return method_caller(estimator, "predict", X)
 
-    def _find_z(self, X, y, given, groups, sample_weight):
+    def _find_z(self, X, y, given, groups, sample_weight, classes):
         if self._series is not None:
             if given is not None:
                 raise UnusedParameterError(
@@ -196,6 +188,7 @@ class _DebiasedScorer(BaseScorer):
                 )
             return _look_up(self._series, y)
         if given is None:
+            y = y if classes is None else decode_labels(y, classes)
             return self._held_out.find(X, y, groups, sample_weight)
         if hasattr(given, "index") and hasattr(y, "index") and not given.index.equals(y.index):
             raise InvalidInputError(
@@ -222,17 +215,21 @@ def _check_series(series) -> Any:
             f"pseudo_outcomes is a {type(series).__name__}, but must be a pandas Series with the "
             f"index of y, because splits are matched by label."
         )
-    if repeated := int(series.index.duplicated().sum()):
-        raise InvalidInputError(
-            f"The index of pseudo_outcomes repeats {repeated} of {len(series)} labels: give every "
-            f"row its own (reset_index on X, y and z together)."
-        )
+    _check_unique(series, "pseudo_outcomes")
     if bad := int(np.count_nonzero(~np.isfinite(series.to_numpy(dtype=np.float64)))):
         raise InvalidInputError(
             f"pseudo_outcomes is NaN or infinite in {bad} of {len(series)} rows: z has a value in "
             f"every row, rated or not."
         )
     return series
+
+
+def _check_unique(series, name: str) -> None:
+    if repeated := int(series.index.duplicated().sum()):
+        raise InvalidInputError(
+            f"The index of {name} repeats {repeated} of {len(series)} labels: give every row its "
+            f"own (reset_index on X, y and z together)."
+        )
 
 
 def _look_up(series, y) -> NDArray[np.float64]:
@@ -243,11 +240,7 @@ def _look_up(series, y) -> NDArray[np.float64]:
             f"y is a {type(y).__name__}, but must be a pandas Series, so that its index says which "
             f"pseudo_outcomes belong to the held-out rows."
         )
-    if repeated := int(y.index.duplicated().sum()):
-        raise InvalidInputError(
-            f"The index of y repeats {repeated} of {len(y)} labels: give every row its own "
-            f"(reset_index on X, y and z together)."
-        )
+    _check_unique(y, "y")
     rows = series.index.get_indexer(y.index)
     if missing := int(np.count_nonzero(rows < 0)):
         first = y.index[int(np.argmax(rows < 0))]

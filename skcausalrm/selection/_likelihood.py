@@ -36,17 +36,9 @@ _CUTS = np.array([-0.97, -0.43, 0.0, 0.43, 0.97])
 _BIN_DESIGN = np.column_stack(
     [np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GRADES).mean()]
 )
-# For each flip rate: its bins, and the (flipped, straight) outcomes there.
-_FLIPS = (
-    (
-        ~GOOD,
-        ((Outcome.LIKED, Outcome.DISLIKED), (Outcome.ASKED_LIKED, Outcome.ASKED_DISLIKED)),
-    ),
-    (
-        GOOD,
-        ((Outcome.DISLIKED, Outcome.LIKED), (Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED)),
-    ),
-)
+# Outcomes that a false positive takes for each other; a false negative does the reverse.
+_DISLIKED = [Outcome.DISLIKED, Outcome.ASKED_DISLIKED]
+_LIKED = [Outcome.LIKED, Outcome.ASKED_LIKED]
 LOGISTIC_VARIANCE = np.pi**2 / 3
 _PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
 _PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
@@ -101,8 +93,7 @@ class GradedLikelihood:
         seen = np.bincount(counts.outcome, np.abs(counts.coefficient), minlength=len(Outcome)) > 0
         rated = seen[[Outcome.DISLIKED, Outcome.LIKED, Outcome.RATED]].any()
         self.selects = bool(rated and seen[Outcome.UNRATED])
-        flips = seen[[Outcome.DISLIKED, Outcome.LIKED]].any()
-        flips |= seen[[Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED]].any()
+        flips = seen[_DISLIKED + _LIKED].any()
         self.start = _PRIOR_MEAN.copy()
         self.sd = _PRIOR_SD
         free = np.ones(len(PARAMETERS), dtype=bool)
@@ -111,13 +102,8 @@ class GradedLikelihood:
         free[A] = varies
         free[SELECTION] = self.selects
         free[V] &= np.ptp(self._cell_design, axis=0) > 0
-        free[[PHI_FP, PHI_FN]] = flips
-        for place, rate in (
-            (PHI_FP, knowledge.false_positive_rate),
-            (PHI_FN, knowledge.false_negative_rate),
-        ):
-            if rate is not None:
-                free[place] = False
+        free[PHI_FP] = flips and knowledge.false_positive_rate is None
+        free[PHI_FN] = flips and knowledge.false_negative_rate is None
         if seen[Outcome.RATED]:
             # Volunteers left one kind of feedback only: all praise, or all blame.
             self.start[GAMMA] = 1.0 if knowledge.rated_is_praise else -1.0
@@ -125,8 +111,7 @@ class GradedLikelihood:
         if fixed is not None:
             free[[GAMMA, DELTA]] = False
             self.start[GAMMA] = fixed
-            if fixed == 0:
-                free[KAPPA] = False
+            free[KAPPA] &= fixed != 0
         self.free = np.flatnonzero(free)
         self._unrated = np.flatnonzero(counts.outcome == Outcome.UNRATED)
         self._volunteered = np.flatnonzero(
@@ -191,8 +176,10 @@ class GradedLikelihood:
             curve = expit(theta[PHI_FP + j])
             d1 = curve * (1 - curve) / 2
             d2 = d1 * (1 - 2 * curve)
-            bins, pairs = _FLIPS[j]
-            for flipped, straight in pairs:
+            bins = GOOD if j else ~GOOD
+            for straight, flipped in zip(
+                *((_LIKED, _DISLIKED) if j else (_DISLIKED, _LIKED)), strict=True
+            ):
                 said[flipped, bins], said[straight, bins] = rate, 1 - rate
                 first[j, flipped, bins] = 1 - curve
                 second[j, flipped, bins] = -curve * (1 - curve)

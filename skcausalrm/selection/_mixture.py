@@ -151,9 +151,8 @@ class Mixture(NamedTuple):
 
     def posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
         """Return P(r=1 given o, s, x) of every row, shape (n,), strictly between 0 and 1."""
-        total = np.zeros(len(z))
-        for weight, p in zip(self.weights, self.posteriors(z, outcome), strict=True):
-            total += weight * p
+        parts = zip(self.weights, self.posteriors(z, outcome), strict=True)
+        total = sum(weight * p for weight, p in parts)
         return np.clip(total, 1e-12, 1 - 1e-12)
 
     def posterior_without_label(

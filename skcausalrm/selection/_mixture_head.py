@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logsumexp
+from sklearn.utils import gen_batches
 
 from ..heads._moments import linear_scores
 
@@ -109,7 +109,8 @@ class MixtureHead:
         score = np.empty(len(z))
         with np.errstate(divide="ignore", invalid="ignore"):
             log_weights = np.log(self.weights)
-            for rows, u in _blocks(z, self.intercepts, self.slopes):
+            for rows in gen_batches(len(z), _BLOCK_ROWS):
+                u = z[rows] @ self.slopes.T + self.intercepts
                 score[rows] = np.log(expit(u) @ self.weights) - np.log(expit(-u) @ self.weights)
                 far = np.abs(u).max(axis=1) > _UNDERFLOW
                 score[rows][far] = logsumexp(log_expit(u[far]) + log_weights, axis=1) - logsumexp(
@@ -148,17 +149,11 @@ def average_sigmoids(
         Whether to compute the standard deviation over the m components.
     """
     mean, std = np.empty(len(z)), np.empty(len(z)) if return_std else None
-    for rows, u in _blocks(z, intercepts, slopes):
+    for rows in gen_batches(len(z), _BLOCK_ROWS):
+        u = z[rows] @ slopes.T + intercepts
         p = expit(u, out=u)
         mean[rows] = p @ weights
         if std is not None:
             p -= mean[rows, None]
             std[rows] = np.sqrt(np.square(p, out=p) @ weights)
     return mean, std
-
-
-def _blocks(z: NDArray, intercepts: NDArray, slopes: NDArray) -> Iterator[tuple[slice, NDArray]]:
-    """Yield blocks of rows and the log odds of their components, shape (rows, m)."""
-    for start in range(0, len(z), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        yield rows, z[rows] @ slopes.T + intercepts

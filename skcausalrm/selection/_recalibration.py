@@ -68,7 +68,7 @@ def fit_recalibration(
     judged = ~np.isnan(verified) & (rows > 0)
     weight = rows[judged]
     if posterior is None:
-        kinds = _feedback_kinds(feedback)
+        kinds = np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))  # unrated, disliked, liked
         weight = _stratum_weights(kinds[judged], weight, np.bincount(kinds, rows, minlength=3))
         start = l[judged]
     else:
@@ -76,11 +76,6 @@ def fit_recalibration(
     if not judged.any():
         return Recalibration(0.0, 0.0, center)
     return _maximise(start, l[judged] - center, center, verified[judged], weight, error_rate)
-
-
-def _feedback_kinds(feedback: NDArray) -> NDArray[np.intp]:
-    """Return 0 for unrated, 1 for disliked and 2 for liked rows."""
-    return np.where(np.isnan(feedback), 0, 1 + (feedback > 0.5))
 
 
 def _maximise(start, z, center: float, label, weight, error_rate: float) -> Recalibration:

@@ -102,10 +102,7 @@ def sensitivity_analysis(
     X = check_array(X, dtype=FLOATS, input_name="X")
     feedback = check_feedback(X, y)
     columns = check_columns(X, groups, None, sample_weight, asked, verified)
-    if rows is None:
-        rows = slice(None)
-    elif not isinstance(rows, slice):
-        rows = np.asarray(rows)
+    rows = np.arange(len(X))[slice(None) if rows is None else rows]
     model = _settings(fitted)
     knowledge = [
         check_knowledge(clone(model).set_params(selection_log_odds=float(value)))

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcausalrm import metrics as m
 from skcausalrm.exceptions import InvalidInputError, UnusedParameterError
-from skcausalrm.metrics._metric import METRICS
+from skcausalrm.metrics._metric import LOSSES, METRICS
 from skcausalrm.reward import _scorer
 
 
@@ -102,7 +102,7 @@ def test_score_is_the_signed_metric_on_the_rows_z(logs, metric):
     score = m.make_debiased_scorer(metric, pseudo_outcomes=logs.z)(
         model, logs.X[rows], logs.y.iloc[rows]
     )
-    function, sign = METRICS[metric]
+    function, sign = METRICS[metric], -1 if metric in LOSSES else 1
     assert score == pytest.approx(sign * function(logs.z.to_numpy()[rows], f[rows]))
     assert m.make_debiased_scorer(metric)(
         model, logs.X[rows], logs.y.iloc[rows], pseudo_outcomes=logs.z.to_numpy()[rows]
@@ -120,8 +120,8 @@ def test_search_picks_what_clean_labels_pick(logs, metric):
     clean = []
     for power in (0.0, 0.5, 1.0):
         folds = [
-            METRICS[metric].sign
-            * METRICS[metric].function(
+            (-1 if metric in LOSSES else 1)
+            * METRICS[metric](
                 logs.r.iloc[test],
                 RatedRidge(power).fit(logs.X[train], logs.y.iloc[train]).predict(logs.X[test]),
             )
