@@ -37,7 +37,7 @@ class Knowledge(NamedTuple):
     false_negative_rate: float | None = None
     selection_log_odds: float | None = None
     verified_error_rate: float = 0.0
-    base_rate: Any = None
+    base_rate: float | tuple[float, float] | None = None
     rated_is_praise: bool = True
 
 

@@ -494,6 +494,17 @@ def test_warnings_of_their_own():
         model.score(X[2001:], y[2001:], groups=groups[2001:])
 
 
+def test_score_does_not_repeat_that_asked_rows_have_no_answer(log):
+    asked = np.arange(len(log.y)) % 3 == 0
+    model = CausalRewardRegressor("naive")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(log.X, log.y, asked=asked)
+        assert [w.message.code for w in caught] == ["asked-nonresponse"]
+        model.score(log.X, log.y, asked=asked)
+    assert len(caught) == 1
+
+
 @quiet
 def test_unknown_users_are_users_of_their_own_in_any_container(log):
     ids = [None if i % 3 == 0 else f"user {i % 40}" for i in range(len(log.y))]

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skcausalrm import metrics as m
-from skcausalrm.exceptions import InvalidInputError, UnusedParameterError
+from skcausalrm.exceptions import FeedbackError, InvalidInputError, UnusedParameterError
 from skcausalrm.metrics._metric import LOSSES, METRICS
 from skcausalrm.reward import _scorer
 
@@ -206,6 +206,25 @@ def test_classifiers_are_graded_by_probability_and_auc_by_the_decision_function(
     assert score("brier", regressor) == pytest.approx(
         -m.debiased_brier_score(z, np.clip(X[:, 0], 0, 1))
     )
+
+
+@pytest.mark.parametrize("classifier", [LogisticRegression(), RidgeClassifier()])
+@pytest.mark.parametrize("metric", ["accuracy", "mse"])
+def test_a_classifiers_feedback_may_have_any_two_labels(logs, counted, metric, classifier):
+    y, X = logs.y.to_numpy(), logs.X
+    rated = ~np.isnan(y)
+    names = np.array(["bad", "good"], dtype=object)[np.nan_to_num(y).astype(int)]
+    named = np.where(rated, names, None)
+    scorer = m.make_debiased_scorer(metric)
+    expected = scorer(clone(classifier).fit(X[rated], y[rated]), X, y)
+    model = clone(classifier).fit(X[rated], names[rated])
+    assert scorer(model, X, named) == expected
+    liked = y == 1  # rows of one label are told from the classes that were fitted on
+    assert scorer(model, X[liked], named[liked]) == scorer(
+        clone(classifier).fit(X[rated], y[rated]), X[liked], y[liked]
+    )
+    with pytest.raises(FeedbackError, match="'bad' and 'good'"):
+        scorer(model, X, y)
 
 
 def test_cross_fits_once_per_fold_for_all_candidates_and_metrics(logs, counted):
