@@ -117,13 +117,15 @@ def best_of_n(
         picks = {
             name: _chance_of_pick(score, codes, sizes, count) for name, score in columns.items()
         }
-        preferred = {name: _sums(codes, chance * preference) for name, chance in picks.items()}
+        preferred = {
+            name: np.bincount(codes, chance * preference) for name, chance in picks.items()
+        }
         base = next(iter(preferred.values()))
         for name, chance in picks.items():
             row: dict[str, object] = {"n": count, "score": name}
             for column, values in (
                 ("preference", preferred[name]),
-                ("win_rate", _sums(codes, chance * win)),
+                ("win_rate", np.bincount(codes, chance * win)),
                 ("difference", preferred[name] - base),
             ):
                 row[column] = values.mean()
@@ -131,10 +133,6 @@ def best_of_n(
                 row |= {f"{column}_low": low, f"{column}_high": high}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _sums(codes: NDArray, values: Array) -> Array:
-    return np.bincount(codes, values).astype(np.float64, copy=False)
 
 
 def _counts(n, sizes: NDArray) -> NDArray:

@@ -36,13 +36,12 @@ def anchor_rates(curve: NoisySigmoid, scores, folds: Folds, weight, rng, quantil
     for k in range(K):
         rows = folds.of_row == k
         n_units = max(len(np.unique(folds.groups[rows])), 2)
-        q = quantile
-        fractions = rng.beta(q * n_units + 0.5, (1 - q) * n_units + 0.5, size=B)
+        fractions = rng.beta(quantile * n_units + 0.5, (1 - quantile) * n_units + 0.5, size=B)
         for end in (0, 1):
-            at = np.append(q, fractions) if end == 0 else 1 - np.append(q, fractions)
-            cuts = _quantile(scores[rows], at, weight, rows)
+            at = np.append(quantile, fractions)
+            cuts = _quantile(scores[rows], 1 - at if end else at, weight, rows)
             p = np.append(curve(cuts[:1]), curve(cuts[1:], thetas))
-            p = p if end == 0 else 1 - p
+            p = 1 - p if end else p
             found[end, k], draws[end, k] = p[0], p[1:]
     chosen = rng.randint(K, size=(B, K))
     resampled = np.median(draws[:, chosen, np.arange(B)[:, None]], axis=2)

@@ -158,10 +158,10 @@ class NoiseTransitionEstimator(FoldClassifier):
             If anchors look absent (code "absent-anchors").
         """
         given = {"groups": groups, "users": users, "sample_weight": sample_weight}
-        return self._fit(*self._check_fit(X, y, **given))
+        return self._check_and_fit(X, y, **given)
 
-    def _fit(self, X, s, columns: RowColumns, folds=None, moments=None):
-        folds, scores = self._fit_models(X, s, columns, folds, moments, "noisy")
+    def _fit(self, X, s, columns: RowColumns, folds, moments=None):
+        scores = self._fit_models(X, s, columns, folds, moments, "noisy")
         weight = columns.sample_weight
         self.oof_probability_ = self.model_.calibrate(scores)
         rng = check_random_state(self.random_state)

@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._binary_classifier import BinaryClassifier
 from .._utils._clusters import clustered_covariance
 from .._utils._columns import RowColumns
 from .._utils._validation import FLOATS, check_two_classes
@@ -18,7 +17,8 @@ from ..exceptions import FeedbackError
 from ..heads._logistic import fit_logistic_folds, fit_sigmoid
 from ..heads._moments import FoldMoments, linear_scores
 from ..heads._ridge import held_out_scores
-from ..model_selection._cross_fitting import Folds, cross_fit, make_folds, training_rows
+from ..model_selection._cross_fitting import cross_fit, training_rows
+from ._base import NuisanceClassifier
 
 
 class LinearClassifier:
@@ -182,51 +182,18 @@ def _fit_calibration(kind, scores, labels, groups, users, weight):
     return isotonic.fit(scores, labels, sample_weight=weight).predict
 
 
-class FoldClassifier(BinaryClassifier):
+class FoldClassifier(NuisanceClassifier):
     """Base of the nuisance estimators: classifiers of the folds, calibrated together."""
-
-    def fit_checked(
-        self,
-        X: NDArray,
-        labels: NDArray[np.float64],
-        columns: RowColumns,
-        folds: Folds | None = None,
-        moments: FoldMoments | None = None,
-    ):
-        """Fit on rows that the caller has checked.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-        labels : ndarray of shape (n,)
-            0, 1, or NaN in rows to leave out of the fit.
-        columns : RowColumns
-        folds : Folds or None
-            Shared with other estimators; None draws them by `cv`.
-        moments : FoldMoments or None
-            Moments of exactly the labelled rows, where the caller has them already.
-
-        Returns
-        -------
-        self
-            Fitted estimator.
-        """
-        self._validate_params()
-        self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
-        return self._fit(X, labels, columns, folds, moments)
 
     def _fit_models(self, X, labels, columns: RowColumns, folds, moments, calibration):
         """Fit and calibrate one classifier per fold.
 
         Returns
         -------
-        folds : Folds
-        scores : ndarray of shape (n,)
+        ndarray of shape (n,)
             Log odds of every row, labelled or not, by the classifier without its fold;
             ``model_.calibrate(scores)`` is P(1 given x).
         """
-        if folds is None:
-            folds = make_folds(X, labels, columns.groups, self.cv, self.random_state)
         check_two_classes(labels, columns.sample_weight)
         for label, counts in enumerate(training_rows(labels, folds, columns.sample_weight)):
             if not counts.all():
@@ -265,7 +232,7 @@ class FoldClassifier(BinaryClassifier):
             None if columns.sample_weight is None else columns.sample_weight[rows],
         )
         self.model_ = FoldProbability(models, calibrate)
-        return folds, scores
+        return scores
 
     def predict_proba(self, X) -> NDArray[np.float64]:
         """Return the probabilities of both classes: the calibrated mean over the fold models.

@@ -138,10 +138,10 @@ class PropensityEstimator(FoldClassifier):
         OverlapWarning
             If over a tenth of the rows were clipped (code "clipped-propensity").
         """
-        return self._fit(*self._check_fit(X, y, groups=groups, sample_weight=sample_weight))
+        return self._check_and_fit(X, y, groups=groups, sample_weight=sample_weight)
 
-    def _fit(self, X, observed, columns: RowColumns, folds=None, moments=None):
-        _, scores = self._fit_models(X, observed, columns, folds, moments, self.calibration)
+    def _fit(self, X, observed, columns: RowColumns, folds, moments=None):
+        scores = self._fit_models(X, observed, columns, folds, moments, self.calibration)
         p = self.model_.calibrate(scores)
         self.estimators_ = self.model_.models
         clipped = p < self.clipping_threshold

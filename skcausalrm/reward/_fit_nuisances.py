@@ -227,7 +227,7 @@ def _fit_noise(given, X, s, columns: RowColumns, folds, rated, defaults: Default
     if given is not None:
         return seeded(given, defaults.random_state).fit_checked(X, s, columns)
     noise = NoiseTransitionEstimator(**defaults._asdict())
-    return noise.fit_checked(X, s, columns, folds, rated())
+    return noise.fit_checked(X, s, columns, folds, moments=rated())
 
 
 def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, defaults: Defaults):
@@ -258,7 +258,7 @@ def _fit_propensity(given, X, observed, columns: RowColumns, folds, everyone, de
         classifier = None if given is None else seeded(given, defaults.random_state)
         moments = everyone() if given is None and columns.asked is None else None
         propensity = PropensityEstimator(classifier, **defaults._asdict())
-        propensity.fit_checked(X, labels, columns, folds, moments)
+        propensity.fit_checked(X, labels, columns, folds, moments=moments)
     return propensity, check_positive(propensity.oof_propensity_), None
 
 

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._binary_classifier import BinaryClassifier
 from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS, check_asked, decode_labels
 from ..metrics._debiased import debiased_accuracy_score
-from ..model_selection._cross_fitting import Folds, make_folds
+from ..model_selection._cross_fitting import Folds
+from ..nuisances._base import NuisanceClassifier
 from ._fitting import check_likelihood_feedback, fit_likelihood
 from ._linear_predictors import fit_linear_predictors
 from ._priors import check_knowledge
 
 
-class SelectionModel(BinaryClassifier):
+class SelectionModel(NuisanceClassifier):
     """P(r=1 given x) where people rate because of how they feel about the answer.
 
     One likelihood models who rates and what they say: the chance of a rating depends on x and on
@@ -202,33 +202,10 @@ class SelectionModel(BinaryClassifier):
             If a kind of row is rare or absent.
         """
         given = {"sample_weight": sample_weight, "asked": asked, "verified": verified}
-        return self._fit(*self._check_fit(X, y, one_class=True, groups=groups, **given))
+        return self._check_and_fit(X, y, one_class=True, groups=groups, **given)
 
-    def fit_checked(self, X: NDArray, y: NDArray, columns: RowColumns, folds: Folds | None = None):
-        """Fit on rows that the caller has checked.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-        y : ndarray of shape (n,)
-            0, 1, NaN where unrated.
-        columns : RowColumns
-        folds : Folds or None
-            Shared with other estimators; None draws them by `cv`.
-
-        Returns
-        -------
-        self
-            Fitted model.
-        """
-        self._validate_params()
-        self.classes_, self.n_features_in_ = np.array([0.0, 1.0]), X.shape[1]
-        return self._fit(X, y, columns, folds)
-
-    def _fit(self, X, y, columns: RowColumns, folds: Folds | None = None):
+    def _fit(self, X, y, columns: RowColumns, folds: Folds):
         knowledge = check_knowledge(self)
-        if folds is None:
-            folds = make_folds(X, y, columns.groups, self.cv, self.random_state)
         check_likelihood_feedback(y, columns, base_rate=self.base_rate)
         rng = check_random_state(self.random_state)
         predictors = fit_linear_predictors(X, y, columns, folds, rng)
