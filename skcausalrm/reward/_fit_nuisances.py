@@ -151,7 +151,8 @@ def fit_nuisances(
         given = settings["outcome_estimator"]
         outcome, m = _fit_outcome(given, X, t, columns, folds, rated, defaults)
     del rated
-    e, propensity, volunteer_rate = None, None, None
+    e: Any = None
+    propensity, volunteer_rate = None, None
     everyone = _lazy_moments(X, folds, columns.sample_weight)
     if "propensity" in needs:
         propensity, e, volunteer_rate = _fit_propensity(

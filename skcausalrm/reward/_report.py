@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,10 @@ from ._head import fit_head, out_of_fold_predictions
 
 # Simpler recipes that the report compares with, all from the nuisances of "dr".
 _RECIPES = ("naive", "noise", "snips", "dr")
-_METRICS = {"r2": debiased_r2_score, "roc_auc": debiased_roc_auc_score}
+_METRICS: dict[str, Callable[..., Any]] = {
+    "r2": debiased_r2_score,
+    "roc_auc": debiased_roc_auc_score,
+}
 # Minimum ratings of each class for the ranking to be called reliable.
 _MIN_RATED = 200
 # Attributes of `SelectionModel` that the report repeats, without their underscore.
