@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..exceptions import InvalidInputError
+from .._utils._warnings import warn
+from ..exceptions import DataLossWarning, InvalidInputError
+from ._messages import as_message, as_plain, has_unread_parts, is_list
 
 __all__ = ["Conversations", "as_conversations", "is_blank", "valid_unicode"]
 
@@ -81,17 +83,18 @@ def as_conversations(rows: Any) -> Conversations:
 
     Parameters
     ----------
-    rows : DataFrame, list, Series or ndarray of object
+    rows : DataFrame, data set, list, Series or ndarray of object
         One of
 
-        - a DataFrame with the columns ``prompt`` and ``completion``, or ``messages``; other
-          columns are ignored;
+        - a DataFrame, Hugging Face data set, Arrow or polars table with the columns ``prompt`` and
+          ``completion``, or ``messages``, or a list of such records; other columns are ignored;
         - ``(prompt, completion)`` pairs, also as an (n, 2) array;
         - chat-message lists ``[{"role": "user", "content": ...}, ...]`` that end with the
           assistant's answer, which is the completion.
 
-        A prompt or completion is a string or a list of chat messages. Message contents may be
-        strings or lists of ``{"type": "text", "text": ...}`` parts; other parts raise.
+        A prompt or completion is a string or a list of chat messages of OpenAI, LangChain, Gemini,
+        ShareGPT or similar form, or an SDK's objects. Only their text is read: a message may have
+        none, as one that calls a tool.
 
     Returns
     -------
@@ -103,6 +106,11 @@ def as_conversations(rows: Any) -> Conversations:
         If columns are missing, or rows are of another kind, have no prompt, or have an empty
         completion. Row numbers are positions from 0.
 
+    Warns
+    -----
+    DataLossWarning
+        If messages hold images or other parts without text.
+
     Examples
     --------
     >>> chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
@@ -113,7 +121,7 @@ def as_conversations(rows: Any) -> Conversations:
     ...
     skcausalrm.exceptions.InvalidInputError: the completion is empty in 1 of 1 rows ...
     """
-    if hasattr(rows, "columns"):
+    if hasattr(rows, "columns") or hasattr(rows, "column_names"):
         prompts, completions = _from_columns(rows)
     else:
         prompts, completions = _from_rows(rows)
@@ -125,6 +133,13 @@ def as_conversations(rows: Any) -> Conversations:
         "the completion is empty",
         "drop these rows or log the answers",
     )
+    if unread := sum(_has_unread_parts(turn) for turn in (*prompts, *completions)):
+        warn(
+            f"{unread} prompts or completions hold images or other parts without text, which are "
+            "not read: describe them in text if the answer depends on them.",
+            DataLossWarning,
+            "unread-parts",
+        )
     return Conversations(prompts, completions)
 
 
@@ -148,15 +163,21 @@ def valid_unicode(text: str) -> str:
 
 
 def _from_columns(frame: Any) -> tuple[list, list]:
-    names = list(frame.columns)
+    # A data set and an Arrow table have `column_names`; their `columns` are something else.
+    names = list(getattr(frame, "column_names", None) or frame.columns)
     if "prompt" in names and "completion" in names:
-        return list(frame["prompt"]), list(frame["completion"])
+        return _column(frame, "prompt"), _column(frame, "completion")
     if "messages" in names:
-        return _split_chats(list(frame["messages"]))
+        return _split_chats(_column(frame, "messages"))
     raise InvalidInputError(
         f"text rows need the columns 'prompt' and 'completion', or 'messages', but the columns "
         f"are {[str(name) for name in names]}: rename yours."
     )
+
+
+def _column(frame: Any, name: str) -> list:
+    values = frame[name]
+    return values.to_pylist() if hasattr(values, "to_pylist") else list(values)
 
 
 def _from_rows(rows: Any) -> tuple[list, list]:
@@ -165,7 +186,11 @@ def _from_rows(rows: Any) -> tuple[list, list]:
             f"text rows must be a DataFrame, a list of (prompt, completion) pairs or a list of "
             f"chat-message lists, not a single {type(rows).__name__}: put it in a list."
         )
-    rows = list(rows)
+    rows = list(map(as_plain, rows))
+    if rows and all(map(_is_record, rows)):
+        if all("messages" in row for row in rows):
+            return _split_chats([row["messages"] for row in rows])
+        return [row["prompt"] for row in rows], [row["completion"] for row in rows]
     chats = [_is_chat(row) for row in rows]
     if rows and all(chats):
         return _split_chats(rows)
@@ -186,7 +211,7 @@ def _split_chats(chats: list) -> tuple[list, list]:
         "drop or repair these rows",
     )
     _refuse(
-        [i for i, chat in enumerate(chats) if chat[-1].get("role") != "assistant"],
+        [i for i, chat in enumerate(chats) if _role(chat[-1]) != "assistant"],
         len(chats),
         "the last message is not the assistant's",
         "end every conversation with the answer that was rated",
@@ -223,28 +248,26 @@ def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
-
-
-def _is_chat(value: Any, *, allow_empty: bool = False) -> bool:
-    return _is_list(value) and (allow_empty or len(value) > 0) and all(map(_is_message, value))
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, Mapping) and "role" in value and _is_text(value.get("content"))
-
-
-def _is_text(content: Any) -> bool:
-    return (
-        content is None  # a message that only calls a tool
-        or isinstance(content, str)
-        or (_is_list(content) and all(isinstance(_part_text(part), str) for part in content))
+def _is_record(value: Any) -> bool:
+    return isinstance(value, Mapping) and (
+        "messages" in value or ("prompt" in value and "completion" in value)
     )
 
 
+def _is_chat(value: Any, *, allow_empty: bool = False) -> bool:
+    return is_list(value) and (allow_empty or len(value) > 0) and all(map(_is_message, value))
+
+
+def _is_message(value: Any) -> bool:
+    return as_message(value) is not None
+
+
+def _has_unread_parts(turn: Turn) -> bool:
+    return not isinstance(turn, str) and any(map(has_unread_parts, turn))
+
+
 def _is_pair(value: Any) -> bool:
-    return _is_list(value) and len(value) == 2 and not any(isinstance(v, Mapping) for v in value)
+    return is_list(value) and len(value) == 2 and not any(isinstance(v, Mapping) for v in value)
 
 
 def is_blank(turn: Turn) -> bool:
@@ -264,24 +287,21 @@ def _turn_text(turn: Turn) -> str:
         return turn
     if len(turn) == 1:
         return _content(turn[0])
-    return "\n\n".join(f"{message['role']}: {_content(message)}" for message in turn)
+    return "\n\n".join(f"{_role(message)}: {_content(message)}" for message in turn)
 
 
 def _turn_messages(turn: Turn, role: str) -> list[dict[str, Any]]:
     if isinstance(turn, str):
         return [{"role": role, "content": turn}]
-    return [{**message, "content": _content(message)} for message in turn]
+    return [{**as_plain(message), **(as_message(message) or {})} for message in turn]
+
+
+def _role(message: Message) -> str:
+    return (as_message(message) or {"role": ""})["role"]
 
 
 def _content(message: Message) -> str:
-    content = message["content"]
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(map(_part_text, content))
-
-
-def _part_text(part: Any) -> Any:
-    return part.get("text") if isinstance(part, Mapping) else part
+    return (as_message(message) or {"content": ""})["content"]
 
 
 def _refuse(rows: Sequence[int], n_rows: int, problem: str, cure: str) -> None:

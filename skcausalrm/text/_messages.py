@@ -6,7 +6,7 @@ Loaders, the encoder, the server and the rewards for trainers all call these fun
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,8 +80,36 @@ def content_text(content: Any) -> str:
                 return content_text(content[key])
         return ""
     if is_list(content):
-        return "\n".join(filter(None, map(content_text, content)))
+        return join_parts(map(content_text, content))
     return "" if isinstance(content, float) and np.isnan(content) else str(content)
+
+
+def join_parts(texts: Iterable[str]) -> str:
+    """Join the texts of parts, each on a line of its own unless the one before ends in a space.
+
+    Examples
+    --------
+    >>> join_parts(["A cat ", "sat.", "", "It slept."])
+    'A cat sat.\\nIt slept.'
+    """
+    filled = [text for text in texts if text]
+    gaps = ["" if text[-1].isspace() else "\n" for text in filled[:-1]]
+    return "".join(text + gap for text, gap in zip(filled, [*gaps, ""], strict=True))
+
+
+def has_unread_parts(message: Any) -> bool:
+    """Return True if a message's content has a part that is neither text nor hidden reasoning.
+
+    Examples
+    --------
+    >>> has_unread_parts({"role": "user", "content": [{"type": "image_url", "image_url": {}}]})
+    True
+    """
+    content = message.get("content") if isinstance(message := as_plain(message), Mapping) else None
+    if content is None or isinstance(content, str) or not is_list(content):
+        return False
+    parts = [part for part in map(as_plain, content) if isinstance(part, Mapping)]
+    return any(part.get("type") not in _HIDDEN_PARTS and not content_text(part) for part in parts)
 
 
 def as_message(value: Any) -> dict[str, str] | None:

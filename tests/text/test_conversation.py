@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skcausalrm.exceptions import InvalidInputError
+from skcausalrm.exceptions import DataLossWarning, InvalidInputError
 from skcausalrm.text._conversation import as_conversations
 
 PAIRS = [("What is 2 + 2?", "4"), ("Name a fruit.", "Pear"), ("", "Nothing was asked")]
@@ -105,7 +107,6 @@ IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]},
         ([CHATS[0][:1]], "last message is not the assistant's in 1 of 1"),
         ([CHATS[0], ("a", "b")], "row 0"),
         (pd.DataFrame({"messages": [CHATS[0], None]}), "1 of 2 rows .first: row 1"),
-        (pd.DataFrame({"messages": [IMAGE]}), "messages of text in 1 of 1"),
         ([([], [])], "completion is empty"),
         ([[{"role": "user", "content": "a"}, {"role": "assistant", "content": None}]], "empty"),
     ],
@@ -129,3 +130,67 @@ def test_pairs_frames_and_chats_agree_on_any_unicode(pairs):
     assert as_conversations(chats).texts() == expected
     frame = pd.DataFrame(pairs, columns=["prompt", "completion"])
     assert as_conversations(frame).texts() == expected
+
+
+def test_images_are_not_read_and_counted():
+    with pytest.warns(DataLossWarning, match="1 prompts or completions hold images") as caught:
+        rows = as_conversations([IMAGE])
+    assert caught[0].message.code == "unread-parts"
+    assert rows.texts() == [CHATS[0][1]["content"]]
+
+
+@pytest.mark.parametrize(
+    "chat",
+    [
+        [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}],
+        [{"type": "human", "content": "Hi"}, {"type": "ai", "content": "Hello"}],
+        [
+            {"role": "user", "parts": [{"text": "Hi"}]},
+            {"role": "model", "parts": [{"text": "Hello"}]},
+        ],
+        [
+            SimpleNamespace(role="user", content="Hi"),
+            SimpleNamespace(role="assistant", content=[{"type": "output_text", "text": "Hello"}]),
+        ],
+        [
+            {"role": "user", "content": "Hi"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "A greeting."},
+                    {"type": "text", "text": "Hello"},
+                ],
+            },
+        ],
+    ],
+)
+def test_messages_of_other_tools_read_like_openais(chat):
+    rows = as_conversations([chat])
+    assert rows.texts() == ["Hi\n\nHello"]
+    assert [turn["role"] for turn in rows.messages()[0]] == ["user", "assistant"]
+
+
+def test_messages_that_only_call_a_tool_do_not_stop_others():
+    chat = [
+        {"role": "user", "content": "2+2?"},
+        {"role": "assistant", "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "4"},
+        {"role": "assistant", "content": "It is 4."},
+    ]
+    assert as_conversations([chat]).texts() == ["user: 2+2?\n\nassistant: \n\ntool: 4\n\nIt is 4."]
+    with pytest.raises(InvalidInputError, match="completion is empty in 1 of 1"):
+        as_conversations([chat[:2]])
+
+
+@pytest.mark.parametrize("kind", ["records", "arrow", "polars", "datasets", "generator"])
+def test_tables_and_records_of_other_libraries(kind):
+    records = [{"prompt": "Hi", "completion": "Hello", "id": k} for k in range(2)]
+    if kind == "arrow":
+        rows = pytest.importorskip("pyarrow").Table.from_pylist(records)
+    elif kind == "polars":
+        rows = pytest.importorskip("polars").DataFrame(records)
+    elif kind == "datasets":
+        rows = pytest.importorskip("datasets").Dataset.from_list(records)
+    else:
+        rows = records if kind == "records" else (record for record in records)
+    assert as_conversations(rows).texts() == ["Hi\n\nHello"] * 2
