@@ -94,7 +94,7 @@ def join_parts(texts: Iterable[str]) -> str:
     """
     filled = [text for text in texts if text]
     gaps = ["" if text[-1].isspace() else "\n" for text in filled[:-1]]
-    return "".join(text + gap for text, gap in zip(filled, [*gaps, ""], strict=True))
+    return "".join(text + gap for text, gap in zip(filled, [*gaps, ""], strict=False))
 
 
 def has_unread_parts(message: Any) -> bool:
