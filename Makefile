@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 STAMP := .venv/installed
 LOWEST_STAMP := $(LOWEST)/installed
 
-.PHONY: setup demo test lint docs test-lowest benchmarks clean
+.PHONY: setup demo test fuzz lint docs test-lowest benchmarks clean
 
 setup: $(STAMP)
 
@@ -41,6 +41,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m pytest tests/test_docstrings.py
+
+# The property tests of inputs with 5,000 examples each: a few minutes.
+fuzz: setup
+	$(PYTEST) $(BIN)/python -m pytest tests/datasets/test_any_value.py --hypothesis-profile fuzz
 
 # Every warning is an error; the fast examples run.
 docs: setup

@@ -117,24 +117,34 @@ def _next_messages(frame: pd.DataFrame, known: pd.Series) -> pd.Series:
 
     If that prompt holds history, its last answer must be this one: users branch conversations.
     """
-    table = frame.loc[
-        known & frame["turn"].notna(), ["conversation", "turn", "prompt", "completion"]
+    rows = np.flatnonzero((known & frame["turn"].notna()).to_numpy())
+    chats = [
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        for prompt in frame["prompt"].iloc[rows]
     ]
-    result = pd.Series(None, index=frame.index, dtype=object)
-    last: list[Any] = []
-    before: list[Any] = []
-    for prompt in table["prompt"]:
-        chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        users = [m["content"] for m in chat if m["role"] == "user"]
-        replies = [m["content"] for m in chat if m["role"] == "assistant"]
-        last.append(users[-1] if users else None)
-        before.append(replies[-1] if replies else None)
-    table = table.assign(last=last, before=before, key=table["conversation"].astype(str))
-    following = table.assign(turn=table["turn"] - 1)[["key", "turn", "last", "before"]]
-    pairs = table.reset_index()[["index", "key", "turn", "completion"]].merge(
-        following, on=["key", "turn"]
+    last = np.array([_last(chat, "user") for chat in chats] + [None], dtype=object)
+    before = [_last(chat, "assistant") for chat in chats]
+    table = pd.DataFrame(
+        {
+            "key": pd.factorize(frame["conversation"].iloc[rows].astype(str))[0],
+            "turn": frame["turn"].iloc[rows].to_numpy(dtype=np.int64),
+            "place": np.arange(len(rows)),
+        }
     )
-    fits = pairs["before"].isna() | (pairs["before"] == pairs["completion"].astype(object))
-    pairs = pairs[fits].drop_duplicates("index")
-    result.loc[pairs["index"]] = pairs["last"].to_numpy()
-    return result
+    pairs = table.merge(table.assign(turn=table["turn"] - 1), on=["key", "turn"])
+    completions = frame["completion"].iloc[rows].to_numpy(dtype=object)
+    fits = np.array(
+        [
+            before[later] is None or before[later] == completions[earlier]
+            for earlier, later in zip(pairs["place_x"], pairs["place_y"], strict=True)
+        ],
+        dtype=bool,
+    )
+    pairs = pairs[fits].drop_duplicates("place_x")
+    result = np.full(len(frame), None, dtype=object)
+    result[rows[pairs["place_x"]]] = last[pairs["place_y"]]
+    return pd.Series(result, index=frame.index, dtype=object)
+
+
+def _last(chat: Any, role: str) -> str | None:
+    return next((turn["content"] for turn in reversed(chat) if turn.get("role") == role), None)

@@ -73,13 +73,16 @@ def finish_log(frame: pd.DataFrame, format: str, facts: dict[str, Any]) -> pd.Da
 
 def _grouped(frame: pd.DataFrame) -> pd.DataFrame:
     """Add ``group``: the conversation, else the first user message."""
+    known = frame.get("conversation")
+    if known is not None and known.notna().all():
+        return frame.assign(group=pd.factorize(known.astype(str))[0])
     codes = group_by_opening(frame["prompt"], completions=frame["completion"])
-    if "conversation" not in frame.columns:
+    if known is None:
         return frame.assign(group=codes)
     # An opening's number must not be taken for the id of a conversation.
     openings = "opening " + pd.Series(codes, index=frame.index).astype(str)
-    names = "conversation " + frame["conversation"].astype(str)
-    return frame.assign(group=pd.factorize(names.where(frame["conversation"].notna(), openings))[0])
+    names = ("conversation " + known.astype(str)).where(known.notna(), openings)
+    return frame.assign(group=pd.factorize(names)[0])
 
 
 def _warn_of_losses(frame: pd.DataFrame, facts: dict[str, Any]) -> None:

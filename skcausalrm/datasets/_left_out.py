@@ -75,6 +75,10 @@ class LeftOut:
         name = self._ids.iloc[row]
         return f"row {row}" if pd.isna(name) or name == "" else str(name)
 
+    def keep(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the kept rows of the table, numbered from 0; a large table is not copied."""
+        return (frame if self.kept.all() else frame[self.kept]).reset_index(drop=True)
+
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return the count and the first ids of each reason."""
         return dict(self._found)

@@ -61,7 +61,7 @@ def find_chat_answers(
     left_out = LeftOut(table["id"], on_error)
     blank = table["completion"].map(lambda text: not text.strip()).to_numpy(dtype=bool)
     left_out.drop(blank, "no answer")
-    return table[left_out.kept].reset_index(drop=True), left_out.summary()
+    return left_out.keep(table), left_out.summary()
 
 
 def _answer(message: Message, known: dict, turns: dict, children: dict) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def read_plain(
         frame = frame.rename(columns={"prompt_id": "group"})
     used = {*columns.values(), *ROLES, "prompt_id", "label"}
     return PlainLog(
-        frame[left_out.kept].reset_index(drop=True),
+        left_out.keep(frame),
         left_out.summary(),
         {role: str(name) for role, name in columns.items()},
         score_like(records, used),

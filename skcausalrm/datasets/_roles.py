@@ -137,7 +137,7 @@ def join(
     """
     frame = export.answers.set_index("id", drop=False)
     repeated = frame.index.duplicated(keep="last")
-    frame = frame[~repeated].assign(feedback=np.nan)
+    frame = (frame[~repeated] if repeated.any() else frame).assign(feedback=np.nan)
     scores = export.scores.sort_values("timestamp", kind="stable", na_position="first")
     used = scores["name"] == names.asked
     is_feedback = pd.Series(False, index=scores.index)
@@ -178,7 +178,7 @@ def join(
         frame["asked"] = frame.index.isin(asked)
     counts["n_other_scores"] = int((~used).sum())
     counts["left_out"] = add_summaries(export.left_out, left_out.summary())
-    return frame[left_out.kept].reset_index(drop=True), counts
+    return left_out.keep(frame), counts
 
 
 def _vote(verdicts: pd.Series) -> tuple[pd.Series, int, int]:

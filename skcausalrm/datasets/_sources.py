@@ -68,7 +68,7 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
     _refuse_duplicates(records.columns, name)
     repaired = records.copy(deep=False)
     repaired.attrs["n_repaired"] = 0
-    for column in records.columns:
+    for column in () if repaired.attrs.pop("is_valid", False) else records.columns:
         if not is_object_dtype(records[column].dtype) or infer_dtype(records[column]) in _UNIFORM:
             continue
         values = [_without_surrogates(value) for value in records[column]]
@@ -218,15 +218,19 @@ def _read_lines(path: Path) -> pd.DataFrame:
                 pass
         file.seek(0)
         records = []
+        is_valid = True  # only an escape can write a surrogate
         for number, line in enumerate(file, start=1):
             if line.strip():
+                is_valid &= b"\\ud" not in line and b"\\uD" not in line
                 try:
                     records.append(json.loads(line))
                 except ValueError as error:
                     raise FileFormatError(
                         f"line {number} of {str(path)!r} cannot be read as JSON ({error})."
                     ) from error
-    return _from_json(records, str(path))
+    frame = _from_json(records, str(path))
+    frame.attrs["is_valid"] = is_valid
+    return frame
 
 
 def _read_flat(path: Path, texts: set[str]) -> pa.Table:

@@ -24,6 +24,7 @@ _HISTORY_KEYS = ("chat_history", "history", "messages", "conversation")
 _SYSTEM_KEYS = ("system", "system_prompt", "system_instruction", "instructions")
 # Lists of alternatives in replies of OpenAI, LangChain and Gemini; the first is what users see.
 _ALTERNATIVES = ("choices", "generations", "candidates")
+_ENCODED_KEYS = frozenset((*_INPUT_KEYS, *_HISTORY_KEYS, "args", "kwargs"))
 _MAX_ENCODED = 2**20  # maximum length of a Python literal, whose parser takes 100 times its memory
 
 Prompt = str | list[dict[str, str]]
@@ -74,7 +75,7 @@ def decode_chat(value: Any, keys: Iterable[str] = ()) -> Any:
     """
     if not isinstance(value, str) or (decoded := decode(value)) is value:
         return value
-    if isinstance(decoded, Mapping) and set(keys) & set(decoded):
+    if isinstance(decoded, Mapping) and any(key in decoded for key in keys):
         return decoded
     chat = as_messages(decoded)
     return value if chat is None else chat
@@ -115,7 +116,7 @@ def input_prompt(value: Any, key: str | None = None) -> Prompt:
         If it cannot be told which text is the prompt.
     """
     value = as_plain(value if key is None else follow(value, key))
-    value = decode_chat(value, (*_INPUT_KEYS, *_HISTORY_KEYS, "args", "kwargs"))
+    value = decode_chat(value, _ENCODED_KEYS)
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, bool | int | float) or is_list(value):
@@ -177,7 +178,8 @@ def output_text(value: Any, key: str | None = None) -> str:
         If there is no text, or it cannot be told which text is the answer.
     """
     value = as_plain(value if key is None else follow(value, key))
-    text = _answer(decode_chat(value, _ALTERNATIVES))
+    decoded = decode_chat(value, _ALTERNATIVES)
+    text = decoded if isinstance(decoded, str) else _answer(decoded)
     if not text.strip():
         raise Unreadable("no answer" if _has_no_text(value) else "empty answer")
     return text

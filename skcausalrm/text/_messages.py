@@ -23,6 +23,8 @@ ROLES = {
 }
 # Keys that hold the text of a message or of one of its parts, in order of preference.
 _TEXT_KEYS = ("content", "parts", "text", "value", "refusal")
+# Types of values without an SDK's object.
+_PLAIN = frozenset({type(None), str, dict, list, tuple, bool, int, float})
 # Kinds of parts that no user reads as the answer.
 _HIDDEN_PARTS = {"reasoning", "thinking", "redacted_thinking", "tool_call", "tool_use", "file"}
 
@@ -38,7 +40,7 @@ def as_plain(value: Any) -> Any:
     >>> as_plain(SimpleNamespace(role="user", content="Hi"))
     {'role': 'user', 'content': 'Hi'}
     """
-    if value is None or isinstance(value, str | int | float | bool | Mapping | list | np.ndarray):
+    if type(value) in _PLAIN or isinstance(value, Mapping | np.ndarray | int | float | str):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
@@ -126,6 +128,9 @@ def as_message(value: Any) -> dict[str, str] | None:
     {'role': 'assistant', 'content': ''}
     """
     value = as_plain(value)
+    if type(value) is dict and type(value.get("content")) is str and type(value.get("role")) is str:
+        role = value["role"].lower()  # nearly all messages are of this form
+        return {"role": ROLES.get(role, role), "content": value["content"]} if role else None
     if not isinstance(value, Mapping):
         return None
     if isinstance(value.get("message"), Mapping) and "role" in value["message"]:
