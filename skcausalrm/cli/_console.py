@@ -12,13 +12,10 @@ import typer
 
 from ..exceptions import (
     ExportParityError,
-    FileFormatError,
     MissingExtraError,
     SkcausalrmWarning,
     UnsupportedExportError,
 )
-
-__all__ = ["print_json", "print_table", "progress", "reporting"]
 
 _INPUT_ERRORS = (
     ValueError,
@@ -27,7 +24,6 @@ _INPUT_ERRORS = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
-    FileFormatError,
     MissingExtraError,
     UnsupportedExportError,
 )
@@ -50,22 +46,18 @@ def reporting() -> Iterator[list[str]]:
         show_other = warnings.showwarning
 
         def show(message, category, *place):
-            text = _one_line(message)
             if not issubclass(category, SkcausalrmWarning):
                 show_other(message, category, *place)
-            elif text not in printed:
+            elif (text := _one_line(message)) not in printed:
                 printed.append(text)
-                typer.echo(f"warning: {text}", err=True)
+                progress(f"warning: {text}")
 
         warnings.showwarning = show
         try:
             yield printed
-        except _INPUT_ERRORS as error:
-            typer.echo(f"error: {_one_line(error)}", err=True)
-            raise typer.Exit(2) from error
-        except ExportParityError as error:
-            typer.echo(f"error: {_one_line(error)}", err=True)
-            raise typer.Exit(1) from error
+        except (*_INPUT_ERRORS, ExportParityError) as error:
+            progress(f"error: {_one_line(error)}")
+            raise typer.Exit(1 if isinstance(error, ExportParityError) else 2) from error
 
 
 def _one_line(message: object) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from .._utils._warnings import warn
+from ..datasets import load_feedback
+from ..datasets._labels import answer_keys, match_labels, read_labels
 from ..exceptions import DataLossWarning, FeedbackError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-__all__ = ["FeedbackLog", "join_names", "read_frame", "read_log"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,6 @@ class FeedbackLog:
 
         "import" holds the format, and the counts of rows and scores that were changed or dropped.
         """
-        import numpy as np
-
         rated = ~np.isnan(self.y)
         result: dict[str, Any] = {
             "rows": len(self.y),
@@ -88,7 +85,7 @@ def read_frame(
     sources: Sequence[Path],
     *,
     scores: Sequence[Path] | None = None,
-    verified: Sequence[str] = (),
+    verified: Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Read logs by `load_feedback`, and add the judgements of label files.
@@ -99,7 +96,7 @@ def read_frame(
         Logs of one format.
     scores : sequence of path or None
         Scores of a tracing tool.
-    verified : sequence of str
+    verified : sequence of str or None
         Label files (.jsonl), and at most one name of a column or score.
     **options
         Other keyword arguments of `load_feedback`.
@@ -109,11 +106,8 @@ def read_frame(
     FeedbackError
         If the logs hold none of the answers judged in a label file, or if judgements disagree.
     """
-    from ..datasets import load_feedback
-    from ..datasets._labels import answer_keys, match_labels, read_labels
-
-    files = [Path(name) for name in verified if name.endswith(".jsonl")]
-    names = [name for name in verified if not name.endswith(".jsonl")]
+    files = [name for name in verified or () if name.endswith(".jsonl")]
+    names = [name for name in verified or () if name not in files]
     if len(names) > 1:
         raise ValueError(
             f"--verified names the columns or scores {', '.join(names)}, but can name one next to "
@@ -147,13 +141,14 @@ def read_log(sources: Sequence[Path], **options: Any) -> FeedbackLog:
         If rows lack a judge score, so that the column is left out.
     """
     frame = read_frame(sources, **options)
-    columns = {}
-    for name in ("asked", "verified", "judge_score"):
-        # Many exports have columns that are empty throughout: they count as absent.
-        if name in frame.columns and frame[name].notna().any():
-            columns[name] = frame[name].to_numpy(dtype=bool if name == "asked" else float)
-    if "asked" in columns and not columns["asked"].any():
-        del columns["asked"]
+    # Many exports have columns that are empty throughout: they count as absent.
+    columns = {
+        name: frame[name].to_numpy(dtype=float)
+        for name in ("verified", "judge_score")
+        if name in frame.columns and frame[name].notna().any()
+    }
+    if "asked" in frame.columns and frame["asked"].any():
+        columns["asked"] = frame["asked"].to_numpy()
     if "judge_score" in columns and (missing := int(frame["judge_score"].isna().sum())):
         del columns["judge_score"]
         warn(

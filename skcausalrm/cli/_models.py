@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._utils._extras import import_extra
+from ._console import progress
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from ..text import ConversationEncoder
-
-__all__ = ["check_saving", "encode"]
 
 
 def check_saving(path: Path, overwrite: bool) -> None:
@@ -35,7 +34,5 @@ def check_saving(path: Path, overwrite: bool) -> None:
 
 def encode(encoder: ConversationEncoder, text: pd.DataFrame) -> np.ndarray:
     """Return the embeddings of text rows, and print the step."""
-    from ._console import progress
-
     progress(f"encoding {len(text):,} rows with {encoder.model}")
     return encoder.fit_transform(text)

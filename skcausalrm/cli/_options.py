@@ -4,9 +4,35 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def parse_base_rate(text: str) -> float | tuple[float, float]:
+    """Return the base rate written as ``P`` or ``P:SD``, as `SelectionModel` takes it.
+
+    Raises
+    ------
+    BadParameter
+        If P is not between 0 and 1, or SD is not positive.
+
+    Examples
+    --------
+    >>> parse_base_rate("0.8"), parse_base_rate("0.8:0.3")
+    (0.8, (0.8, 0.3))
+    """
+    try:
+        rate, *std = map(float, text.split(":"))
+    except ValueError:
+        rate, std = math.nan, []
+    if not (0 < rate < 1 and len(std) <= 1 and all(0 < value < math.inf for value in std)):
+        raise typer.BadParameter(
+            f"{text!r} must be a share between 0 and 1, alone or with the standard "
+            "deviation of its log odds: for instance 0.8 or 0.8:0.3."
+        )
+    return (rate, std[0]) if std else rate
+
 
 ModelDirectory = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Model directory written by `fit`.")
@@ -63,9 +89,10 @@ FalseNegativeRate = Annotated[
     typer.Option(min=0, max=1, help="Known P(thumbs down | good answer). Default: estimated."),
 ]
 BaseRate = Annotated[
-    str | None,
+    Any,
     typer.Option(
         metavar="P or P:SD",
+        parser=parse_base_rate,
         help="Known share of good answers; SD is the standard deviation of its log odds. "
         "Default: estimated.",
         show_default=False,
@@ -102,30 +129,3 @@ def check_absent(path: Path, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: pass --overwrite to replace it.")
-
-
-def parse_base_rate(text: str | None) -> float | tuple[float, float] | None:
-    """Return the base rate written as ``P`` or ``P:SD``, as `SelectionModel` takes it.
-
-    Raises
-    ------
-    BadParameter
-        If P is not between 0 and 1, or SD is not positive.
-
-    Examples
-    --------
-    >>> parse_base_rate("0.8"), parse_base_rate("0.8:0.3")
-    (0.8, (0.8, 0.3))
-    """
-    if text is None:
-        return None
-    try:
-        rate, *std = map(float, text.split(":"))
-    except ValueError:
-        rate, std = math.nan, []
-    if not (0 < rate < 1 and len(std) <= 1 and all(0 < value < math.inf for value in std)):
-        raise typer.BadParameter(
-            f"--base-rate {text} must be a share between 0 and 1, alone or with the standard "
-            "deviation of its log odds: for instance 0.8 or 0.8:0.3."
-        )
-    return (rate, std[0]) if std else rate

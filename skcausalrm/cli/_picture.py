@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from .._utils._atomic_files import write_atomically
 
-if TYPE_CHECKING:
-    import numpy as np
-
-__all__ = ["draw"]
-
 # Okabe and Ito's palette: colour-blind readers can tell the colours apart, and the markers differ.
 _STYLES = (("#D55E00", "o"), ("#0072B2", "s"))
-_TRUTH = "#000000"
+_TRUTH = ("#000000", "D")
 _N_BINS = 10
 _SIZE = (9.6, 4.4)  # inches
 _DPI = 150
@@ -39,16 +38,12 @@ def draw(
     probability : ndarray of shape (n,)
         The true P(r=1 given text).
     kinds : sequence of mapping
-        As returned by `means_by_manner`, with the names of `predictions` as keys.
+        For each kind of answer its name, "answers", its true mean reward, "truth", and the means
+        of the predictions by their names.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     png = BytesIO()
     with rc_context({"font.size": 12, "axes.titlesize": 13}):
         figure = Figure(figsize=_SIZE, layout="constrained")
-        FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
         _draw_kinds(left, list(predictions), kinds)
         _draw_calibration(right, predictions, probability)
@@ -59,20 +54,12 @@ def draw(
 
 def _draw_kinds(axes: Any, names: Sequence[str], kinds: Sequence[Mapping[str, Any]]) -> None:
     height = range(len(kinds), 0, -1)
-    for y, kind in zip(height, kinds, strict=True):
-        values = [kind[name] for name in ("truth", *names)]
-        axes.plot([min(values), max(values)], [y, y], color="0.8", linewidth=2, zorder=1)
-    series = dict(zip(names, _STYLES, strict=True))
-    for name, (colour, marker) in {**series, "truth": (_TRUTH, "D")}.items():
-        axes.plot(
-            [kind[name] for kind in kinds],
-            height,
-            color=colour,
-            marker=marker,
-            markersize=9 if name != "truth" else 8,
-            linestyle="none",
-            label=name,
-        )
+    means = [[kind[name] for name in ("truth", *names)] for kind in kinds]
+    low, high = list(map(min, means)), list(map(max, means))
+    axes.hlines(height, low, high, color="0.8", linewidth=2, zorder=1)
+    for name, (colour, marker) in zip((*names, "truth"), (*_STYLES, _TRUTH), strict=True):
+        mean = [kind[name] for kind in kinds]
+        axes.plot(mean, height, marker, color=colour, markersize=9, label=name)
     axes.set_yticks(height, [kind["answers"] for kind in kinds])
     axes.set(xlim=(0, 1), xlabel="mean reward", title="Mean reward by kind of answer")
     axes.grid(axis="x", alpha=0.3)
@@ -81,19 +68,14 @@ def _draw_kinds(axes: Any, names: Sequence[str], kinds: Sequence[Mapping[str, An
 def _draw_calibration(
     axes: Any, predictions: Mapping[str, np.ndarray], probability: np.ndarray
 ) -> None:
-    import numpy as np
-
-    axes.plot([0, 1], [0, 1], color=_TRUTH, linewidth=1, linestyle="--")
+    axes.plot([0, 1], [0, 1], color=_TRUTH[0], linewidth=1, linestyle="--")
     axes.text(0.97, 0.05, "dashed: calibrated", fontsize=11, ha="right")
     for prediction, (colour, marker) in zip(predictions.values(), _STYLES, strict=True):
         bins = np.array_split(np.argsort(prediction, kind="stable"), _N_BINS)
-        axes.plot(
-            [prediction[rows].mean() for rows in bins],
-            [probability[rows].mean() for rows in bins],
-            color=colour,
-            marker=marker,
-            clip_on=False,
+        predicted, true = (
+            [values[rows].mean() for rows in bins] for values in (prediction, probability)
         )
+        axes.plot(predicted, true, f"-{marker}", color=colour, clip_on=False)
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from .._utils._hashing import hash_text
 from .._utils._warnings import warn
+from ..datasets._labels import answer_texts
 from ..exceptions import AssumptionWarning
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-__all__ = ["count_shared", "pack_prompts"]
 
 # Name of the hash, of the prompt as text in UTF-8, stored with the hashes.
 _HASH = "blake2b-64"
@@ -39,8 +38,6 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
     AssumptionWarning
         If the number is not 0 (code "shared-groups").
     """
-    import numpy as np
-
     if trained_on is None or trained_on["hash"] != _HASH:
         return None
     known = np.frombuffer(base64.b64decode(trained_on["base64_uint64"]), dtype="<u8")
@@ -57,12 +54,5 @@ def count_shared(text: pd.DataFrame, trained_on: dict[str, Any] | None) -> int |
 
 
 def _prompt_hashes(text: pd.DataFrame) -> np.ndarray:
-    import numpy as np
-
-    from .._utils._hashing import hash_text
-    from ..datasets._labels import answer_texts
-
-    prompts = set(answer_texts(text)[0])
-    return np.unique(
-        np.frombuffer(b"".join(hash_text(prompt, size=8) for prompt in prompts), dtype="<u8")
-    )
+    hashes = [hash_text(prompt, size=8) for prompt in answer_texts(text)[0]]
+    return np.unique(np.frombuffer(b"".join(hashes), dtype="<u8"))

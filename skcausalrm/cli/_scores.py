@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from ..exceptions import FeedbackError, GroupsError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from ._logs import FeedbackLog
-
-__all__ = ["all_scores", "score_columns", "score_rows", "scores_by"]
+from ..metrics import asked_score
+from ..metrics._metric import METRICS
+from ._logs import FeedbackLog
 
 # Metrics that every command prints, in this order, and their column titles.
 _TITLES = {"r2": "R2", "roc_auc": "AUROC", "log_loss": "log loss", "brier": "Brier"}
@@ -39,35 +38,25 @@ def all_scores(
     dict
         A set of rows ("log", "verified", "asked") to its size, mean reward and scores.
     """
-    import numpy as np
-
-    from ..metrics import asked_score
-
     sets = {"log": _score_set(z, prediction, log.clusters())}
-    if "verified" in log.columns:
-        verified = log.columns["verified"]
+    verified, asked = log.columns.get("verified"), log.columns.get("asked")
+    if verified is not None:
         rows = ~np.isnan(verified)
         sets["verified"] = _score_set(verified[rows], prediction[rows], log.clusters(rows))
-    if "asked" in log.columns:
-        asked = log.columns["asked"]
-        answered = asked & ~np.isnan(log.y)
-
-        def score(metric: str):
-            return asked_score(
-                metric,
-                log.y,
-                prediction,
-                asked,
-                false_positive_rate=rates[0],
-                false_negative_rate=rates[1],
-                return_std=True,
-                **log.clusters(),
-            )
-
+    if asked is not None:
+        score = partial(
+            asked_score,
+            y=log.y,
+            prediction=prediction,
+            asked=asked,
+            false_positive_rate=rates[0],
+            false_negative_rate=rates[1],
+            **log.clusters(),
+        )
         sets["asked"] = {
-            "rows": int(answered.sum()),
+            "rows": int((asked & ~np.isnan(log.y)).sum()),
             "mean_prediction": float(prediction[asked].mean()),
-            "scores": {name: _or_reason(score, name) for name in _TITLES},
+            "scores": {name: _or_reason(score, metric=name) for name in _TITLES},
         }
     return sets
 
@@ -76,46 +65,38 @@ def scores_by(
     labels: pd.Series, log: FeedbackLog, z: np.ndarray, prediction: np.ndarray
 ) -> list[dict[str, Any]]:
     """Score the rows of each label, in the order of the labels; a missing label comes last."""
-    import numpy as np
-    import pandas as pd
-
-    codes, names = pd.factorize(labels, sort=True)
     result = []
-    for code in [*range(len(names)), -1]:
-        rows = np.flatnonzero(codes == code)
-        if len(rows):
-            rated = log.y[rows][~np.isnan(log.y[rows])]
-            result.append(
-                {
-                    "name": None if code < 0 else str(names[code]),
-                    "rated": len(rated),
-                    "positive_share_of_rated": float(rated.mean()) if len(rated) else None,
-                    **_score_set(z[rows], prediction[rows], log.clusters(rows)),
-                }
-            )
+    for name, y in pd.Series(log.y).groupby(labels.to_numpy(), dropna=False):
+        rows, rated = y.index.to_numpy(), y.dropna().to_numpy()
+        result.append(
+            {
+                "name": None if pd.isna(name) else str(name),
+                "rated": len(rated),
+                "positive_share_of_rated": float(rated.mean()) if len(rated) else None,
+                **_score_set(z[rows], prediction[rows], log.clusters(rows)),
+            }
+        )
     return result
 
 
 def _score_set(
     z: np.ndarray, prediction: np.ndarray, clusters: dict[str, np.ndarray | None]
 ) -> dict[str, Any]:
-    from ..metrics._metric import METRICS
-
-    def score(metric: str):
-        return METRICS[metric](z, prediction, return_std=True, **clusters)
-
     return {
         "rows": len(z),
         "mean_reward": float(z.mean()),
         "mean_prediction": float(prediction.mean()),
-        "scores": {name: _or_reason(score, name) for name in _TITLES},
+        "scores": {
+            name: _or_reason(METRICS[name], z=z, prediction=prediction, **clusters)
+            for name in _TITLES
+        },
     }
 
 
-def _or_reason(score, metric: str) -> dict[str, Any]:
+def _or_reason(score, **arguments) -> dict[str, Any]:
     """Return a score and its standard error, or the reason why these rows have none."""
     try:
-        value, std = score(metric)
+        value, std = score(**arguments, return_std=True)
     except (GroupsError, FeedbackError) as error:
         return {"value": None, "std": None, "reason": str(error)}
     return {"value": float(value), "std": float(std)}

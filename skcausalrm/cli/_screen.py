@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
-__all__ = ["Screen", "fold", "harmless"]
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.rule import Rule
+from rich.text import Text
 
 _MAX_WIDTH = 100  # columns; longer lines are hard to read
 _CHROME = 8  # lines of a screen that hold neither prompt nor answer
@@ -32,17 +29,13 @@ def harmless(text: str) -> str:
     >>> harmless("one\r\ntwo \x1b[2J three")
     'one\ntwo \\x1b[2J three'
     """
-
-    def spell(found: re.Match) -> str:
-        code = ord(found.group())
-        return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-
-    return _HARMFUL.sub(spell, text.replace("\r\n", "\n"))
+    return _HARMFUL.sub(
+        lambda found: found.group().encode("unicode_escape").decode(), text.replace("\r\n", "\n")
+    )
 
 
 def fold(text: str, console: Console, width: int, rows: int) -> list[Text]:
     """Wrap a text into at most `rows` lines; a longer text keeps its beginning and end."""
-    from rich.text import Text
 
     def wrap(part: str) -> list[Text]:
         return list(Text(part).wrap(console, width, tab_size=4))
@@ -68,8 +61,6 @@ class Screen:
     """
 
     def __init__(self) -> None:
-        from rich.console import Console
-
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ValueError(
                 "A person judges answers in a terminal, and stdin or stderr is none: run the "
@@ -82,15 +73,12 @@ class Screen:
     def read_key(self) -> str:
         """Wait for a key; Ctrl-C, Ctrl-D and a closed terminal count as "q"."""
         try:
-            key = typer.getchar()
+            return typer.getchar().lower() or "q"
         except (KeyboardInterrupt, EOFError, OSError):
             return "q"
-        return key.lower() if key else "q"
 
     def show(self, prompt: str, answer: str, *, unfolded: bool) -> None:
         """Draw one answer below its prompt."""
-        from rich.rule import Rule
-
         console = self.console
         if self._drawn:  # the first screen keeps the warnings above it
             console.clear()
@@ -111,8 +99,6 @@ class Screen:
         return [for_prompt, body - for_prompt]
 
     def _print_body(self, text: str, width: int, rows: int) -> None:
-        from rich.text import Text
-
         if not text.strip():
             self.console.print(Text("(empty)", style="dim"))
             return
@@ -122,16 +108,12 @@ class Screen:
 
     def show_progress(self, n_judged: int, n_wanted: int, remark: str) -> None:
         """Draw a bar, its numbers and a remark."""
-        from rich.progress_bar import ProgressBar
-
         width = min(self.console.width, _MAX_WIDTH)
         bar = ProgressBar(total=n_wanted, completed=n_judged, width=width // 3)
         self.console.print(bar, " ", remark, sep="", width=width)
 
     def show_keys(self, question: str, keys: dict[str, str]) -> None:
         """Draw a question and the meaning of each key."""
-        from rich.text import Text
-
         line = Text().append(question, style="bold")
         for key, meaning in keys.items():
             line.append("  ").append(key, style="bold reverse").append(f" {meaning}")

@@ -1,34 +1,27 @@
-"""The demo's log with known truth, and its comparison of methods on prompts not fitted on."""
+"""The demo's log with known truth, its comparison of methods, and the model that it keeps."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import numpy as np
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.utils import Bunch
 
-    import numpy as np
-    import pandas as pd
-    from sklearn.utils import Bunch
-
-    from .. import CausalRewardRegressor
-    from ..model_selection._cross_fitting import Folds
-
-__all__ = [
-    "CEILING",
-    "CHECKED",
-    "FLIP_RATES",
-    "N_CHECKED",
-    "Outcome",
-    "candidates",
-    "compare",
-    "make_log",
-    "means_by_manner",
-    "summarise",
-    "write_labels",
-]
+from .. import CausalRewardRegressor, ConversationEncoder
+from .._utils._atomic_files import write_atomically
+from ..datasets import make_feedback_logs
+from ..datasets._labels import answer_keys, append_label, draw_answers
+from ..exceptions import SkcausalrmWarning
+from ..export import save_model_directory
+from ..model_selection._cross_fitting import Folds, cross_fit
+from ..text._saved import encoder_settings
+from ._console import progress
+from ._models import encode
+from ._prompts import pack_prompts
+from ._rows import format_rows
 
 # P(thumbs up | bad answer) and P(thumbs down | good answer) of the users.
 FLIP_RATES = (0.1, 0.2)
@@ -41,58 +34,43 @@ CHECKED = f"selection, {N_CHECKED} answers checked"
 CEILING = "clean labels on all rows"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Predictions of one method for all rows, each by a model fitted on other prompts.
-
-    Attributes
-    ----------
-    prediction : ndarray of shape (n,)
-    by_fold : dict of ndarray of shape (n_splits,)
-        Scores against the truth: r2, roc_auc, mean_prediction.
-    """
-
-    prediction: np.ndarray
-    by_fold: dict[str, np.ndarray]
-
-
 def make_log(rows: int, seed: int) -> Bunch:
     """Return a log whose users rate some texts more, and what they like more, with errors."""
-    from ..datasets import make_feedback_logs
-
-    false_positive_rate, false_negative_rate = FLIP_RATES
     return make_feedback_logs(
         rows,
         selection="both",
-        false_positive_rate=false_positive_rate,
-        false_negative_rate=false_negative_rate,
+        false_positive_rate=FLIP_RATES[0],
+        false_negative_rate=FLIP_RATES[1],
         observed_rate=_OBSERVED_RATE,
         n_verified=N_CHECKED,
         random_state=seed,
     )
 
 
-def write_labels(path: Path, frame: pd.DataFrame, reward: np.ndarray) -> np.ndarray:
-    """Write the label file of a person who judges as the truth does, and return its judgements.
+def write_logs(logs: Bunch, train: np.ndarray, paths: dict[str, Path]) -> np.ndarray:
+    """Write the log to fit on, its label file and the held-out log.
 
-    The answers are those that ``skcausalrm label`` draws from this log.
+    The label file is that of a person who judges, as the truth does, the answers that
+    ``skcausalrm label`` draws from the log.
 
     Parameters
     ----------
-    path : Path
-        A file there is replaced.
-    frame : DataFrame of n rows
-    reward : ndarray of shape (n,)
+    logs : Bunch
+        As returned by `make_log`.
+    train : ndarray of bool, shape (n,)
+        Rows to fit on.
+    paths : dict of path
+        Files there are replaced.
 
     Returns
     -------
-    ndarray of shape (n,)
-        1, 0, or NaN where the answer is not judged.
+    ndarray of shape (n_train,)
+        The judgements: 1, 0, or NaN where the answer is not judged.
     """
-    import numpy as np
-
-    from ..datasets._labels import answer_keys, append_label, draw_answers
-
+    frame = logs.frame.drop(columns="verified")
+    for name, rows in (("logs.jsonl", train), ("held_out.jsonl", ~train)):
+        write_atomically(paths[name], format_rows(frame[rows], ".jsonl"))
+    frame, reward, path = frame[train], logs.reward[train], paths["labels.jsonl"]
     path.unlink(missing_ok=True)
     keys = answer_keys(frame)
     judged = draw_answers(frame, keys=keys)[:N_CHECKED]
@@ -104,117 +82,125 @@ def write_labels(path: Path, frame: pd.DataFrame, reward: np.ndarray) -> np.ndar
     return verified
 
 
-def candidates(seed: int) -> dict[str, tuple[CausalRewardRegressor, str, bool]]:
-    """Return per name the estimator, the labels to fit on, and True if it gets checked answers."""
-    from .. import CausalRewardRegressor
-
-    def make(method: str) -> CausalRewardRegressor:
-        return CausalRewardRegressor(method, random_state=seed)
-
-    return {
-        "naive": (make("naive"), "feedback", False),
-        "snips": (make("snips"), "feedback", False),
-        "dr": (make("dr"), "feedback", False),
-        "selection": (make("selection"), "feedback", False),
-        CHECKED: (make("selection"), "feedback", True),
-        CEILING: (make("naive"), "reward", False),
-    }
-
-
-def compare(
-    X: np.ndarray,
-    labels: dict[str, np.ndarray],
-    verified: np.ndarray,
-    groups: np.ndarray,
-    models: dict[str, tuple[CausalRewardRegressor, str, bool]],
+def compare_and_keep(
+    logs: Bunch,
     folds: Folds,
-) -> dict[str, Outcome]:
-    """Fit each model on the prompts outside a fold and predict those in it, for each fold.
+    verified: np.ndarray,
+    paths: dict[str, Path],
+    seed: int,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Compare the methods on prompts not fitted on, and write the model and the picture.
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-    labels : dict of ndarray of shape (n,)
-        "feedback", NaN where there is none, and "reward", the truth.
-    verified : ndarray of shape (n,)
-        The truth where a person has checked the row, NaN elsewhere.
-    groups : ndarray of shape (n,)
-    models : dict
-        As returned by `candidates`.
+    logs : Bunch
+        As returned by `make_log`.
     folds : Folds
-
-    Returns
-    -------
-    dict of Outcome
-        By the name of the model.
+        Fold 0 is held out from the model.
+    verified : ndarray of shape (n_train,)
+        As returned by `write_logs`.
+    paths : dict of path
+        Files to write.
+    seed : int
+    overwrite : bool
+        Whether to replace the model.
     """
-    import numpy as np
+    from ._picture import draw
 
-    from ..exceptions import SkcausalrmWarning
-    from ..model_selection._cross_fitting import cross_fit
+    frame = logs.frame
+    feedback, groups = (frame[name].to_numpy() for name in ("feedback", "group"))
+    encoder = ConversationEncoder()
+    X = encode(encoder, frame[["prompt", "completion"]])
+    progress(f"fitting every method {folds.n_splits} times, each time without some of the prompts")
+    by_method = _predictions(X, logs, folds, seed)
+    progress("fitting the model to keep")
+    train = folds.of_row != 0
+    kept = CausalRewardRegressor(random_state=seed).fit(
+        X[train], feedback[train], groups=groups[train], verified=verified
+    )
+    selection = kept.nuisances_.selection_model
+    drawn = {
+        "naive": by_method["naive"],
+        f"corrected ({CHECKED.partition(', ')[2]})": by_method[CHECKED],
+    }
+    kinds = _means_by_manner({"truth": logs.probability, **drawn}, logs.manner)
+    result: dict[str, Any] = {
+        "rows": len(frame),
+        "prompts": int(frame["group"].nunique()),
+        "rated": int(frame["feedback"].notna().sum()),
+        "positive_share_of_rated": float(frame["feedback"].mean()),
+        "true_mean_reward": float(logs.reward.mean()),
+        "best_possible_r2": float(r2_score(logs.reward, logs.probability)),
+        "methods": {
+            name: _scores(logs.reward, prediction, folds) for name, prediction in by_method.items()
+        },
+        "kinds_of_answers": kinds,
+        "estimated_flip_rates": [selection.false_positive_rate_, selection.false_negative_rate_],
+        "true_flip_rates": list(FLIP_RATES),
+    }
+    save_model_directory(
+        kept,
+        paths["model"],
+        encoder_settings=encoder_settings(encoder),
+        report={**result, "training_prompts": pack_prompts(frame[train])},
+        overwrite=overwrite,
+    )
+    draw(paths["demo.png"], drawn, probability=logs.probability, kinds=kinds)
+    return result
 
-    truth = labels["reward"]
-    all_rows = np.ones(len(X), dtype=bool)
-    outcomes = {}
-    for name, (model, kind, sees_verified) in models.items():
-        with warnings.catch_warnings():
-            # The fit of the saved model gives the same warnings.
-            warnings.simplefilter("ignore", SkcausalrmWarning)
-            columns = {"groups": groups} | ({"verified": verified} if sees_verified else {})
-            prediction = cross_fit(
-                model,
+
+def _predictions(X: np.ndarray, logs: Bunch, folds: Folds, seed: int) -> dict[str, np.ndarray]:
+    """Return predictions of every method, each by a model fitted on the prompts of other folds."""
+    feedback, verified = (logs.frame[name].to_numpy() for name in ("feedback", "verified"))
+    runs: dict[str, tuple[str, np.ndarray, dict[str, np.ndarray]]] = {
+        **{name: (name, feedback, {}) for name in ("naive", "snips", "dr", "selection")},
+        CHECKED: ("selection", feedback, {"verified": verified}),
+        CEILING: ("naive", logs.reward, {}),
+    }
+    predictions = {}
+    with warnings.catch_warnings():
+        # The fit of the saved model gives the same warnings.
+        warnings.simplefilter("ignore", SkcausalrmWarning)
+        for name, (method, labels, columns) in runs.items():
+            _, predictions[name] = cross_fit(
+                CausalRewardRegressor(method, random_state=seed),
                 X,
-                labels[kind],
+                labels,
                 folds,
-                rows=all_rows,
-                fit_params=columns,
+                rows=np.ones(len(X), dtype=bool),
+                fit_params={"groups": folds.groups, **columns},
                 predict=lambda fitted, rows: fitted.predict(rows),
-            )[1]
-        outcomes[name] = Outcome(prediction, _scores_by_fold(truth, prediction, folds.of_row))
-    return outcomes
+            )
+    return predictions
 
 
-def _scores_by_fold(truth, prediction, fold) -> dict[str, np.ndarray]:
-    import numpy as np
-    from sklearn.metrics import r2_score, roc_auc_score
-
-    parts = [fold == k for k in range(fold.max() + 1)]
+def _scores(truth: np.ndarray, prediction: np.ndarray, folds: Folds) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation over the folds of every score against the truth."""
+    parts = [folds.of_row == k for k in range(folds.n_splits)]
+    by_fold = {
+        "r2": [r2_score(truth[rows], prediction[rows]) for rows in parts],
+        "roc_auc": [roc_auc_score(truth[rows], prediction[rows]) for rows in parts],
+        "mean_prediction": [prediction[rows].mean() for rows in parts],
+    }
     return {
-        "r2": np.array([r2_score(truth[rows], prediction[rows]) for rows in parts]),
-        "roc_auc": np.array([roc_auc_score(truth[rows], prediction[rows]) for rows in parts]),
-        "mean_prediction": np.array([prediction[rows].mean() for rows in parts]),
+        score: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
+        for score, values in by_fold.items()
     }
 
 
-def summarise(outcomes: dict[str, Outcome]) -> dict[str, dict[str, dict[str, float]]]:
-    """Return mean and standard deviation over the folds of every score."""
-    return {
-        name: {
-            score: {"mean": float(values.mean()), "std": float(values.std(ddof=1))}
-            for score, values in outcome.by_fold.items()
-        }
-        for name, outcome in outcomes.items()
-    }
-
-
-def means_by_manner(
-    predictions: dict[str, np.ndarray], probability: np.ndarray, manner: np.ndarray
-) -> list[dict[str, Any]]:
-    """Return the share, true mean reward and mean predictions of every kind of answer, best first.
+def _means_by_manner(values: dict[str, np.ndarray], manner: np.ndarray) -> list[dict[str, Any]]:
+    """Return the share and the means of every kind of answer, the best kind first.
 
     Parameters
     ----------
-    predictions : dict of ndarray of shape (n,)
-    probability : ndarray of shape (n,)
-        The true P(r=1 given text).
+    values : dict of ndarray of shape (n,)
+        "truth", the true P(r=1 given text), and predictions by name.
     manner : ndarray of str, shape (n,)
     """
-    kinds = []
-    for name in sorted(set(manner.tolist())):
-        rows = manner == name
-        means = {"truth": probability} | predictions
-        kinds.append(
-            {"answers": name, "share": float(rows.mean())}
-            | {key: float(values[rows].mean()) for key, values in means.items()}
-        )
+    kinds = [
+        {"answers": name, "share": float((manner == name).mean())}
+        | {key: float(value[manner == name].mean()) for key, value in values.items()}
+        for name in np.unique(manner).tolist()
+    ]
     return sorted(kinds, key=lambda kind: -kind["truth"])

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .._utils._extras import import_extra
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._models import check_saving, encode
-
-if TYPE_CHECKING:
-    import numpy as np
-    from sklearn.utils import Bunch
-
-__all__ = ["demo"]
+from ._models import check_saving
 
 _N_FOLDS = 5
 _LOGS = ("logs.jsonl", "labels.jsonl", "held_out.jsonl")
@@ -53,17 +47,18 @@ def demo(
         check_saving(paths["model"], overwrite)
         import_extra("matplotlib", extra="plot", purpose="The demo's picture")
 
-    from ._study import make_log
+    from ..model_selection._cross_fitting import Folds
+    from ._study import compare_and_keep, make_log, write_logs
 
     progress(f"generating {rows:,} answers and the feedback on some of them")
     logs = make_log(rows, seed)
-    # A fifth of the prompts is held out.
-    fold = logs.frame["group"].to_numpy() % _N_FOLDS
-    verified = _write_logs(logs, fold != 0, out, paths)
-    if logs_only:
-        result: dict[str, Any] = {"rows": rows}
-    else:
-        result = _compare_and_keep(logs, fold, verified, paths, seed, overwrite)
+    groups = logs.frame["group"].to_numpy()
+    folds = Folds(groups % _N_FOLDS, _N_FOLDS, groups)  # the first one is held out
+    out.mkdir(exist_ok=True)
+    verified = write_logs(logs, folds.of_row != 0, paths)
+    result: dict[str, Any] = {"rows": rows}
+    if not logs_only:
+        result = compare_and_keep(logs, folds, verified, paths, seed, overwrite)
     if as_json:
         print_json({**result, "written": {name: str(path) for name, path in paths.items()}})
         return
@@ -71,84 +66,6 @@ def demo(
         _print_result(result)
     typer.echo("wrote " + ", ".join(map(str, paths.values())))
     typer.echo(_next_commands(paths))
-
-
-def _write_logs(logs: Bunch, train: np.ndarray, out: Path, paths: dict[str, Path]) -> np.ndarray:
-    """Write the two logs and the label file, and return the judgements of the log to fit on."""
-    from ._rows import save_rows
-    from ._study import write_labels
-
-    out.mkdir(parents=True, exist_ok=True)
-    frame = logs.frame.drop(columns="verified")
-    for name, part in (("logs.jsonl", train), ("held_out.jsonl", ~train)):
-        save_rows(frame[part], paths[name])
-    return write_labels(paths["labels.jsonl"], frame[train], logs.reward[train])
-
-
-def _compare_and_keep(
-    logs: Bunch,
-    fold: np.ndarray,
-    verified: np.ndarray,
-    paths: dict[str, Path],
-    seed: int,
-    overwrite: bool,
-) -> dict[str, Any]:
-    """Compare the methods on prompts not fitted on, and write the model and the picture."""
-    from sklearn.metrics import r2_score
-
-    from .. import CausalRewardRegressor, ConversationEncoder
-    from ..export import save_model_directory
-    from ..model_selection._cross_fitting import Folds
-    from ..text._saved import encoder_settings
-    from ._picture import draw
-    from ._prompts import pack_prompts
-    from ._study import CHECKED, FLIP_RATES, candidates, compare, means_by_manner, summarise
-
-    frame = logs.frame
-    feedback, checked, groups = (
-        frame[name].to_numpy() for name in ("feedback", "verified", "group")
-    )
-    encoder = ConversationEncoder()
-    X = encode(encoder, frame[["prompt", "completion"]])
-    progress(f"fitting every method {_N_FOLDS} times, each time without a fifth of the prompts")
-    labels = {"feedback": feedback, "reward": logs.reward}
-    folds = Folds(fold, _N_FOLDS, groups)
-    outcomes = compare(X, labels, checked, groups, candidates(seed), folds)
-    progress("fitting the model to keep")
-    train = fold != 0
-    kept = CausalRewardRegressor(random_state=seed).fit(
-        X[train], feedback[train], groups=groups[train], verified=verified
-    )
-    selection = kept.nuisances_.selection_model
-    predictions = {
-        "naive": outcomes["naive"].prediction,
-        f"corrected ({CHECKED.partition(', ')[2]})": outcomes[CHECKED].prediction,
-    }
-    kinds = means_by_manner(predictions, logs.probability, logs.manner)
-    result: dict[str, Any] = {
-        "rows": len(frame),
-        "prompts": int(frame["group"].nunique()),
-        "rated": int(frame["feedback"].notna().sum()),
-        "positive_share_of_rated": float(frame["feedback"].mean()),
-        "true_mean_reward": float(logs.reward.mean()),
-        "best_possible_r2": float(r2_score(logs.reward, logs.probability)),
-        "methods": summarise(outcomes),
-        "kinds_of_answers": kinds,
-        "estimated_flip_rates": [
-            selection.false_positive_rate_,
-            selection.false_negative_rate_,
-        ],
-        "true_flip_rates": list(FLIP_RATES),
-    }
-    save_model_directory(
-        kept,
-        paths["model"],
-        encoder_settings=encoder_settings(encoder),
-        report={**result, "training_prompts": pack_prompts(frame[train])},
-        overwrite=overwrite,
-    )
-    draw(paths["demo.png"], predictions, probability=logs.probability, kinds=kinds)
-    return result
 
 
 def _print_result(result: dict[str, Any]) -> None:
@@ -162,10 +79,7 @@ def _print_result(result: dict[str, Any]) -> None:
         [
             [
                 name,
-                *(
-                    f"{scores[key]['mean']:.3f} ± {scores[key]['std']:.3f}"
-                    for key in ("r2", "roc_auc", "mean_prediction")
-                ),
+                *(f"{score['mean']:.3f} ± {score['std']:.3f}" for score in scores.values()),
                 f"{scores['mean_prediction']['mean'] - truth:+.3f}",
             ]
             for name, scores in result["methods"].items()
@@ -176,8 +90,8 @@ def _print_result(result: dict[str, Any]) -> None:
         "Mean reward by kind of answer",
         list(kinds[0]),
         [
-            [kind["answers"], *(f"{value:.2f}" for value in list(kind.values())[1:])]
-            for kind in kinds
+            [answers, *(f"{value:.2f}" for value in numbers)]
+            for answers, *numbers in map(dict.values, kinds)
         ],
     )
     (fpr, fnr), (true_fpr, true_fnr) = result["estimated_flip_rates"], result["true_flip_rates"]

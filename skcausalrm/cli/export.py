@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .._utils._atomic_files import write_atomically
 from . import _options as options
 from ._console import print_json, print_table, progress
-
-__all__ = ["export"]
 
 
 def export(
@@ -57,42 +56,29 @@ def export(
 
     model = load_model_directory(model_dir)
     if text:
-        _export_text(model, model_dir, onnx, precision or "float32", sample)
-    else:
-        from .._utils._atomic_files import write_atomically
+        from ..export import text_to_onnx
+        from ..text._saved import load_encoder
+        from ._rows import read_rows
 
+        rows = None if sample is None else read_rows(sample)[1][:500]
+        encoder = load_encoder(model.encoder_settings, model_dir, None)
+        progress(f"tracing {encoder.model} and comparing rewards")
+        text_to_onnx(model, encoder, onnx, precision=precision or "float32", sample=rows)
+    else:
         write_atomically(onnx, model.onnx)
     scorer = RewardScorer.load(onnx)
     facts = {"onnx": str(onnx), "bytes": onnx.stat().st_size, **scorer.metadata_}
     if as_json:
         print_json(facts)
     else:
-        print_table("Exported", ["", "value"], list(_lines(facts)))
-
-
-def _export_text(model, model_dir: Path, onnx: Path, precision: str, sample: Path | None) -> None:
-    from ..export import text_to_onnx
-    from ..text._saved import load_encoder
-
-    rows = None
-    if sample is not None:
-        from ._rows import read_rows
-
-        rows = read_rows(sample)[1][:500]
-    encoder = load_encoder(model.encoder_settings, model_dir, None)
-    progress(f"tracing {encoder.model} and comparing rewards")
-    text_to_onnx(model, encoder, onnx, precision=precision, sample=rows)
+        print_table("Exported", ["", "value"], _lines(facts))
 
 
 def _lines(facts: dict[str, Any]):
     """Yield facts as rows of a table; nested facts are prefixed with their part's name."""
     for name, value in facts.items():
         if isinstance(value, dict):
-            inner = {
-                f"made with {key}" if name == "created_with" else f"{name} {key}": part
-                for key, part in value.items()
-            }
-            yield from _lines(inner)
+            yield from _lines({f"{name} {key}": part for key, part in value.items()})
         elif value is not None:
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
             yield name.replace("_", " "), text

@@ -13,13 +13,10 @@ import typer
 
 from . import _options as options
 from ._console import print_json, progress
-from ._logs import join_names, read_frame
 from ._screen import Screen
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["label"]
 
 _NAMES = {1.0: "good", 0.0: "bad", None: "skipped"}
 _VERDICTS = {"g": 1.0, "b": 0.0, "s": None}
@@ -57,16 +54,18 @@ def label(
     options.check_parent(out)
 
     from ..datasets._labels import read_labels
+    from ._logs import join_names, read_frame
 
     labels = read_labels(out, missing_ok=True)
     progress(f"reading {join_names(logs)}")
-    loading: dict[str, Any] = {
-        "scores": scores,
-        "format": format,
-        "feedback_name": feedback_name,
-        "judge_score_name": judge_score_name,
-    }
-    frame = read_frame(logs, verified=verified or (), **loading)
+    frame = read_frame(
+        logs,
+        scores=scores,
+        format=format,
+        feedback_name=feedback_name,
+        verified=verified,
+        judge_score_name=judge_score_name,
+    )
     session = Session.start(frame, labels, out, n, random_state)
     if (missing := n - session.n_judged - session.left) > 0:
         progress(
@@ -74,9 +73,8 @@ def label(
             f"--n {n}"
         )
     if session.left:
-        screen = Screen()
         with suppress(KeyboardInterrupt):  # between keys
-            run(session, screen)
+            run(session, Screen())
     result = session.counts()
     if as_json:
         print_json({"labels": str(out), **result, "warnings": ctx.obj})
@@ -85,16 +83,18 @@ def label(
     if result["left"]:
         line += " (the same command continues)"
     if result["good"] + result["bad"]:
-        arguments: list[Any] = [*logs]
-        for source in (out, *(verified or ())):
-            arguments += ["--verified", source]
-        arguments += ["--out", "MODEL_DIR"]
-        loading.pop("judge_score_name")  # fit uses it with --method dr alone
-        for name, value in loading.items():
-            for item in value if isinstance(value, list) else [value]:
-                if item not in (None, "auto"):
-                    arguments += ["--" + name.replace("_", "-"), item]
-        line += f"; next: skcausalrm fit {shlex.join(map(str, arguments))}"
+        given: dict[str, list] = {
+            "--verified": [out, *(verified or ())],
+            "--out": ["MODEL_DIR"],
+            "--scores": scores or [],
+            "--format": [format] * (format != "auto"),
+            "--feedback-name": [feedback_name] * (feedback_name is not None),
+        }  # without the judge score, which fit takes with --method dr alone
+        words = [
+            *logs,
+            *(word for name in given for value in given[name] for word in (name, value)),
+        ]
+        line += f"; next: skcausalrm fit {shlex.join(map(str, words))}"
     typer.echo(line)
 
 

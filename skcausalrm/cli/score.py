@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .._utils._atomic_files import write_atomically
 from . import _options as options
 from ._console import print_json, print_table
 from ._models import encode
-from ._rows import check_suffix, read_rows, save_rows, write_rows
 
-__all__ = ["score"]
-
+_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 _SUMMARY = {"mean": "mean", "lowest": "min", "highest": "max"}  # name to method of an array
 
 
@@ -43,11 +41,16 @@ def score(
     """
     if out is not None:
         options.check_parent(out)
-        check_suffix(out)
+        if out.suffix.lower() not in _SUFFIXES:
+            raise ValueError(
+                f"{out} ends in {out.suffix!r}, but rows can be written to {', '.join(_SUFFIXES)}: "
+                "choose one of these."
+            )
         options.check_absent(out, overwrite)
 
     from ..export import load_model_directory
     from ..text._saved import load_encoder
+    from ._rows import format_rows, read_rows
 
     model = load_model_directory(model_dir)
     found, text = read_rows(rows)
@@ -58,9 +61,9 @@ def score(
     found = found.assign(**{column: rewards})
     if out is None:
         as_csv = rows.name.lower().removesuffix(".gz").endswith(".csv") and not as_json
-        write_rows(found, sys.stdout, ".csv" if as_csv else ".jsonl")
+        typer.echo(format_rows(found, ".csv" if as_csv else ".jsonl"), nl=False)
         return
-    save_rows(found, out)
+    write_atomically(out, format_rows(found, out.suffix.lower()))
     summary = {
         "rows": len(rewards),
         **{f"{name}_reward": float(getattr(rewards, f)()) for name, f in _SUMMARY.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +14,6 @@ import typer
 from .._utils._extras import import_extra
 from ..exceptions import InvalidInputError
 from ._console import progress
-
-__all__ = ["serve"]
 
 _TOKEN = "SKCAUSALRM_TOKEN"
 
@@ -87,7 +86,19 @@ def serve(
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     progress(f"serving {loaded.name}; Ctrl-C stops")
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-    server = _server(uvicorn, config, f"http://{shown}:{address[1]}")
+
+    class Server(uvicorn.Server):
+        """Server that prints its address when it has started."""
+
+        async def startup(self, sockets=None):
+            await super().startup(sockets)
+            if self.started:
+                typer.echo(f"http://{shown}:{address[1]}")
+
+    server = Server(config)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal again after the shutdown: the exit status would not be 0
+        signal.signal(number, signal.SIG_IGN)
     server.run(sockets=[listening])
     if not server.started:
         raise RuntimeError("The server did not start: read the reason above.")
@@ -116,29 +127,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"The server cannot listen on {host} port {port} ({error.strerror}): choose another "
             "--port."
         ) from error
-
-
-def _server(uvicorn, config, address: str):
-    import signal
-    from contextlib import contextmanager
-
-    class Server(uvicorn.Server):
-        """Server that prints its address, and exits with status 0 after SIGINT or SIGTERM."""
-
-        async def startup(self, sockets=None):
-            await super().startup(sockets)
-            if self.started:
-                typer.echo(address)
-
-        @contextmanager
-        def capture_signals(self):
-            # uvicorn's own version raises the signal again at the end: exit status not 0
-            signals = (signal.SIGINT, signal.SIGTERM)
-            before = {number: signal.signal(number, self.handle_exit) for number in signals}
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-
-    return Server(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import_extra("prometheus_client", extra="serve", purpose="The server")
 
 from fastapi import Depends, FastAPI, HTTPException, Response  # noqa: E402
 from fastapi.responses import HTMLResponse, PlainTextResponse  # noqa: E402
+from fastapi.staticfiles import StaticFiles  # noqa: E402
 from prometheus_client import (  # noqa: E402
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -30,22 +31,9 @@ from prometheus_client import (  # noqa: E402
 )
 from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
 
-from ._compatible import (  # noqa: E402
-    PairScores,
-    TextPairs,
-    compatible_routes,
-    pair_scores,
-    pairs_of_texts,
-)
+from ._compatible import PairScore, PairScores, TextPairs, compatible_routes  # noqa: E402
 from ._engine import RewardEngine  # noqa: E402
-from ._limits import (  # noqa: E402
-    BodyLimit,
-    TokenCheck,
-    add_error_handlers,
-    check_pairs,
-    pairs_of,
-    turn,
-)
+from ._limits import BodyLimit, TokenCheck, add_error_handlers, check_pairs  # noqa: E402
 from ._schemas import (  # noqa: E402
     ErrorBody,
     RankRequest,
@@ -54,13 +42,10 @@ from ._schemas import (  # noqa: E402
     ScoreResponse,
 )
 
-__all__ = ["ServerSettings", "create_app"]
-
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
 
 @dataclass(frozen=True)
@@ -99,30 +84,24 @@ class _Metrics:
     """Prometheus metrics in a registry of their own."""
 
     def __init__(self, engine: RewardEngine):
-        self.registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         self.requests = Counter(
-            "skcausalrm_requests_total",
-            "Requests answered",
-            labelnames=("route", "status"),
-            registry=self.registry,
+            "skcausalrm_requests_total", "Requests answered", ["route", "status"], registry=registry
         )
         self.seconds = Histogram(
-            "skcausalrm_request_seconds",
-            "Time to answer",
-            labelnames=("route",),
-            registry=self.registry,
+            "skcausalrm_request_seconds", "Time to answer", ["route"], registry=registry
         )
-        self.rows = Counter("skcausalrm_rows_total", "Rows scored", registry=self.registry)
+        self.rows = Counter("skcausalrm_rows_total", "Rows scored", registry=registry)
         self.batch = Histogram(
             "skcausalrm_batch_rows",
             "Rows in a batch",
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
-            registry=self.registry,
+            registry=registry,
         )
         self.model = Counter(
-            "skcausalrm_model_seconds_total", "Time in the model", registry=self.registry
+            "skcausalrm_model_seconds_total", "Time in the model", registry=registry
         )
-        waiting = Gauge("skcausalrm_waiting_rows", "Rows that wait", registry=self.registry)
+        waiting = Gauge("skcausalrm_waiting_rows", "Rows that wait", registry=registry)
         waiting.set_function(lambda: engine.n_waiting)
         engine.observe = self.observe
 
@@ -232,17 +211,16 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     @app.post("/score", dependencies=guarded, responses=errors)
     async def score_rows(request: ScoreRequest | TextPairs) -> ScoreResponse | PairScores:
         """Score answers to any prompts; also in the format of vLLM's route."""
+        rewards, _ = await score(request.pairs())
         if isinstance(request, TextPairs):
-            rewards, _ = await score(pairs_of_texts(request))
-            return pair_scores(rewards, model.name)
-        rewards, _ = await score(pairs_of(request.rows))
+            data = [PairScore(index=i, score=reward) for i, reward in enumerate(rewards)]
+            return PairScores(model=model.name, data=data)
         return ScoreResponse(rewards=rewards, model=model.name)
 
     @app.post("/rank", dependencies=guarded, responses=errors)
     async def rank(request: RankRequest) -> RankResponse:
         """Rank answers to one prompt by the unbounded score, the best first."""
-        prompt = turn(request.prompt)
-        rewards, scores = await score([(prompt, turn(text)) for text in request.completions])
+        rewards, scores = await score(request.pairs())
         order = best_first(np.array(scores)).tolist()
         return RankResponse(order=order, rewards=rewards, model=model.name)
 
@@ -268,19 +246,13 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         """Report counters for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    page = files("skcausalrm.serving") / "static"
+    folder = Path(__file__).parent / "static"
+    page = (folder / "page.html").read_text()
+    app.mount("/static", StaticFiles(directory=folder))
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def index() -> HTMLResponse:
-        return HTMLResponse(
-            (page / "page.html").read_text(), headers={"Content-Security-Policy": _POLICY}
-        )
-
-    @app.get("/static/{name}", include_in_schema=False)
-    def static(name: str) -> Response:
-        if name not in _STATIC:
-            raise HTTPException(404, "Not Found")
-        return Response((page / name).read_bytes(), media_type=_STATIC[name])
+        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
     app.include_router(
         compatible_routes(score, model_name=model.name), dependencies=guarded, responses=errors

@@ -26,8 +26,6 @@ from ..exceptions import InvalidInputError
 from ..export._scorer import best_first
 from ..text._chat_markup import EMPTY_REWARD, positions_with_text, split_query
 
-__all__ = ["PairScores", "TextPairs", "compatible_routes", "pair_scores", "pairs_of_texts"]
-
 Score = Callable[[list[tuple[Any, Any]]], Awaitable[tuple[list[float], list[float]]]]
 
 
@@ -45,6 +43,10 @@ class OpenRLHFResponse(BaseModel):
     rewards: list[float]
     scores: list[float]
     extra_logs: dict[str, list[float]]
+
+
+def _as_list(texts: str | list[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else texts
 
 
 class ClassifyRequest(BaseModel):
@@ -74,9 +76,9 @@ class Usage(BaseModel):
 class ListResponse(BaseModel):
     """Fields of every list that vLLM's server returns."""
 
-    id: str
+    id: str = Field(default_factory=lambda: f"score-{uuid.uuid4().hex}")
     object: str = "list"
-    created: int
+    created: int = Field(default_factory=lambda: int(time.time()))
     model: str
     usage: Usage = Usage()
 
@@ -93,6 +95,24 @@ class TextPairs(BaseModel):
     text_1: str | list[str]
     text_2: str | list[str]
     model: str | None = None
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the (prompt, answer) pairs.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are no pairs, or the two lists do not match in length.
+        """
+        first, second = _as_list(self.text_1), _as_list(self.text_2)
+        if len(first) == 1:
+            first = first * len(second)
+        if len(first) != len(second) or not second:
+            raise InvalidInputError(
+                f"text_1 has {len(first)} texts and text_2 {len(second)}; send one prompt, or one "
+                f"for each answer."
+            )
+        return list(zip(first, second, strict=True))
 
 
 class PairScore(BaseModel):
@@ -123,36 +143,6 @@ class Ranked(BaseModel):
     index: int
     score: float
     text: str | None = None
-
-
-def _list_fields(model_name: str) -> dict[str, Any]:
-    return {"id": f"score-{uuid.uuid4().hex}", "created": int(time.time()), "model": model_name}
-
-
-def pairs_of_texts(request: TextPairs) -> list[tuple[str, str]]:
-    """Return the (prompt, answer) pairs of a request.
-
-    Raises
-    ------
-    InvalidInputError
-        If there are no pairs, or the two lists do not match in length.
-    """
-    first = [request.text_1] if isinstance(request.text_1, str) else request.text_1
-    second = [request.text_2] if isinstance(request.text_2, str) else request.text_2
-    if len(first) == 1:
-        first = first * len(second)
-    if len(first) != len(second) or not second:
-        raise InvalidInputError(
-            f"text_1 has {len(first)} texts and text_2 {len(second)}; send one prompt, or one "
-            f"for each answer."
-        )
-    return list(zip(first, second, strict=True))
-
-
-def pair_scores(rewards: list[float], model_name: str) -> PairScores:
-    """Return rewards in the format of vLLM's ``/score``."""
-    data = [PairScore(index=i, score=reward) for i, reward in enumerate(rewards)]
-    return PairScores(**_list_fields(model_name), data=data)
 
 
 def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
@@ -198,19 +188,21 @@ def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
     @router.post("/classify")
     async def classify(request: ClassifyRequest) -> ClassifyResponse:
         """Classify as vLLM does, which verl asks for rewards."""
-        texts = [request.input] if isinstance(request.input, str) else request.input
-        if not texts:
+        if not request.input:
             raise InvalidInputError("input holds no text; send one or more.")
-        rewards = await score_queries([split_query(text) for text in texts])
+        rewards = await score_queries([split_query(text) for text in _as_list(request.input)])
         data = [Class(index=i, probs=[reward]) for i, reward in enumerate(rewards)]
-        return ClassifyResponse(**_list_fields(model_name), data=data)
+        return ClassifyResponse(model=model_name, data=data)
 
     @router.post("/rerank", response_model_exclude_none=True)
     async def rerank(request: RerankRequest) -> list[Ranked]:
         """Rerank as text-embeddings-inference does, best first."""
         rewards, scores = await score([(request.query, text) for text in request.texts])
-        texts = request.texts if request.return_text else [None] * len(rewards)
-        order = best_first(np.array(scores)).tolist()
-        return [Ranked(index=i, score=rewards[i], text=texts[i]) for i in order]
+        return [
+            Ranked(
+                index=i, score=rewards[i], text=request.texts[i] if request.return_text else None
+            )
+            for i in best_first(np.array(scores)).tolist()
+        ]
 
     return router

@@ -14,8 +14,6 @@ import numpy as np
 
 from ..exceptions import InvalidInputError, OverloadedError
 
-__all__ = ["RewardEngine"]
-
 # Weight of the last batch in the running mean of rows per second, which sets Retry-After.
 _SMOOTHING = 0.2
 
@@ -143,9 +141,9 @@ class RewardEngine:
         try:
             return await request.future
         finally:
-            if request.taken < len(rows):  # the client has gone: drop its waiting rows
+            if request.taken < len(rows):  # the client has gone, or an earlier part failed
                 self.n_waiting -= len(rows) - request.taken
-                request.taken = len(rows)
+                self._queue.remove(request)
 
     def retry_after(self) -> int:
         """Return the time that the waiting rows will take.
@@ -177,24 +175,19 @@ class RewardEngine:
                 self.observe(n_rows, seconds)
             for (request, begin, end), results in zip(batch, found, strict=True):
                 request.resolve(begin, end, results)
+            await asyncio.sleep(0)  # requests that failed leave the queue
 
     def _take(self) -> list[tuple[_Request, int, int]]:
         """Take parts of waiting requests, together at most `max_batch` rows."""
         batch, room = [], self.max_batch
         while self._queue and room:
             request = self._queue[0]
-            begin = request.taken
-            end = min(len(request.rows), begin + room)
-            if request.future.done():  # the client has gone, or an earlier part failed
-                begin = end = len(request.rows)
-                self.n_waiting -= end - request.taken
-                request.taken = end
-            if end > begin:
-                batch.append((request, begin, end))
-                request.taken = end
-                room -= end - begin
-                self.n_waiting -= end - begin
-            if request.taken == len(request.rows):
+            begin, end = request.taken, min(len(request.rows), request.taken + room)
+            batch.append((request, begin, end))
+            request.taken = end
+            room -= end - begin
+            self.n_waiting -= end - begin
+            if end == len(request.rows):
                 self._queue.popleft()
         return batch
 

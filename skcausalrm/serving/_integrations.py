@@ -18,14 +18,6 @@ from ..exceptions import InvalidInputError
 from ..text._chat_markup import EMPTY_REWARD, positions_with_text, split_query
 from ._models import load_model
 
-__all__ = [
-    "openrlhf_reward",
-    "trl_reward",
-    "trl_reward_async",
-    "verl_compute_score",
-    "write_openrlhf_reward_function",
-]
-
 # Rows sent to a server in one request.
 _ROWS_OF_A_REQUEST = 256
 # Maximum seconds to wait for an overloaded server.
@@ -35,20 +27,13 @@ _PATIENCE = 300.0
 class _Model:
     """A model, or a path that each process opens on first use."""
 
-    def __init__(self, model: Any):
-        self._given = os.fspath(model) if isinstance(model, str | os.PathLike) else model
-        self._start()
-
-    def _start(self) -> None:
+    def __init__(self, model: Any, *options: Any):
+        self._given, self._options = model, options
+        self._loaded = None if isinstance(model, str | os.PathLike) else model
         self._lock = threading.Lock()
-        self._loaded = None if isinstance(self._given, str) else self._given
 
-    def __getstate__(self):
-        return {"_given": self._given}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        self._start()
+    def __reduce__(self):
+        return type(self), (self._given, *self._options)
 
     def rewards(self, rows: Sequence[tuple[Any, Any]]) -> list[float]:
         """Return the rewards of rows, `EMPTY_REWARD` where the answer is empty."""
@@ -150,18 +135,12 @@ def trl_reward_async(url: str, *, token: str | None = None, timeout: float = 60.
 
 
 class _VerlScore(_Model):
-    def __init__(self, model: Any, prompt_key: str):
-        super().__init__(model)
-        self.prompt_key = prompt_key
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "prompt_key": self.prompt_key}
-
     def __call__(self, data_source, solution_str, ground_truth, extra_info=None, **_: Any) -> float:
-        prompt = (extra_info or {}).get(self.prompt_key)
+        (prompt_key,) = self._options
+        prompt = (extra_info or {}).get(prompt_key)
         if prompt is None:
             raise InvalidInputError(
-                f"extra_info of {data_source!r} has no {self.prompt_key!r}, so the prompt of the "
+                f"extra_info of {data_source!r} has no {prompt_key!r}, so the prompt of the "
                 f"answer is unknown: add it when you make the data set, or pass its key as "
                 f"prompt_key."
             )

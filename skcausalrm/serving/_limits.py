@@ -14,9 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..exceptions import InvalidInputError, OverloadedError
 from ..text._conversation import as_conversations
-from ._schemas import Message, Row
-
-__all__ = ["BodyLimit", "TokenCheck", "add_error_handlers", "check_pairs", "pairs_of", "turn"]
 
 
 class BodyLimit:
@@ -60,39 +57,6 @@ class TokenCheck:
                 "Send the server's token as `Authorization: Bearer ...`.",
                 {"WWW-Authenticate": "Bearer"},
             )
-
-
-def turn(value: str | list[Message]) -> Any:
-    """Return a prompt or completion in the form that `as_conversations` takes."""
-    return value if isinstance(value, str) else [message.model_dump() for message in value]
-
-
-def pairs_of(rows: list[Row]) -> list[tuple[Any, Any]]:
-    """Return the (prompt, completion) pairs of rows.
-
-    Raises
-    ------
-    InvalidInputError
-        If a row has neither prompt and completion nor messages, or has both.
-    """
-    pairs = []
-    for index, row in enumerate(rows):
-        if row.messages and row.prompt is None and row.completion is None:
-            *prompt, completion = turn(row.messages)
-            if completion["role"] != "assistant":
-                raise InvalidInputError(
-                    f"the last message is not the assistant's in row {index}; end the messages "
-                    f"with the answer to score."
-                )
-            pairs.append((prompt, [completion]))
-        elif row.messages is None and row.prompt is not None and row.completion is not None:
-            pairs.append((turn(row.prompt), turn(row.completion)))
-        else:
-            raise InvalidInputError(
-                f"row {index} needs prompt and completion, or messages alone; send one of both "
-                f"forms."
-            )
-    return pairs
 
 
 def check_pairs(pairs: list[tuple[Any, Any]], max_rows: int, max_characters: int) -> None:

@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from ..exceptions import ModelDirectoryError
 from ..export import RewardScorer, load_model_directory
 from ..export._scorer import best_first
-from ..text._conversation import as_conversations
-
-__all__ = ["TextModel", "load_model"]
 
 RewardsAndScores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -148,14 +145,18 @@ def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextMod
             f"{path} scores embeddings, not text; export encoder and reward together with "
             f"text_to_onnx (`skcausalrm export --text`), or name the model directory."
         )
-    facts = {
-        "method": scorer.metadata_["method"],
+    facts = _facts(scorer, scorer.metadata_["method"], text["encoder"], text["precision"])
+    return TextModel(path.name, scorer.rewards_and_scores, facts)
+
+
+def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> dict[str, str]:
+    return {
+        "method": method,
         "head": scorer.metadata_["head"],
-        "encoder": text["encoder"],
-        "precision": text["precision"],
+        "encoder": encoder,
+        "precision": precision,
         "skcausalrm_version": scorer.metadata_["skcausalrm_version"],
     }
-    return TextModel(path.name, scorer.rewards_and_scores, facts)
 
 
 def _from_directory(path: Path, device: str | None) -> TextModel:
@@ -167,15 +168,7 @@ def _from_directory(path: Path, device: str | None) -> TextModel:
     scorer = directory.scorer
 
     def rewards_and_scores(rows: Any) -> RewardsAndScores:
-        if not len(as_conversations(rows)):
-            return np.empty(0), np.empty(0)
         return scorer.rewards_and_scores(encoder.transform(rows))
 
-    facts = {
-        "method": directory.config["method"],
-        "head": scorer.metadata_["head"],
-        "encoder": str(encoder.model),
-        "precision": encoder.dtype,
-        "skcausalrm_version": scorer.metadata_["skcausalrm_version"],
-    }
+    facts = _facts(scorer, directory.config["method"], str(encoder.model), encoder.dtype)
     return TextModel(path.resolve().name, rewards_and_scores, facts)
