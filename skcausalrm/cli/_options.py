@@ -106,6 +106,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
+_OF_LOGS = {"scores", "format", "feedback_name", "verified", "asked_name", "judge_score_name"}
+
+
+def of_logs(ctx: typer.Context) -> dict[str, Any]:
+    """Return the options of a command that say how to read its logs, as `read_frame` takes them."""
+    return {name: value for name, value in ctx.params.items() if name in _OF_LOGS}
+
+
 def check_parent(path: Path) -> None:
     """Raise now, before the work, if there is no folder to write `path` into.
 

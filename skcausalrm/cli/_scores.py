@@ -66,7 +66,8 @@ def scores_by(
 ) -> list[dict[str, Any]]:
     """Score the rows of each label, in the order of the labels; a missing label comes last."""
     result = []
-    for name, y in pd.Series(log.y).groupby(labels.to_numpy(), dropna=False):
+    by_label: Any = pd.Series(log.y).groupby(labels.to_numpy(), dropna=False)
+    for name, y in by_label:
         rows, rated = y.index.to_numpy(), y.dropna().to_numpy()
         result.append(
             {

@@ -23,7 +23,7 @@ def evaluate(
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
-    asked: options.AskedName = None,
+    asked_name: options.AskedName = None,
     judge_score_name: options.JudgeScoreName = None,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
@@ -62,15 +62,7 @@ def evaluate(
         )
     name = join_names(logs)
     progress(f"reading {name}")
-    log = read_log(
-        logs,
-        scores=scores,
-        format=format,
-        feedback_name=feedback_name,
-        verified=verified,
-        asked_name=asked,
-        judge_score_name=judge_score_name,
-    )
+    log = read_log(logs, **options.of_logs(ctx))
     _refuse_unusable(log, name)
     times = log.frame.get("timestamp")
     if period is not None and times is None:

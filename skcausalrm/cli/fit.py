@@ -20,7 +20,7 @@ def fit(
     format: options.Format = "auto",
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
-    asked: options.AskedName = None,
+    asked_name: options.AskedName = None,
     judge_score_name: options.JudgeScoreName = None,
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
@@ -76,15 +76,7 @@ def fit(
     from ._prompts import pack_prompts
 
     progress(f"reading {join_names(logs)}")
-    log = read_log(
-        logs,
-        scores=scores,
-        format=format,
-        feedback_name=feedback_name,
-        verified=verified,
-        asked_name=asked,
-        judge_score_name=judge_score_name,
-    )
+    log = read_log(logs, **options.of_logs(ctx))
     columns = dict(log.columns)
     if method != "dr" and columns.pop("judge_score", None) is not None:
         progress(f"the column judge_score is used for the scores alone: {method} does not use it")

@@ -58,14 +58,7 @@ def label(
 
     labels = read_labels(out, missing_ok=True)
     progress(f"reading {join_names(logs)}")
-    frame = read_frame(
-        logs,
-        scores=scores,
-        format=format,
-        feedback_name=feedback_name,
-        verified=verified,
-        judge_score_name=judge_score_name,
-    )
+    frame = read_frame(logs, **options.of_logs(ctx))
     session = Session.start(frame, labels, out, n, random_state)
     if (missing := n - session.n_judged - session.left) > 0:
         progress(

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,7 +59,7 @@ def serve(
     Prints the address on stdout once it listens. SIGTERM and Ctrl-C shut it down gracefully:
     accepted requests are answered first.
     """
-    uvicorn = import_extra("uvicorn", extra="serve", purpose="serve")
+    uvicorn: Any = import_extra("uvicorn", extra="serve", purpose="serve")
     token = _read_token(token_file)
     if token is None and not _is_loopback(host) and not without_token:
         raise InvalidInputError(

@@ -31,16 +31,10 @@ from prometheus_client import (  # noqa: E402
 )
 from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
 
+from . import _schemas as schemas  # noqa: E402
 from ._compatible import PairScore, PairScores, TextPairs, compatible_routes  # noqa: E402
 from ._engine import RewardEngine  # noqa: E402
 from ._limits import BodyLimit, TokenCheck, add_error_handlers, check_pairs  # noqa: E402
-from ._schemas import (  # noqa: E402
-    ErrorBody,
-    RankRequest,
-    RankResponse,
-    ScoreRequest,
-    ScoreResponse,
-)
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -182,7 +176,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         await engine.close()
 
     errors: dict[int | str, dict[str, Any]] = {
-        code: {"model": ErrorBody, "description": text}
+        code: {"model": schemas.ErrorBody, "description": text}
         for code, text in {
             400: "A body that is not UTF-8",
             401: "No token, or a wrong one",
@@ -194,7 +188,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     app = FastAPI(
         title="skcausalrm", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None
     )
-    app.state.engine, app.state.model = engine, model
+    app.state.engine = engine
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     if settings.allowed_hosts is not None:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
@@ -209,27 +203,29 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         return [reward for reward, _ in pairs], [score for _, score in pairs]
 
     @app.post("/score", dependencies=guarded, responses=errors)
-    async def score_rows(request: ScoreRequest | TextPairs) -> ScoreResponse | PairScores:
+    async def score_rows(
+        request: schemas.ScoreRequest | TextPairs,
+    ) -> schemas.ScoreResponse | PairScores:
         """Score answers to any prompts; also in the format of vLLM's route."""
         rewards, _ = await score(request.pairs())
         if isinstance(request, TextPairs):
             data = [PairScore(index=i, score=reward) for i, reward in enumerate(rewards)]
             return PairScores(model=model.name, data=data)
-        return ScoreResponse(rewards=rewards, model=model.name)
+        return schemas.ScoreResponse(rewards=rewards, model=model.name)
 
     @app.post("/rank", dependencies=guarded, responses=errors)
-    async def rank(request: RankRequest) -> RankResponse:
+    async def rank(request: schemas.RankRequest) -> schemas.RankResponse:
         """Rank answers to one prompt by the unbounded score, the best first."""
         rewards, scores = await score(request.pairs())
         order = best_first(np.array(scores)).tolist()
-        return RankResponse(order=order, rewards=rewards, model=model.name)
+        return schemas.RankResponse(order=order, rewards=rewards, model=model.name)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         """Report that the process lives."""
         return {"status": "ok"}
 
-    @app.get("/readyz", responses={503: {"model": ErrorBody, "description": "Stopping"}})
+    @app.get("/readyz", responses={503: {"model": schemas.ErrorBody, "description": "Stopping"}})
     def readyz() -> dict[str, Any]:
         """Report that the model is loaded and accepts requests, and describe it."""
         if not engine.is_open:

@@ -34,7 +34,6 @@ class OpenRLHFRequest(BaseModel):
 
     query: list[str] = Field(min_length=1)
     prompts: list[str] | None = None
-    labels: list[Any] | None = None
 
 
 class OpenRLHFResponse(BaseModel):
@@ -53,7 +52,6 @@ class ClassifyRequest(BaseModel):
     """Request of vLLM's classification: one rendered conversation or several."""
 
     input: str | list[str]
-    model: str | None = None
 
 
 class Class(BaseModel):
@@ -94,7 +92,6 @@ class TextPairs(BaseModel):
 
     text_1: str | list[str]
     text_2: str | list[str]
-    model: str | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the (prompt, answer) pairs.
