@@ -103,12 +103,10 @@ def _rate(report: dict[str, Any], name: str) -> str:
 def _selection_lines(selection: dict[str, Any]) -> list[tuple[str, str]]:
     low, high = selection["base_rate_interval"]
     odds, std = selection["selection_log_odds"], selection["selection_log_odds_std"]
+    odds_and_std = "unknown" if odds is None else f"{odds:+.2f} ± {std:.2f}"
     return [
         ("base rate (90% interval)", f"{selection['base_rate']:.3f} ({low:.3f} to {high:.3f})"),
-        (
-            "log odds of a rating, liked against disliked",
-            "unknown" if odds is None else f"{odds:+.2f} ± {std:.2f}",
-        ),
+        ("log odds of a rating, liked against disliked", odds_and_std),
     ]
 
 

@@ -17,8 +17,6 @@ from .._utils._atomic_files import write_atomically
 _STYLES = (("#D55E00", "o"), ("#0072B2", "s"))
 _TRUTH = ("#000000", "D")
 _N_BINS = 10
-_SIZE = (9.6, 4.4)  # inches
-_DPI = 150
 
 
 def draw(
@@ -43,12 +41,12 @@ def draw(
     """
     png = BytesIO()
     with rc_context({"font.size": 12, "axes.titlesize": 13}):
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=(9.6, 4.4), dpi=150, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
         _draw_kinds(left, list(predictions), kinds)
         _draw_calibration(right, predictions, probability)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        figure.savefig(png, dpi=_DPI)
+        figure.savefig(png)
     write_atomically(path, png.getvalue())
 
 

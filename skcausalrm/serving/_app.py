@@ -18,7 +18,7 @@ from ._models import TextModel
 import_extra("fastapi", extra="serve", purpose="The server")
 import_extra("prometheus_client", extra="serve", purpose="The server")
 
-from fastapi import Depends, FastAPI, HTTPException, Response  # noqa: E402
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response  # noqa: E402
 from fastapi.responses import HTMLResponse, PlainTextResponse  # noqa: E402
 from fastapi.staticfiles import StaticFiles  # noqa: E402
 from prometheus_client import (  # noqa: E402
@@ -194,7 +194,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     app.add_middleware(_Measured, metrics=metrics)
     add_error_handlers(app)
-    guarded = [Depends(TokenCheck(settings.token))]
+    guarded = APIRouter(dependencies=[Depends(TokenCheck(settings.token))], responses=errors)
 
     async def score(rows: list[tuple[Any, Any]]) -> tuple[list[float], list[float]]:
         """Return rewards and unbounded scores."""
@@ -202,7 +202,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         pairs = await engine.score(rows)
         return [reward for reward, _ in pairs], [score for _, score in pairs]
 
-    @app.post("/score", dependencies=guarded, responses=errors)
+    @guarded.post("/score")
     async def score_rows(
         request: schemas.ScoreRequest | TextPairs,
     ) -> schemas.ScoreResponse | PairScores:
@@ -213,7 +213,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
             return PairScores(model=model.name, data=data)
         return schemas.ScoreResponse(rewards=rewards, model=model.name)
 
-    @app.post("/rank", dependencies=guarded, responses=errors)
+    @guarded.post("/rank")
     async def rank(request: schemas.RankRequest) -> schemas.RankResponse:
         """Rank answers to one prompt by the unbounded score, the best first."""
         rewards, scores = await score(request.pairs())
@@ -232,12 +232,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
             raise HTTPException(503, "The server is starting or stopping.")
         return model.info()
 
-    @app.get(
-        "/metrics",
-        dependencies=guarded,
-        response_class=PlainTextResponse,
-        responses={401: errors[401]},
-    )
+    @guarded.get("/metrics", response_class=PlainTextResponse)
     def prometheus() -> Response:
         """Report counters for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -250,7 +245,6 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     def index() -> HTMLResponse:
         return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
-    app.include_router(
-        compatible_routes(score, model_name=model.name), dependencies=guarded, responses=errors
-    )
+    guarded.include_router(compatible_routes(score, model_name=model.name))
+    app.include_router(guarded)
     return app
