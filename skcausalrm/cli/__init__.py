@@ -18,6 +18,7 @@ from .demo import demo
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
+from .inspect import inspect
 from .label import label
 from .score import score
 from .serve import serve
@@ -40,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fit, label, score, evaluate, export, serve, demo):
+for command in (inspect, fit, label, score, evaluate, export, serve, demo):
     app.command()(command)
 
 

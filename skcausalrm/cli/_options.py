@@ -34,6 +34,28 @@ def parse_base_rate(text: str) -> float | tuple[float, float]:
     return (rate, std[0]) if std else rate
 
 
+def parse_label(text: str) -> tuple[str, float | None]:
+    """Return a spelling and its meaning, written as ``SPELLING=1``, ``=0`` or ``=none``.
+
+    Raises
+    ------
+    BadParameter
+        If there is no such meaning.
+
+    Examples
+    --------
+    >>> parse_label("5 stars=1"), parse_label("skip=none")
+    (('5 stars', 1.0), ('skip', None))
+    """
+    spelling, _, meaning = text.rpartition("=")
+    known = {"1": 1.0, "0": 0.0, "none": None}
+    if not spelling or meaning.lower() not in known:
+        raise typer.BadParameter(
+            f"{text!r} must be a spelling and its meaning: SPELLING=1, SPELLING=0 or SPELLING=none."
+        )
+    return spelling, known[meaning.lower()]
+
+
 ModelDirectory = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Model directory written by `fit`.")
 ]
@@ -80,6 +102,31 @@ AskedName = Annotated[
 JudgeScoreName = Annotated[
     str | None, typer.Option(help="Column or score given by a model (a judge).")
 ]
+Labels = Annotated[
+    list[Any] | None,
+    typer.Option(
+        metavar="SPELLING=1|0|none",
+        parser=parse_label,
+        help="Meaning of a spelling of the feedback, such as '5 stars=1'; repeatable.",
+        show_default=False,
+    ),
+]
+PromptColumn = Annotated[
+    str | None, typer.Option(help="Column with the prompts, if it has another name.")
+]
+CompletionColumn = Annotated[
+    str | None, typer.Option(help="Column with the answers, if it has another name.")
+]
+PromptKey = Annotated[
+    str | None,
+    typer.Option(help="Dotted path of the prompt inside inputs, such as question or args.0."),
+]
+CompletionKey = Annotated[
+    str | None, typer.Option(help="Dotted path of the answer inside outputs.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at rows that cannot be read; default: leave them out.")
+]
 FalsePositiveRate = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Known P(thumbs up | bad answer). Default: estimated."),
@@ -106,12 +153,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
-_OF_LOGS = {"scores", "format", "feedback_name", "verified", "asked_name", "judge_score_name"}
+_OF_LOGS = {
+    *("scores", "format", "feedback_name", "verified", "asked_name", "judge_score_name"),
+    *("prompt_column", "completion_column", "prompt_key", "completion_key"),
+}
 
 
 def of_logs(ctx: typer.Context) -> dict[str, Any]:
     """Return the options of a command that say how to read its logs, as `read_frame` takes them."""
-    return {name: value for name, value in ctx.params.items() if name in _OF_LOGS}
+    return {
+        **{name: value for name, value in ctx.params.items() if name in _OF_LOGS},
+        "labels": dict(ctx.params["labels"] or ()),
+        "on_error": "raise" if ctx.params["strict"] else "omit",
+    }
 
 
 def check_parent(path: Path) -> None:

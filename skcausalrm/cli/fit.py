@@ -22,6 +22,12 @@ def fit(
     verified: options.Verified = None,
     asked_name: options.AskedName = None,
     judge_score_name: options.JudgeScoreName = None,
+    labels: options.Labels = None,
+    prompt_column: options.PromptColumn = None,
+    completion_column: options.CompletionColumn = None,
+    prompt_key: options.PromptKey = None,
+    completion_key: options.CompletionKey = None,
+    strict: options.Strict = False,
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
@@ -72,11 +78,15 @@ def fit(
     from ..text._saved import encoder_settings
     from ._fit_report import model_facts, print_report, selection_facts
     from ._fitting import correction, out_of_fold_scores
+    from ._log_summary import summarise, summary_lines
     from ._logs import join_names, read_log
     from ._prompts import pack_prompts
+    from ._screen import harmless
 
     progress(f"reading {join_names(logs)}")
     log = read_log(logs, **options.of_logs(ctx))
+    for name, text in summary_lines(summarise(log.frame)):
+        progress(f"  {name}: {harmless(text)}")
     columns = dict(log.columns)
     if method != "dr" and columns.pop("judge_score", None) is not None:
         progress(f"the column judge_score is used for the scores alone: {method} does not use it")

@@ -34,6 +34,12 @@ def label(
     feedback_name: options.FeedbackName = None,
     verified: options.Verified = None,
     judge_score_name: options.JudgeScoreName = None,
+    labels: options.Labels = None,
+    prompt_column: options.PromptColumn = None,
+    completion_column: options.CompletionColumn = None,
+    prompt_key: options.PromptKey = None,
+    completion_key: options.CompletionKey = None,
+    strict: options.Strict = False,
     random_state: Annotated[int, typer.Option(help="Seed of the random order of answers.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:

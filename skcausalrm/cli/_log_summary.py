@@ -1,0 +1,81 @@
+"""What a log holds: for `inspect`, `pull` and the first lines of `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+# Names of counts in `attrs` that are not rows or scores of the log.
+_FACTS = {"format", "left_out", "columns", "score_like", "duplicates"}
+
+
+def summarise(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what a loaded log holds, as JSON can hold it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `load_feedback` returns it.
+
+    Returns
+    -------
+    dict
+        Counts of rows, ratings, users, conversations, models and turns, the period, the columns,
+        and under "import" what `load_feedback` changed or left out.
+    """
+    rated = frame["feedback"].notna()
+    facts: dict[str, Any] = {
+        "rows": len(frame),
+        "rated": int(rated.sum()),
+        "rated_share": float(rated.mean()),
+        "positive_share_of_rated": float(frame["feedback"].mean()) if rated.any() else None,
+    }
+    for name in ("verified", "judge_score", "comment", "next_message"):
+        if name in frame.columns and (count := int(frame[name].notna().sum())):
+            facts[name] = count
+    for name in ("asked", "copied", "regenerated", "edited"):
+        if name in frame.columns and frame[name].dtype == bool:
+            facts[name] = int(frame[name].sum())
+    for name in ("group", "conversation", "user", "model"):
+        if name in frame.columns and frame[name].notna().any():
+            facts[f"{name}s"] = int(frame[name].nunique())
+    if "timestamp" in frame.columns and frame["timestamp"].notna().any():
+        times = frame["timestamp"]
+        facts["period"] = [times.min().isoformat(), times.max().isoformat()]
+    return facts | {
+        "columns": [str(name) for name in frame.columns],
+        "import": frame.attrs["load_feedback"],
+    }
+
+
+def summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the facts of `summarise` as rows of a table; empty counts are left out."""
+    details = facts["import"]
+    yield "format", details["format"]
+    for name, value in facts.items():
+        if name in ("columns", "import", "rated_share"):
+            continue
+        if name == "rated":
+            yield "rated", f"{value:,} ({facts['rated_share']:.1%})"
+        elif name == "period":
+            yield "period", " to ".join(text[:10] for text in value)
+        elif isinstance(value, float):
+            yield name.replace("_", " "), f"{value:.3f}"
+        elif value is not None:
+            yield name.replace("_", " "), f"{value:,}"
+    renamed = {role: name for role, name in details.get("columns", {}).items() if name != role}
+    for role, name in renamed.items():
+        yield f"{role} is read from", name
+    known = {*details.get("columns", {}), "feedback", "group", "turn", "next_message"}
+    if details["format"] in ("plain", "trl", "chat"):
+        unused = [name for name in facts["columns"] if name not in known]
+        if unused:
+            yield "kept, but not read", ", ".join(unused)
+    for name, count in details.items():
+        if name not in _FACTS and count and name != "n_records":
+            yield name.removeprefix("n_").replace("_", " "), f"{count:,}"
+    for reason, entry in details["left_out"].items():
+        ids = ", ".join(entry["ids"][:5]) + (", ..." if entry["count"] > 5 else "")
+        yield f"left out: {reason}", f"{entry['count']:,} ({ids})"

@@ -1,0 +1,76 @@
+"""``skcausalrm inspect``: what would be loaded from logs, before anything is encoded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import _options as options
+from ._console import print_json, print_table, progress
+from ._screen import harmless
+
+# Characters of a text in the table of examples.
+_WIDTH = 60
+
+
+def inspect(
+    ctx: typer.Context,
+    logs: options.Logs,
+    scores: options.Scores = None,
+    format: options.Format = "auto",
+    feedback_name: options.FeedbackName = None,
+    verified: options.Verified = None,
+    asked_name: options.AskedName = None,
+    judge_score_name: options.JudgeScoreName = None,
+    labels: options.Labels = None,
+    prompt_column: options.PromptColumn = None,
+    completion_column: options.CompletionColumn = None,
+    prompt_key: options.PromptKey = None,
+    completion_key: options.CompletionKey = None,
+    strict: options.Strict = False,
+    examples: Annotated[int, typer.Option(min=0, help="Rows to print, rated ones first.")] = 5,
+    as_json: options.AsJson = False,
+) -> None:
+    """Print what `fit` would load from feedback logs, without encoding a text.
+
+    Rows, ratings, users, conversations, models, period, the columns that are read and those that
+    are not, what is left out and why, and some rows.
+    """
+    from ..datasets._labels import answer_texts
+    from ._log_summary import summarise, summary_lines
+    from ._logs import join_names, read_frame
+
+    progress(f"reading {join_names(logs)}")
+    frame = read_frame(logs, **options.of_logs(ctx))
+    facts = summarise(frame)
+    some = frame.iloc[frame["feedback"].isna().argsort(kind="stable").to_numpy()[:examples]]
+    rows = [
+        {"feedback": None if mark != mark else mark, "prompt": prompt, "completion": completion}
+        for mark, prompt, completion in zip(some["feedback"], *answer_texts(some), strict=True)
+    ]
+    if as_json:
+        print_json({**facts, "examples": rows, "warnings": ctx.obj})
+        return
+    print_table("Log", ["", ""], [(name, harmless(text)) for name, text in summary_lines(facts)])
+    if rows:
+        print_table(
+            "Examples",
+            ["feedback", "prompt", "answer"],
+            [
+                (
+                    "-" if row["feedback"] is None else f"{row['feedback']:.0f}",
+                    _shorten(row["prompt"]),
+                    _shorten(row["completion"]),
+                )
+                for row in rows
+            ],
+        )
+
+
+def _shorten(text: str) -> str:
+    """Return the beginning and the end of a text on one line."""
+    line = " ".join(harmless(text).split())
+    if len(line) <= _WIDTH:
+        return line
+    return f"{line[: _WIDTH // 2]} ... {line[-_WIDTH // 2 + 5 :]}"
