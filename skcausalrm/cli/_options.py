@@ -125,7 +125,8 @@ CompletionKey = Annotated[
     str | None, typer.Option(help="Dotted path of the answer inside outputs.")
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Stop at rows that cannot be read; default: leave them out.")
+    bool,
+    typer.Option("--strict", help="Raise at unreadable rows; else they are left out."),
 ]
 FalsePositiveRate = Annotated[
     float | None,

@@ -10,8 +10,8 @@ from . import _options as options
 from ._console import print_json, print_table, progress
 from ._screen import harmless
 
-# Characters of a text in the table of examples.
-_WIDTH = 60
+# Maximum characters of a text in an example, so that it takes one line.
+_WIDTH = 90
 
 
 def inspect(
@@ -45,27 +45,19 @@ def inspect(
     frame = read_frame(logs, **options.of_logs(ctx))
     facts = summarise(frame)
     some = frame.iloc[frame["feedback"].isna().argsort(kind="stable").to_numpy()[:examples]]
-    rows = [
-        {"feedback": None if mark != mark else mark, "prompt": prompt, "completion": completion}
-        for mark, prompt, completion in zip(some["feedback"], *answer_texts(some), strict=True)
-    ]
+    texts = list(zip(*answer_texts(some), strict=True))
+    marks = [None if mark != mark else float(mark) for mark in some["feedback"]]
     if as_json:
+        rows = [
+            {"feedback": mark, "prompt": prompt, "completion": completion}
+            for mark, (prompt, completion) in zip(marks, texts, strict=True)
+        ]
         print_json({**facts, "examples": rows, "warnings": ctx.obj})
         return
     print_table("Log", ["", ""], [(name, harmless(text)) for name, text in summary_lines(facts)])
-    if rows:
-        print_table(
-            "Examples",
-            ["feedback", "prompt", "answer"],
-            [
-                (
-                    "-" if row["feedback"] is None else f"{row['feedback']:.0f}",
-                    _shorten(row["prompt"]),
-                    _shorten(row["completion"]),
-                )
-                for row in rows
-            ],
-        )
+    for mark, (prompt, completion) in zip(marks, texts, strict=True):
+        feedback = {None: "not rated", 1.0: "liked", 0.0: "disliked"}[mark]
+        typer.echo(f"{feedback}\n  prompt  {_shorten(prompt)}\n  answer  {_shorten(completion)}")
 
 
 def _shorten(text: str) -> str:
@@ -73,4 +65,4 @@ def _shorten(text: str) -> str:
     line = " ".join(harmless(text).split())
     if len(line) <= _WIDTH:
         return line
-    return f"{line[: _WIDTH // 2]} ... {line[-_WIDTH // 2 + 5 :]}"
+    return f"{line[: _WIDTH // 2]} ... {line[5 - _WIDTH // 2 :]}"

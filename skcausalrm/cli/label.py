@@ -62,10 +62,10 @@ def label(
     from ..datasets._labels import read_labels
     from ._logs import join_names, read_frame
 
-    labels = read_labels(out, missing_ok=True)
+    judged = read_labels(out, missing_ok=True)
     progress(f"reading {join_names(logs)}")
     frame = read_frame(logs, **options.of_logs(ctx))
-    session = Session.start(frame, labels, out, n, random_state)
+    session = Session.start(frame, judged, out, n, random_state)
     if (missing := n - session.n_judged - session.left) > 0:
         progress(
             f"{join_names(logs)} has {session.left} more answers to judge, {missing} too few for "

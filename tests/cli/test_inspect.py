@@ -1,0 +1,99 @@
+"""`inspect` prints what would be loaded, and the options say how."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+ROWS = [
+    {
+        "question": "2+2?",
+        "answer": "4",
+        "thumbs": "up",
+        "user_id": "u1",
+        "created_at": "2026-01-02",
+    },
+    {"question": "2+3?", "answer": "6", "thumbs": "down", "user_id": "u2", "created_at": "bad"},
+    {"question": "3+3?", "answer": "", "thumbs": None, "user_id": "u1", "created_at": "2026-01-05"},
+    {"question": "\x1b[2J?", "answer": "7", "thumbs": None, "user_id": "u1", "nps_score": 9},
+]
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_counts_columns_and_examples(run, log):
+    result = run("inspect", log)
+    assert result.exit_code == 0, result.stderr
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    for line in (
+        "rows 3",
+        "rated 2 (66.7%)",
+        "users 2",
+        "period 2026-01-01 to 2026-01-01",
+        "prompt is read from question",
+        "feedback is read from thumbs",
+        "kept, but not read nps_score",
+        "unreadable times 1",
+        "left out: empty answer 1 (row 2)",
+    ):
+        assert line in lines
+    assert lines[-3:] == ["not rated", r"prompt \x1b[2J?", "answer 7"]
+    assert "\x1b" not in result.stdout
+    assert "nps_score" in result.stderr
+    assert "1 with empty answer (row 2: " in result.stderr
+
+
+def test_json(run, log):
+    result = run("inspect", log, "--json", "--examples", "1")
+    facts = json.loads(result.stdout)
+    assert (facts["rows"], facts["rated"], facts["users"]) == (3, 2, 2)
+    assert facts["import"]["left_out"] == {"empty answer": {"count": 1, "ids": ["row 2"]}}
+    assert facts["import"]["columns"]["user"] == "user_id"
+    assert facts["examples"] == [{"feedback": 1.0, "prompt": "2+2?", "completion": "4"}]
+    assert len(facts["warnings"]) == 2
+
+
+def test_no_text_is_encoded(log):
+    code = (
+        f"from skcausalrm.cli import app; app(['inspect', {str(log)!r}], standalone_mode=False);"
+        "import sys; sys.exit('torch' in sys.modules)"
+    )
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_options_say_what_python_can(run, tmp_path):
+    rows = [
+        {"q": {"text": "2+2?"}, "a": {"parts": ["4", "!"]}, "stars": "5 stars"},
+        {"q": {"text": "2+3?"}, "a": {"parts": ["6", "!"]}, "stars": "1 star"},
+        {"q": {"text": "2+4?"}, "a": {"parts": ["7", "!"]}, "stars": "skip"},
+    ]
+    path = tmp_path / "log.parquet"
+    pd.DataFrame(rows).to_parquet(path)
+    result = run(
+        "inspect", path, "--json", "--prompt-column", "q", "--completion-column", "a",
+        "--prompt-key", "text", "--completion-key", "parts.0", "--feedback-name", "stars",
+        "--labels", "5 stars=1", "--labels", "1 star=0", "--labels", "skip=none",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert [tuple(row.values()) for row in json.loads(result.stdout)["examples"]] == [
+        (1.0, "2+2?", "4"),
+        (0.0, "2+3?", "6"),
+        (None, "2+4?", "7"),
+    ]
+    result = run("inspect", path, "--labels", "5 stars")
+    assert result.exit_code == 2
+    assert "must be a spelling and its meaning" in result.stderr
+
+
+def test_strict(run, log):
+    result = run("inspect", log, "--strict")
+    assert result.exit_code == 2
+    assert "empty answer in 1 of 4 rows (first: row 2)" in result.stderr
