@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..exceptions import UnusedParameterError
+from ..exceptions import UnsupportedExportError, UnusedParameterError
 from ..selection._recalibration_map import Recalibration
 
 
@@ -100,13 +100,22 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
     ------
     TypeError
         If `fitted` is another kind of object, or its head is from another library.
+    UnsupportedExportError
+        If it is a Pipeline that begins with a `ConversationEncoder`.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     """
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import check_is_fitted
 
+    from ..text import ConversationEncoder
+
     if any_head and isinstance(fitted, Pipeline):
+        if isinstance(fitted[0], ConversationEncoder):
+            raise UnsupportedExportError(
+                "The Pipeline begins with a ConversationEncoder, which reads text: call "
+                "text_to_onnx, or pass the steps after it (pipeline[1:])."
+            )
         check_is_fitted(fitted)
         last = describe(fitted[-1], any_head=True)
         return last if len(fitted) == 1 else replace(last, before=fitted[:-1])

@@ -13,7 +13,7 @@ import numpy as np
 from .._utils._batching import length_sorted_batches
 from .._utils._extras import import_extra
 from .._utils._warnings import warn
-from ..exceptions import ExportWarning, ModelDirectoryError, UnusedParameterError
+from ..exceptions import ExportWarning, InvalidInputError, ModelDirectoryError, UnusedParameterError
 from ._metadata import read_metadata
 from ._text_tokens import TextSettings, TextTokenizer
 
@@ -226,13 +226,14 @@ class RewardScorer:
         UnusedParameterError
             If the file scores embeddings.
         InvalidInputError
-            If a completion is empty or not text.
+            If a completion is empty or not text, or `completions` is one text.
         """
         if self._text is None:
             raise UnusedParameterError(
                 "rank takes text, but this file scores embeddings: export encoder and reward "
                 "together with text_to_onnx, or sort by predict(X)."
             )
+        check_answers(completions)
         rewards, scores = self.rewards_and_scores([(prompt, c) for c in completions])
         return best_first(scores), rewards
 
@@ -347,6 +348,19 @@ class RewardScorer:
                 f"{self.n_features_in_}; embed with the encoder it was trained with."
             )
         return X
+
+
+def check_answers(completions: Any) -> None:
+    """Raise if one text is given in place of a list of answers.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if isinstance(completions, str):
+        raise InvalidInputError(
+            "completions is one text, but rank compares a list of answers: put it in a list."
+        )
 
 
 def best_first(scores: np.ndarray) -> np.ndarray:

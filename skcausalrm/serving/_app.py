@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from .._utils._extras import import_extra
 from .._version import __version__
 from ..export._scorer import best_first
+from ..text._chat_markup import EMPTY_REWARD
 from ._models import TextModel
 
 import_extra("fastapi", extra="serve", purpose="The server")
@@ -34,7 +36,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
 from . import _schemas as schemas  # noqa: E402
 from ._compatible import PairScore, PairScores, TextPairs, compatible_routes  # noqa: E402
 from ._engine import RewardEngine  # noqa: E402
-from ._limits import BodyLimit, TokenCheck, add_error_handlers, check_pairs  # noqa: E402
+from ._limits import BodyLimit, CancelOnDisconnect, TokenCheck, add_error_handlers, check_pairs  # noqa: E402
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -189,6 +191,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         title="skcausalrm", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None
     )
     app.state.engine = engine
+    app.add_middleware(CancelOnDisconnect)
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     if settings.allowed_hosts is not None:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
@@ -197,10 +200,16 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     guarded = APIRouter(dependencies=[Depends(TokenCheck(settings.token))], responses=errors)
 
     async def score(rows: list[tuple[Any, Any]]) -> tuple[list[float], list[float]]:
-        """Return rewards and unbounded scores."""
-        check_pairs(rows, settings.max_rows, settings.max_characters)
-        pairs = await engine.score(rows)
-        return [reward for reward, _ in pairs], [score for _, score in pairs]
+        """Return rewards and unbounded scores; an empty answer has the lowest of both.
+
+        A policy in training sometimes returns an empty answer, which must neither stop it nor pay.
+        """
+        kept = check_pairs(rows, settings.max_rows, settings.max_characters)
+        rewards, scores = [EMPTY_REWARD] * len(rows), [-math.inf] * len(rows)
+        found = await engine.score([rows[row] for row in kept])
+        for row, (reward, unbounded) in zip(kept, found, strict=True):
+            rewards[row], scores[row] = reward, unbounded
+        return rewards, scores
 
     @guarded.post("/score")
     async def score_rows(

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from ..exceptions import InvalidInputError
 from ..export._scorer import best_first
-from ..text._chat_markup import EMPTY_REWARD, positions_with_text, split_query
+from ..text._chat_markup import split_query
 
 Score = Callable[[list[tuple[Any, Any]]], Awaitable[tuple[list[float], list[float]]]]
 
@@ -145,9 +145,6 @@ class Ranked(BaseModel):
 def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
     """Make the routes ``/get_reward``, ``/classify`` and ``/rerank``.
 
-    A policy in training sometimes returns an empty answer, which must not stop it: in the first
-    two routes an empty answer has reward 0.
-
     Parameters
     ----------
     score : coroutine function
@@ -162,12 +159,6 @@ def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
     """
     router = APIRouter(tags=["compatible"])
 
-    async def score_queries(rows: list[tuple[Any, Any]]) -> list[float]:
-        kept = positions_with_text(rows)
-        rewards = np.full(len(rows), EMPTY_REWARD)
-        rewards[kept] = (await score([rows[i] for i in kept]))[0]
-        return rewards.tolist()
-
     @router.post("/get_reward")
     async def get_reward(request: OpenRLHFRequest) -> OpenRLHFResponse:
         """Score as OpenRLHF's remote reward model."""
@@ -177,9 +168,8 @@ def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
                 f"query has {len(request.query)} texts and prompts {len(prompts)}; send one prompt "
                 f"for each, or none."
             )
-        rewards = await score_queries(
-            [split_query(*pair) for pair in zip(request.query, prompts, strict=True)]
-        )
+        rows = [split_query(*pair) for pair in zip(request.query, prompts, strict=True)]
+        rewards, _ = await score(rows)
         return OpenRLHFResponse(rewards=rewards, scores=rewards, extra_logs={"reward": rewards})
 
     @router.post("/classify")
@@ -187,7 +177,7 @@ def compatible_routes(score: Score, *, model_name: str) -> APIRouter:
         """Classify as vLLM does, which verl asks for rewards."""
         if not request.input:
             raise InvalidInputError("input holds no text; send one or more.")
-        rewards = await score_queries([split_query(text) for text in _as_list(request.input)])
+        rewards, _ = await score([split_query(text) for text in _as_list(request.input)])
         data = [Class(index=i, probs=[reward]) for i, reward in enumerate(rewards)]
         return ClassifyResponse(model=model_name, data=data)
 

@@ -16,6 +16,7 @@ from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import InvalidInputError
 from ..text._chat_markup import EMPTY_REWARD, positions_with_text, split_query
+from ..text._conversation import valid_unicode
 from ._models import load_model
 
 # Rows sent to a server in one request.
@@ -45,6 +46,15 @@ class _Model:
         if kept:
             rewards[kept] = self._loaded.predict([rows[i] for i in kept])
         return rewards.tolist()
+
+
+def valid_json(value: Any) -> Any:
+    """Return a body in which `valid_unicode` has replaced half characters, which no JSON holds."""
+    if isinstance(value, str):
+        return valid_unicode(value)
+    if isinstance(value, dict):
+        return {key: valid_json(item) for key, item in value.items()}
+    return [valid_json(item) for item in value] if isinstance(value, list) else value
 
 
 class _TrlReward(_Model):
@@ -128,14 +138,35 @@ def trl_reward_async(url: str, *, token: str | None = None, timeout: float = 60.
             for start in range(0, len(kept), _ROWS_OF_A_REQUEST):
                 part = kept[start : start + _ROWS_OF_A_REQUEST]
                 body = [{"prompt": rows[i][0], "completion": rows[i][1]} for i in part]
-                rewards[part] = await post(client, body)
+                rewards[part] = await post(client, valid_json(body))
         return rewards.tolist()
 
     return skcausalrm_reward
 
 
 class _VerlScore(_Model):
-    def __call__(self, data_source, solution_str, ground_truth, extra_info=None, **_: Any) -> float:
+    def __call__(
+        self,
+        data_source=None,
+        solution_str=None,
+        ground_truth=None,
+        extra_info=None,
+        *,
+        data_sources=None,
+        solution_strs=None,
+        ground_truths=None,
+        extra_infos=None,
+        **_: Any,
+    ):
+        if solution_strs is None:
+            return self.rewards([(self._prompt(data_source, extra_info), solution_str)])[0]
+        # verl's batch reward manager passes lists, under names in the plural.
+        sources = [None] * len(solution_strs) if data_sources is None else data_sources
+        infos = [None] * len(solution_strs) if extra_infos is None else extra_infos
+        prompts = map(self._prompt, sources, infos)
+        return self.rewards(list(zip(prompts, solution_strs, strict=True)))
+
+    def _prompt(self, data_source: Any, extra_info: Any) -> Any:
         (prompt_key,) = self._options
         prompt = (extra_info or {}).get(prompt_key)
         if prompt is None:
@@ -144,8 +175,7 @@ class _VerlScore(_Model):
                 f"answer is unknown: add it when you make the data set, or pass its key as "
                 f"prompt_key."
             )
-        prompt = prompt if isinstance(prompt, str) else list(prompt)
-        return self.rewards([(prompt, solution_str)])[0]
+        return prompt if isinstance(prompt, str) else list(prompt)
 
 
 def verl_compute_score(model: Any, *, prompt_key: str = "prompt"):
@@ -164,8 +194,9 @@ def verl_compute_score(model: Any, *, prompt_key: str = "prompt"):
     Returns
     -------
     callable
-        ``compute_score(data_source, solution_str, ground_truth, extra_info)``, a float. Threads
-        may share it, and it pickles.
+        ``compute_score(data_source, solution_str, ground_truth, extra_info)``, a float, or for
+        the batch reward manager ``compute_score(data_sources=, solution_strs=, ground_truths=,
+        extra_infos=)``, a list of them. Threads may share it, and it pickles.
 
     Raises
     ------
@@ -199,8 +230,9 @@ def openrlhf_reward(model: Any):
     Returns
     -------
     callable
-        ``(queries, prompts) -> list of float``. If a query has the markup of ChatML, Llama 3 or
-        Gemma, the prompt is read from it; otherwise it is cut off where the query begins with it.
+        ``(queries, prompts) -> list of float``. If a query has the markup of ChatML, Llama 3,
+        Gemma, Phi, DeepSeek or Mistral, the prompt is read from it; otherwise it is cut off where
+        the query begins with it, padding aside.
 
     Examples
     --------

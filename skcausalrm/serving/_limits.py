@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..exceptions import InvalidInputError, OverloadedError
+from ..text._chat_markup import positions_with_text
 from ..text._conversation import as_conversations
 
 
@@ -38,6 +40,47 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
 
+class CancelOnDisconnect:
+    """Middleware that cancels a request whose client has gone, so that its rows leave the queue."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        complete = asyncio.Event()  # the whole body has arrived, and only a disconnect can follow
+        gone = False
+
+        async def watched():
+            if complete.is_set():
+                return await asyncio.shield(watcher)
+            message = await receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                complete.set()
+            return message
+
+        async def watch():
+            nonlocal gone
+            await complete.wait()
+            message = await receive()
+            gone = True
+            request.cancel()
+            return message
+
+        request = asyncio.create_task(self.app(scope, watched, send))
+        watcher = asyncio.create_task(watch())
+        try:
+            await request
+        except asyncio.CancelledError:
+            if not gone:  # the server itself stops
+                request.cancel()
+                raise
+        finally:
+            watcher.cancel()
+
+
 class TokenCheck:
     """Dependency that refuses requests without the bearer token, if there is a token."""
 
@@ -56,26 +99,30 @@ class TokenCheck:
             )
 
 
-def check_pairs(pairs: list[tuple[Any, Any]], max_rows: int, max_characters: int) -> None:
-    """Raise if there are too many pairs or one of them cannot be scored.
+def check_pairs(pairs: list[tuple[Any, Any]], max_rows: int, max_characters: int) -> list[int]:
+    """Return the positions of answers with text; raise if a pair cannot be scored.
 
     Raises
     ------
     HTTPException
         If there are more than `max_rows` pairs.
     InvalidInputError
-        If an answer is empty, or a text is not a string or over `max_characters` long.
+        If a text is not a string or chat, or is over `max_characters` long.
     """
     if len(pairs) > max_rows:
         raise HTTPException(
             413, f"{len(pairs)} rows are over the {max_rows} of a request; send several requests."
         )
-    for index, text in enumerate(as_conversations(pairs).texts()):
+    kept = set(positions_with_text(pairs))
+    # An empty answer is no error here, so another text stands for it.
+    checked = [(prompt, answer if k in kept else "-") for k, (prompt, answer) in enumerate(pairs)]
+    for index, text in enumerate(as_conversations(checked).texts()):
         if len(text) > max_characters:
             raise InvalidInputError(
                 f"row {index} has {len(text)} characters and the server takes {max_characters}; "
                 f"shorten the text, or raise --max-characters."
             )
+    return sorted(kept)
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import ModelDirectoryError
 from ..export import RewardScorer, load_model_directory
-from ..export._scorer import best_first
+from ..export._scorer import best_first, check_answers
 
 RewardsAndScores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -84,7 +84,13 @@ class TextModel:
             Positions in `completions`, by falling unbounded score; equal ones in their order.
         rewards : ndarray of shape (n,)
             Rewards in the order of `completions`.
+
+        Raises
+        ------
+        InvalidInputError
+            If a completion is empty or not text, or `completions` is one text.
         """
+        check_answers(completions)
         rewards, scores = self.rewards_and_scores([(prompt, answer) for answer in completions])
         return best_first(scores), rewards
 

@@ -15,7 +15,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
     role: str
     content: str | list[dict[str, Any]] | None = Field(
-        description='Text, or parts such as {"type": "text", "text": "..."}.'
+        None, description='Text, or parts such as {"type": "text", "text": "..."}.'
     )
 
 

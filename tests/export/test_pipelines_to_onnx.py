@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
-from skcausalrm import CausalRewardClassifier, CausalRewardRegressor
+from skcausalrm import CausalRewardClassifier, CausalRewardRegressor, ConversationEncoder
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import ExportParityError, UnsupportedExportError
 from skcausalrm.export import RewardScorer, save_model_directory, to_onnx
@@ -104,6 +104,12 @@ def test_what_skl2onnx_does_not_know_is_named(log, tmp_path):
     with pytest.raises(TypeError, match="Own head cannot be saved as a directory"):
         save_model_directory(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipeline_of_text_names_text_to_onnx(tmp_path):
+    pipeline = make_pipeline(ConversationEncoder(), CausalRewardRegressor())
+    with pytest.raises(UnsupportedExportError, match="call text_to_onnx"):
+        to_onnx(pipeline, tmp_path / "reward.onnx")
 
 
 def test_a_pipeline_that_ends_otherwise_is_refused(log, tmp_path):

@@ -119,6 +119,11 @@ def test_rank(scorer):
     np.testing.assert_allclose(rewards, expected, atol=1e-6)
 
 
+def test_rank_refuses_one_text(scorer):
+    with pytest.raises(InvalidInputError, match="one text, but rank compares a list"):
+        scorer.rank("q", "abc")
+
+
 def test_embeddings_files_do_not_rank(model, tmp_path):
     scorer = RewardScorer.load(to_onnx(model, tmp_path / "head.onnx"))
     with pytest.raises(UnusedParameterError, match="text_to_onnx"):

@@ -91,7 +91,6 @@ def test_text_embeddings_inference(client, model):
         ("/classify", {"input": []}),
         ("/classify", {"input": [1]}),
         ("/rerank", {"query": "a", "texts": []}),
-        ("/rerank", {"query": "a", "texts": ["b", ""]}),
         ("/score", {"text_1": ["a", "b"], "text_2": ["c"]}),
         ("/score", {"text_1": "a", "text_2": []}),
     ],
@@ -128,3 +127,67 @@ def test_text_without_special_tokens_is_left_alone(text):
     while "<|" in plain or "s>" in plain:  # again, because a removal can make a new one
         plain = plain.replace("<|", "").replace("s>", "")
     assert without_special_tokens(plain) == plain.strip()
+
+
+PHI = "<|user|>\n{}<|end|>\n<|assistant|>\n{}<|end|>"
+PHI_4 = "<|im_start|>user<|im_sep|>{}<|im_end|><|im_start|>assistant<|im_sep|>{}<|im_end|>"
+DEEPSEEK = "<｜begin▁of▁sentence｜><｜User｜>{}<｜Assistant｜>{}<｜end▁of▁sentence｜>"
+MISTRAL = "<s>[INST] {} [/INST] {}</s>"
+
+
+@pytest.mark.parametrize("template", [PHI, PHI_4, DEEPSEEK, MISTRAL])
+def test_markup_of_further_families(template):
+    assert split_query(template.format("Hi\n\nyou", "Hello!\nBye")) == (
+        [{"role": "user", "content": "Hi\n\nyou"}],
+        [{"role": "assistant", "content": "Hello!\nBye"}],
+    )
+    prompt, completion = split_query(template.format("a", "b") + template.format("c", ""))
+    assert [turn["content"] for turn in prompt] == ["a", "b", "c"]
+    assert completion == [{"role": "assistant", "content": ""}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "<｜begin▁of▁sentence｜>Be brief.<｜User｜>a<｜Assistant｜>b",
+        "<s>[SYSTEM_PROMPT]Be brief.[/SYSTEM_PROMPT][INST]a[/INST]b</s>",
+    ],
+)
+def test_system_prompts_outside_of_turns(query):
+    prompt, completion = split_query(query)
+    assert [(turn["role"], turn["content"]) for turn in prompt] == [
+        ("system", "Be brief."),
+        ("user", "a"),
+    ]
+    assert completion[0]["content"] == "b"
+
+
+@pytest.mark.parametrize("before", ["<pad><pad><s>", "<|endoftext|>" * 3, "[PAD] [CLS] ", "<s> "])
+@pytest.mark.parametrize("prompt", ["Q: Hi A:", "<s>Q: Hi A:", "<s> Q: Hi A:"])
+def test_padding_before_the_prompt(before, prompt):
+    assert split_query(f"{before}Q: Hi A: Hello!</s>", prompt) == ("Q: Hi A:", "Hello!")
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "</s>", "<|im_end|>", "<pad><pad>"])
+def test_an_empty_answer_has_reward_0_on_every_route(client, answer):
+    good = "a good answer"
+    replies = {
+        path: client.post(path, json=body)
+        for path, body in {
+            "/score": {"rows": [{"prompt": "p", "completion": text} for text in (good, answer)]},
+            "/rank": {"prompt": "p", "completions": [answer, good]},
+            "/get_reward": {"query": [f"p{good}", f"p{answer}"], "prompts": ["p", "p"]},
+            "/classify": {"input": [CHATML.format("p", good), CHATML.format("p", answer)]},
+            "/rerank": {"query": "p", "texts": [answer, good]},
+        }.items()
+    }
+    assert {reply.status_code for reply in replies.values()} == {200}
+    assert replies["/score"].json()["rewards"][1] == 0
+    assert replies["/rank"].json()["order"] == [1, 0]
+    assert replies["/rank"].json()["rewards"][0] == 0
+    assert replies["/get_reward"].json()["rewards"][1] == 0
+    assert replies["/classify"].json()["data"][1]["probs"] == [0]
+    assert replies["/rerank"].json()[1] == {"index": 0, "score": 0}
+    pairs = client.post("/score", json={"text_1": "p", "text_2": [good, answer]}).json()["data"]
+    assert pairs[0]["score"] > 0
+    assert pairs[1]["score"] == 0

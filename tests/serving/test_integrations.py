@@ -63,6 +63,25 @@ def test_verl(model):
         compute_score("data", "good", "truth", {"prompt": "Hi"})
 
 
+def test_verl_batch_reward_manager(model):
+    compute_score = verl_compute_score(model, prompt_key="question")
+    found = compute_score(
+        data_sources=["data"] * 3,
+        solution_strs=["good", "", "other"],
+        ground_truths=[None] * 3,
+        extra_infos=[{"question": "Hi"}] * 3,
+        more=1,
+    )
+    assert found == [*model.predict([("Hi", "good")]), 0.0, *model.predict([("Hi", "other")])]
+    with pytest.raises(InvalidInputError, match="has no 'question'"):
+        compute_score(data_sources=["data"], solution_strs=["a"], extra_infos=[None])
+
+
+def test_rank_refuses_one_text(model):
+    with pytest.raises(InvalidInputError, match="one text, but rank compares a list"):
+        model.rank("q", "abc")
+
+
 def test_openrlhf_file(model, tmp_path, monkeypatch):
     monkeypatch.setattr(_integrations, "load_model", lambda path: model)
     file = write_openrlhf_reward_function(tmp_path / 'it\'s "a" model.onnx', tmp_path / "reward.py")
@@ -110,11 +129,11 @@ def test_async_reward_asks_again_while_the_server_is_full(model, monkeypatch):
 
     async def main():
         app.state.engine.start()
-        return await reward(["Hi"] * 300, ["good", "", *["x"] * 298])
+        return await reward(["Hi"] * 300, ["good", "", "\ud83d half", *["x"] * 297])
 
     found = asyncio.run(main())
-    expected = model.predict([("Hi", "good"), ("Hi", "x")])
-    assert found[:3] == [expected[0], 0.0, expected[1]]
+    expected = model.predict([("Hi", "good"), ("Hi", "\ufffd half"), ("Hi", "x")])
+    assert found[:4] == [expected[0], 0.0, *expected[1:]]
     assert len(found) == 300
 
 
