@@ -73,7 +73,7 @@ class Screen:
     def read_key(self) -> str:
         """Wait for a key; Ctrl-C, Ctrl-D and a closed terminal count as "q"."""
         try:
-            return typer.getchar().lower() or "q"
+            return (typer.getchar() or "q").lower()  # None: the terminal has gone
         except (KeyboardInterrupt, EOFError, OSError):
             return "q"
 

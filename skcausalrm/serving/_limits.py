@@ -69,7 +69,7 @@ class CancelOnDisconnect:
             request.cancel()
             return message
 
-        request = asyncio.create_task(self.app(scope, watched, send))
+        request: asyncio.Task = asyncio.ensure_future(self.app(scope, watched, send))
         watcher = asyncio.create_task(watch())
         try:
             await request

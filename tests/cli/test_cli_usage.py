@@ -61,7 +61,7 @@ def test_every_command_has_help(run, command):
         ("", [], "no rows"),
         ('{"a": 1}\n', [], "format is not recognised"),
         (LABELLED.replace("1", '"maybe"'), [], "'maybe'"),
-        (LABELLED.replace('"b"', '" "'), [], "completions are empty"),
+        (LABELLED.replace('"b"', '" "'), [], "1 with empty answer"),
         (LABELLED, ["--scores", "nowhere.json"], "scores"),
         (LABELLED, ["--format", "nonsense"], "format='nonsense' is unknown"),
     ],

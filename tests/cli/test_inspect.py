@@ -35,7 +35,7 @@ def test_counts_columns_and_examples(run, log):
         "rows 3",
         "rated 2 (66.7%)",
         "users 2",
-        "period 2026-01-01 to 2026-01-01",
+        "period 2026-01-02 to 2026-01-02",
         "prompt is read from question",
         "feedback is read from thumbs",
         "kept, but not read nps_score",

@@ -119,6 +119,8 @@ def test_fit_uses_a_label_file_as_it_would_the_column(workspace, run, tmp_path):
         head = load_model_directory(tmp_path / "m").scorer
         reports.append((json.loads(result.stdout), head.predict(np.eye(4, 384, dtype="float32"))))
     np.testing.assert_array_equal(reports[0][1], reports[1][1])
+    by_column = reports[1][0]["import"]["columns"]
+    assert by_column.pop("verified") == "checked"  # the label file names no column
     assert reports[0][0] == reports[1][0]
     assert reports[0][0]["verified"] == (truth.notna() & first_of_text).sum() > 20
 
