@@ -8,11 +8,10 @@ from ._cvib import CVIB
 from ._divide_mix import RobustDivideMix
 from ._eps_softmax import EpsSoftmax
 from ._label_wave import LabelWave
-from ._multi_task import MultiTaskDR, MultiTaskIPS
+from ._multi_task import MultiTaskDR, MultiTaskIPS, StableDR
 from ._plain import Naive, Plain
 from ._positive_only import ImplicitRM, NonNegativePU
 from ._published import CausalRMDR, CausalRMIPS
-from ._stable_dr import StableDR
 from ._tuned_dr import DRClipping, DRShrinkage
 from ._weighting import DR, IPS
 

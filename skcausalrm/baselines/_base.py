@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,6 @@ from ..exceptions import FeedbackError, GroupsError, UnusedParameterError
 from ..heads._mlp import MLPHead, hold_out
 from ..model_selection._cross_fitting import check_groups
 from ..nuisances._propensity import PropensityEstimator
-
-if TYPE_CHECKING:
-    from ..heads._networks import TrainedNetwork
-
-__all__ = ["BaseBaseline", "TrainingRows", "check_rows"]
 
 
 @dataclass(frozen=True)
@@ -58,20 +53,25 @@ class TrainingRows:
     head: MLPHead
     rng: np.random.RandomState
 
-    def train_heads(self, target, loss, *, weight=None, rows=None, **hooks) -> list[MLPHead]:
+    def train_heads(
+        self, target, loss=None, *, weight=None, rows=None, shifts=None, **hooks
+    ) -> list[MLPHead]:
         """Train networks and return a fitted head for each output.
 
         Parameters
         ----------
         target : ndarray of shape (n,) or (n, m)
             Targets, or the columns that `loss` reads.
-        loss : callable
+        loss : callable, default=None
             ``loss(output, target)`` per row, shape (b,), on torch tensors. The output is the one
-            before the sigmoid.
+            before the sigmoid. None is the squared error of the probability.
         weight : ndarray of shape (n,), default=None
             Weights that multiply the sample weights.
         rows : ndarray of bool, shape (n,), default=None
             Rows to train and validate on. None is all of them.
+        shifts : list of float, default=None
+            Number that `loss` adds to each output, and that each fitted head therefore adds too.
+            None is 0 for all.
         **hooks
             `n_networks` and `n_outputs` (default 1): several networks next to each other, or
             outputs on shared hidden layers, give an output of shape (b, k).
@@ -84,48 +84,26 @@ class TrainingRows:
         list of MLPHead
             Fitted heads, by network and output.
         """
-        networks = self.train_networks(target, loss, weight=weight, rows=rows, **hooks)
-        return [self.head.with_network(network) for network in networks]
-
-    def train_networks(
-        self, target, loss, *, weight=None, rows=None, **hooks
-    ) -> list[TrainedNetwork]:
-        """Train networks as `train_heads` does, and return their plain weights.
-
-        Parameters
-        ----------
-        target : ndarray of shape (n,) or (n, m)
-            Targets, or the columns that `loss` reads.
-        loss : callable
-            ``loss(output, target)`` per row.
-        weight : ndarray of shape (n,), default=None
-            Weights that multiply the sample weights.
-        rows : ndarray of bool, shape (n,), default=None
-            Rows to train and validate on. None is all of them.
-        **hooks
-            As in `train_heads`.
-
-        Returns
-        -------
-        list of TrainedNetwork
-            Weights, by network and output.
-        """
         from ..heads._networks import train_networks
+        from ._losses import squared_error_of_probability
 
         rows = np.ones(len(self.X), dtype=bool) if rows is None else rows
         total = self.weight if weight is None else self.weight * weight
         rows = rows & (total > 0)
-        return train_networks(
+        networks = train_networks(
             self.X,
             target,
             np.where(rows, total, 0.0),
             train_rows=self.train[rows[self.train]],
             validation_rows=self.validation[rows[self.validation]],
             rng=self.rng,
-            loss=loss,
+            loss=loss or squared_error_of_probability,
             **self.head.network_settings(),
             **hooks,
         )
+        if shifts is not None:
+            networks = [n.rescaled(1.0, shift) for n, shift in zip(networks, shifts, strict=True)]
+        return [self.head.with_network(network) for network in networks]
 
     def fit_propensity(self, estimator: PropensityEstimator | None) -> NDArray[np.float64]:
         """Fit the propensity of feedback out of fold.

@@ -11,8 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from .._utils._sklearn_compat import Interval
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["BCOWeighting"]
-
 
 class BCOWeighting(BaseBaseline):
     r"""Disliked rows weighted as if their prompts were those of liked rows.
@@ -90,8 +88,6 @@ class BCOWeighting(BaseBaseline):
         self.highest_weight = highest_weight
 
     def fit_heads(self, rows: TrainingRows):
-        from ._losses import squared_error_of_probability
-
         prompt = rows.X[:, self.prompt_columns or slice(None)]
         if not prompt.shape[1]:
             raise ValueError(
@@ -104,9 +100,4 @@ class BCOWeighting(BaseBaseline):
         disliked = rows.o & (rows.s == 0)
         clamped = np.clip(odds, self.lowest_weight, self.highest_weight)
         self.n_clamped_ = int(np.count_nonzero(disliked & (clamped != odds)))
-        return rows.train_heads(
-            rows.s,
-            squared_error_of_probability,
-            weight=np.where(disliked, clamped, 1.0),
-            rows=rows.o,
-        )
+        return rows.train_heads(rows.s, weight=np.where(disliked, clamped, 1.0), rows=rows.o)

@@ -9,8 +9,6 @@ from .._utils._extras import import_extra
 from ..model_selection._cross_fitting import cross_fit, make_folds
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["CleanLearning"]
-
 _N_FOLDS = 5
 
 
@@ -64,8 +62,6 @@ class CleanLearning(BaseBaseline):
     """
 
     def fit_heads(self, rows: TrainingRows):
-        from ._losses import squared_error_of_probability
-
         package = import_extra(
             "cleanlab.classification", extra="baselines", purpose="CleanLearning"
         )
@@ -90,4 +86,4 @@ class CleanLearning(BaseBaseline):
         self.n_issues_ = int(issues["is_label_issue"].sum())
         weight = np.zeros(len(rows.s))
         weight[rows.o] = 1 / np.diag(learner.noise_matrix)[labels]
-        return rows.train_heads(rows.s, squared_error_of_probability, weight=weight, rows=kept)
+        return rows.train_heads(rows.s, weight=weight, rows=kept)

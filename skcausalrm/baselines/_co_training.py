@@ -8,8 +8,6 @@ from typing import ClassVar
 from .._utils._sklearn_compat import Interval
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["CoDis", "CoTeaching"]
-
 
 class CoTeaching(BaseBaseline):
     r"""Two networks, each taught the rows of a batch that the other finds easy.
@@ -68,19 +66,17 @@ class CoTeaching(BaseBaseline):
         "forget_rate": [Interval(Real, 0, 1, closed="left")],
         "ramp_epochs": [Interval(Integral, 1, None, closed="left")],
     }
+    discrepancy_weight = 0.0  # a parameter of CoDis
 
     def __init__(self, head=None, *, forget_rate=0.2, ramp_epochs=10, random_state=None):
         super().__init__(head, random_state=random_state)
         self.forget_rate = forget_rate
         self.ramp_epochs = ramp_epochs
 
-    def _discrepancy_weight(self) -> float:
-        return 0.0
-
     def fit_heads(self, rows: TrainingRows):
         from ._losses import CoTraining
 
-        loss = CoTraining(self.forget_rate, self.ramp_epochs, self._discrepancy_weight())
+        loss = CoTraining(self.forget_rate, self.ramp_epochs, self.discrepancy_weight)
         return rows.train_heads(
             rows.s,
             loss,
@@ -159,6 +155,3 @@ class CoDis(CoTeaching):
             head, forget_rate=forget_rate, ramp_epochs=ramp_epochs, random_state=random_state
         )
         self.discrepancy_weight = discrepancy_weight
-
-    def _discrepancy_weight(self) -> float:
-        return self.discrepancy_weight

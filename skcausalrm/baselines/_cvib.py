@@ -10,8 +10,6 @@ import numpy as np
 from .._utils._sklearn_compat import Interval
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["CVIB"]
-
 
 class CVIB(BaseBaseline):
     r"""Counterfactual variational information bottleneck, without a propensity.

@@ -5,12 +5,8 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import ClassVar
 
-import numpy as np
-
 from .._utils._sklearn_compat import Interval
 from ._base import BaseBaseline, TrainingRows
-
-__all__ = ["RobustDivideMix"]
 
 
 class RobustDivideMix(BaseBaseline):
@@ -97,18 +93,7 @@ class RobustDivideMix(BaseBaseline):
     def fit_heads(self, rows: TrainingRows):
         from ._divide_mix_losses import DivideMixLoss
 
-        divided = rows.train[rows.o[rows.train]]
-        certain = np.ones(len(rows.s))
-        loss = DivideMixLoss(
-            rows.X[divided],
-            rows.s[divided],
-            divided,
-            np.column_stack([rows.s, rows.s, certain, certain]),
-            warmup_epochs=self.warmup_epochs,
-            temperature=self.temperature,
-            unlabelled_weight=self.unlabelled_weight,
-            rng=rows.rng,
-        )
+        loss = DivideMixLoss(self, rows)
         heads = rows.train_heads(
             loss.target,
             loss,

@@ -14,15 +14,6 @@ from torch import Tensor, nn
 from ..heads._training_loop import predict_rows
 from ._losses import log_loss
 
-__all__ = [
-    "DivideMixLoss",
-    "MixUp",
-    "Refined",
-    "clean_probability",
-    "refine",
-    "sharpen",
-]
-
 Array = NDArray[np.float64]
 
 
@@ -90,24 +81,28 @@ class DivideMixLoss:
 
     Parameters
     ----------
-    X, s : ndarray of shape (m, d) and (m,)
-        Rows that are divided before each epoch, and their feedback.
-    rows : ndarray of int, shape (m,)
-        Their positions in the target.
+    method : RobustDivideMix
+        Its parameters.
+    rows : TrainingRows
+        Rows, of which the rated training rows are divided before each epoch, and the random state
+        that draws the mixed pairs and the starts of the mixtures.
+
+    Attributes
+    ----------
     target : ndarray of shape (n, 4)
-        All rows' target, changed in place; s and 1 until the networks are warm.
-    warmup_epochs, temperature, unlabelled_weight : int, float, float
-        Parameters of :class:`RobustDivideMix`.
-    rng : RandomState
-        Draws the mixed pairs and the starts of the mixtures.
+        All rows' target, changed in place; feedback and 1 until the networks are warm.
+    clean_share : float
+        Share of rows treated as clean in the last epoch, mean of both networks.
     """
 
     mix_up: MixUp
 
-    def __init__(self, X, s, rows, target, *, warmup_epochs, temperature, unlabelled_weight, rng):
-        self.X, self.s, self.rows, self.target = X, s, rows, target
-        self.warmup_epochs, self.temperature = warmup_epochs, temperature
-        self.unlabelled_weight, self.rng = unlabelled_weight, rng
+    def __init__(self, method, rows):
+        self.method, self.rng = method, rows.rng
+        self.divided = rows.train[rows.o[rows.train]]
+        self.X, self.s = rows.X[self.divided], rows.s[self.divided]
+        certain = np.ones(len(rows.s))
+        self.target = np.column_stack([rows.s, rows.s, certain, certain])
         self.clean_share, self.epoch = 1.0, 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
@@ -118,13 +113,13 @@ class DivideMixLoss:
     def before_epoch(self, module: nn.Module, epoch: int) -> Array | None:
         """Return a new target once the networks are warm."""
         self.epoch = epoch
-        if epoch <= self.warmup_epochs:
+        if epoch <= self.method.warmup_epochs:
             return None
         f = predict_rows(module, self.X).astype(np.float64)
         losses = np.logaddexp(0, f) - self.s[:, None] * f
         clean = np.column_stack([clean_probability(column, self.rng) for column in losses.T])
-        refined = refine(expit(f), self.s, clean, self.temperature)
-        self.target[self.rows] = np.column_stack(refined)
+        refined = refine(expit(f), self.s, clean, self.method.temperature)
+        self.target[self.divided] = np.column_stack(refined)
         self.clean_share = float(refined.clean.mean())
         return self.target
 
@@ -135,13 +130,14 @@ class DivideMixLoss:
         clean = target[:, 2:]
         p = output.sigmoid()
         loss = clean * log_loss(output, labels)
-        loss = loss + self.unlabelled_weight * (1 - clean) * (p - labels).square()
+        loss = loss + self.method.unlabelled_weight * (1 - clean) * (p - labels).square()
         mean = p.mean(dim=0).clamp(1e-6, 1 - 1e-6)
         balance = -(mean.log() + (1 - mean).log()) / 2 - np.log(2)
         return (loss + balance).sum(dim=1)
 
     def held_out(self, output: Tensor, target: Tensor) -> Tensor:
         """Return 1 where the mean prediction has the wrong class; falling values in the warm-up."""
-        if self.epoch <= self.warmup_epochs:
-            return torch.full_like(output[:, 0], 2 - self.epoch / (self.warmup_epochs + 1))
+        warmup_epochs = self.method.warmup_epochs
+        if self.epoch <= warmup_epochs:
+            return torch.full_like(output[:, 0], 2 - self.epoch / (warmup_epochs + 1))
         return ((output.sigmoid().mean(dim=1) > 0.5) != (target[:, 0] > 0.5)).to(output.dtype)

@@ -8,8 +8,6 @@ from typing import ClassVar
 from .._utils._sklearn_compat import Interval
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["EpsSoftmax"]
-
 
 class EpsSoftmax(BaseBaseline):
     r"""Cross entropy of nearly one-hot predictions, plus mean absolute error.

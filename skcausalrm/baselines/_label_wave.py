@@ -11,8 +11,6 @@ import numpy as np
 from .._utils._sklearn_compat import Interval
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["LabelWave"]
-
 
 class LabelWave(BaseBaseline):
     r"""Early stopping before the network of :class:`Naive` memorises flipped labels.

@@ -7,29 +7,9 @@ targets are (s, o).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
-
-__all__ = [
-    "CoTraining",
-    "contrast",
-    "entropy",
-    "epsilon_softmax",
-    "jensen_shannon",
-    "latent_groups",
-    "log_loss",
-    "multi_task_loss",
-    "non_negative_risk",
-    "reward_loss",
-    "squared_error_of_probability",
-    "stable_loss",
-    "stable_reward_loss",
-]
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def squared_error_of_probability(output: Tensor, target: Tensor) -> Tensor:
@@ -137,76 +117,55 @@ class CoTraining:
         return (chosen.flip(1) * losses).sum(dim=1) * (len(output) / n_kept)
 
 
-def reward_loss(clipping_threshold: float, *, normalised: bool = False) -> Loss:
+def reward_loss(
+    output: Tensor, target: Tensor, clipping_threshold: float, *, normalised: bool = False
+) -> Tensor:
     """Return the reward's corrected loss: of IPS with two outputs, of DR with three.
 
     `normalised` divides the weights by their mean over the batch. Only then can risks of epochs be
     compared, because weights grow while the propensity is being learnt.
     """
-
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        s, o = target.unbind(1)
-        weight = _weight(output, o, clipping_threshold)
-        if normalised and weight.any():
-            weight = weight / weight.mean()
-        observed = squared_error_of_probability(output[:, 0], s)
-        if output.shape[1] == 2:
-            return weight * observed
-        m = output[:, 2].sigmoid().detach()
-        imputed = squared_error_of_probability(output[:, 0], m)
-        return imputed + weight * (observed - imputed)
-
-    return loss
-
-
-def multi_task_loss(clipping_threshold: float) -> Loss:
-    """Return the loss of reward, propensity, entire space and, with three outputs, imputation."""
-    corrected = reward_loss(clipping_threshold)
-
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        s, o = target.unbind(1)
-        p, e = output[:, 0].sigmoid(), output[:, 1].sigmoid()
-        total = log_loss(output[:, 1], o) + corrected(output, target) + (e * p - o * s).square()
-        if output.shape[1] == 3:
-            weight = _weight(output, o, clipping_threshold)
-            total = total + weight * squared_error_of_probability(output[:, 2], s)
-        return total
-
-    return loss
-
-
-def stable_reward_loss(clipping_threshold: float) -> Loss:
-    """Return the reward's squared error by weights with a mean of 1 over the batch."""
-
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        s, o = target.unbind(1)
-        weight = _weight(output, o, clipping_threshold)
+    s, o = target.unbind(1)
+    weight = _weight(output, o, clipping_threshold)
+    if normalised:
         weight = weight / weight.mean().clamp(min=1e-6)
-        return weight * squared_error_of_probability(output[:, 0], s)
+    observed = squared_error_of_probability(output[:, 0], s)
+    if output.shape[1] == 2:
+        return weight * observed
+    m = output[:, 2].sigmoid().detach()
+    imputed = squared_error_of_probability(output[:, 0], m)
+    return imputed + weight * (observed - imputed)
 
-    return loss
 
-
-def stable_loss(clipping_threshold: float, stability: float) -> Loss:
-    """Return the loss of reward, propensity and imputation, with the stabilising penalty."""
-    reward = stable_reward_loss(clipping_threshold)
-
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        s, o = target.unbind(1)
-        p, m = output[:, 0].sigmoid(), output[:, 2].sigmoid()
+def multi_task_loss(output: Tensor, target: Tensor, clipping_threshold: float) -> Tensor:
+    """Return the loss of reward, propensity, entire space and, with three outputs, imputation."""
+    s, o = target.unbind(1)
+    p, e = output[:, 0].sigmoid(), output[:, 1].sigmoid()
+    corrected = reward_loss(output, target, clipping_threshold)
+    total = log_loss(output[:, 1], o) + corrected + (e * p - o * s).square()
+    if output.shape[1] == 3:
         weight = _weight(output, o, clipping_threshold)
-        # only the propensity learns from the penalty
-        imputed = (m - p).square().detach()
-        learning = o / output[:, 1].sigmoid().clamp(min=clipping_threshold)
-        drift = (learning * (imputed - imputed.mean())).mean()
-        return (
-            reward(output, target)
-            + log_loss(output[:, 1], o)
-            + weight * squared_error_of_probability(output[:, 2], s)
-            + stability * drift.square()
-        )
+        total = total + weight * squared_error_of_probability(output[:, 2], s)
+    return total
 
-    return loss
+
+def stable_loss(
+    output: Tensor, target: Tensor, clipping_threshold: float, stability: float
+) -> Tensor:
+    """Return the loss of reward, propensity and imputation, with the stabilising penalty."""
+    s, o = target.unbind(1)
+    p, m = output[:, 0].sigmoid(), output[:, 2].sigmoid()
+    weight = _weight(output, o, clipping_threshold)
+    # only the propensity learns from the penalty
+    imputed = (m - p).square().detach()
+    learning = o / output[:, 1].sigmoid().clamp(min=clipping_threshold)
+    drift = (learning * (imputed - imputed.mean())).mean()
+    return (
+        reward_loss(output[:, :2], target, clipping_threshold, normalised=True)
+        + log_loss(output[:, 1], o)
+        + weight * squared_error_of_probability(output[:, 2], s)
+        + stability * drift.square()
+    )
 
 
 def _weight(output: Tensor, o: Tensor, clipping_threshold: float) -> Tensor:

@@ -14,8 +14,6 @@ from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS
 from ._base import BaseBaseline, TrainingRows, check_rows
 
-__all__ = ["Naive", "Plain"]
-
 
 class Naive(BaseBaseline):
     r"""Network on the feedback of the rated rows, without any correction.
@@ -62,9 +60,7 @@ class Naive(BaseBaseline):
     """
 
     def fit_heads(self, rows: TrainingRows):
-        from ._losses import squared_error_of_probability
-
-        return rows.train_heads(rows.s, squared_error_of_probability, rows=rows.o)
+        return rows.train_heads(rows.s, rows=rows.o)
 
 
 class Plain(RegressorMixin, BaseEstimator):

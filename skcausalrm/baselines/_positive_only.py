@@ -14,8 +14,6 @@ from ..exceptions import FeedbackError
 from ._base import TrainingRows
 from ._weighting import Weighting
 
-__all__ = ["ImplicitRM", "NonNegativePU"]
-
 
 class _PositiveOnly(Weighting):
     _positive_only = True
@@ -215,8 +213,11 @@ class ImplicitRM(_PositiveOnly):
             f, g = output.unbind(1)
             return latent_groups(f, g + start, target)
 
-        reward, action = rows.train_networks(
-            positive.astype(float), loss, n_networks=2, validation_loss=held_out
+        reward, self.action_ = rows.train_heads(
+            positive.astype(float),
+            loss,
+            shifts=[0.0, start],
+            n_networks=2,
+            validation_loss=held_out,
         )
-        self.action_ = rows.head.with_network(action.rescaled(1.0, start))
-        return [rows.head.with_network(reward)]
+        return [reward]

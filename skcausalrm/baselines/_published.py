@@ -14,8 +14,6 @@ from ..heads._mlp import MLPHead
 from ..nuisances._recipes import dr, ips
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["CausalRMDR", "CausalRMIPS"]
-
 # Number of rows that each training step draws to estimate the flip rates.
 _N_ANCHOR_ROWS = 1024
 # Least value of 1 - both flip rates, by which labels are divided; higher rates are lowered.
@@ -95,7 +93,7 @@ class _CausalRM(BaseBaseline):
         rows = self._check_rows(X, y, groups, sample_weight)
         if clean is not None:
             clean = check_column(clean, "clean", len(rows.X))
-        self.heads_ = self._fit_heads(rows, clean)
+        self.heads_ = self.fit_heads(rows, clean)
         return self
 
     def default_head(self) -> MLPHead:
@@ -108,10 +106,7 @@ class _CausalRM(BaseBaseline):
         """
         return MLPHead(learning_rate=5e-4, weight_decay=0.0, max_epochs=600, patience=30)
 
-    def fit_heads(self, rows: TrainingRows):
-        return self._fit_heads(rows, None)
-
-    def _fit_heads(self, rows: TrainingRows, clean):
+    def fit_heads(self, rows: TrainingRows, clean=None):
         from ..heads._training_loop import predict_rows
         from ._losses import log_loss, squared_error_of_probability
 
@@ -124,7 +119,7 @@ class _CausalRM(BaseBaseline):
                 return float(np.mean((p - truth) ** 2))
 
             leak["criterion"] = error_on_clean_labels
-        (propensity,) = rows.train_heads(rows.o.astype(float), squared_error_of_probability)
+        (propensity,) = rows.train_heads(rows.o.astype(float))
         (self.noise_head_,) = rows.train_heads(rows.s, log_loss, rows=rows.o, **leak)
         (self.imputation_,) = rows.train_heads(rows.s, log_loss, rows=rows.o, **leak)
         e = propensity.predict(rows.X)
@@ -138,13 +133,9 @@ class _CausalRM(BaseBaseline):
         def draw_rates():
             sample = noise[rates_rng.integers(len(noise), size=_N_ANCHOR_ROWS)]
             low, high = np.quantile(sample, [1 - self.anchor_quantile, self.anchor_quantile])
-            false_positive_rate, false_negative_rate = float(low), float(1 - high)
-            excess = false_positive_rate + false_negative_rate - (1 - _LEAST_SCALE)
-            if excess > 0:
-                self.n_floored_ += 1
-                false_positive_rate -= excess / 2
-                false_negative_rate -= excess / 2
-            self.rates_ = (false_positive_rate, false_negative_rate)
+            excess = max(float(low) + float(1 - high) - (1 - _LEAST_SCALE), 0.0)
+            self.n_floored_ += excess > 0
+            self.rates_ = (float(low) - excess / 2, float(1 - high) - excess / 2)
             return self.rates_
 
         def loss(output, target):
@@ -228,7 +219,7 @@ class CausalRMIPS(_CausalRM):
     (2000,)
     """
 
-    _recipe = staticmethod(lambda s, o, e, m, rates: ips(s, o, e, None, rates))
+    _recipe = staticmethod(ips)
 
 
 class CausalRMDR(_CausalRM):

@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._sklearn_compat import Interval
-from ..heads._mlp import MLPHead
 from ._base import TrainingRows
 from ._weighting import Weighting
-
-__all__ = ["DRClipping", "DRShrinkage"]
 
 Array = NDArray[np.float64]
 
@@ -23,12 +20,12 @@ def shrunk(w: Array, shrinkage: float) -> Array:
     return w if np.isinf(shrinkage) else shrinkage * w / (w**2 + shrinkage)
 
 
-def least_error(outcomes: list[Array], unbiased: Array) -> int:
+def least_error(outcomes: list[Array]) -> int:
     """Return the index of the outcomes whose mean has the least estimated squared error.
 
-    The bias of a mean is its distance from the mean of `unbiased`.
+    The bias of a mean is its distance from the mean of the first outcomes, which are unbiased.
     """
-    errors = [(z - unbiased).mean() ** 2 + z.var() / len(z) for z in outcomes]
+    errors = [(z - outcomes[0]).mean() ** 2 + z.var() / len(z) for z in outcomes]
     return int(np.argmin(errors))
 
 
@@ -51,27 +48,13 @@ def slope(outcomes: list[Array]) -> int:
 
 
 class _TunedDR(Weighting):
-    def _candidates(self) -> list[float]:
-        raise NotImplementedError
-
-    def _weights(self, w: Array, setting: float) -> Array:
-        raise NotImplementedError
-
-    def _choose(self, outcomes: list[Array]) -> int:
-        raise NotImplementedError
-
-    def _fit_tuned(self, rows: TrainingRows) -> tuple[list[MLPHead], float]:
-        """Return the fitted heads and the setting of the weights."""
-        from ._losses import squared_error_of_probability
-
-        m = self._fit_nuisances(rows)
+    def _train_tuned(self, rows: TrainingRows, m: Array, settings, weights, choose):
+        """Return the fitted heads and the setting of the weights that `choose` takes."""
         residual = np.where(rows.o, rows.s - m, 0.0)
-        candidates = self._candidates()
         w = 1 / self.propensity_
-        outcomes = [m + self._weights(w, setting) * residual for setting in candidates]
-        best = self._choose(outcomes) if len(candidates) > 1 else 0
-        heads = rows.train_heads(outcomes[best], squared_error_of_probability)
-        return heads, float(candidates[best])
+        outcomes = [m + weights(w, setting) * residual for setting in settings]
+        best = choose(outcomes) if len(outcomes) > 1 else 0
+        return rows.train_heads(outcomes[best]), float(settings[best])
 
 
 class DRShrinkage(_TunedDR):
@@ -141,18 +124,10 @@ class DRShrinkage(_TunedDR):
         super().__init__(head, propensity_estimator=propensity_estimator, random_state=random_state)
         self.shrinkage = shrinkage
 
-    def _candidates(self):
-        grid = [np.inf, *np.logspace(6, 0, 13)]
-        return grid if self.shrinkage is None else [self.shrinkage]
-
-    def _weights(self, w, setting):
-        return shrunk(w, setting)
-
-    def _choose(self, outcomes):
-        return least_error(outcomes, unbiased=outcomes[0])
-
     def fit_heads(self, rows: TrainingRows):
-        heads, self.shrinkage_ = self._fit_tuned(rows)
+        m = self._fit_nuisances(rows)
+        grid = [np.inf, *np.logspace(6, 0, 13)] if self.shrinkage is None else [self.shrinkage]
+        heads, self.shrinkage_ = self._train_tuned(rows, m, grid, shrunk, least_error)
         return heads
 
 
@@ -225,19 +200,12 @@ class DRClipping(_TunedDR):
         super().__init__(head, propensity_estimator=propensity_estimator, random_state=random_state)
         self.highest_weight = highest_weight
 
-    def _candidates(self):
-        if self.highest_weight is not None:
-            return [self.highest_weight]
-        return list(np.geomspace(1 / self.propensity_.min(), 1, 15))
-
-    def _weights(self, w, setting):
-        return np.minimum(w, setting)
-
-    def _choose(self, outcomes):
-        return slope(outcomes)
-
     def fit_heads(self, rows: TrainingRows):
-        heads, self.highest_weight_ = self._fit_tuned(rows)
+        m = self._fit_nuisances(rows)
+        cuts = np.geomspace(1 / self.propensity_.min(), 1, 15)
+        if self.highest_weight is not None:
+            cuts = [self.highest_weight]
+        heads, self.highest_weight_ = self._train_tuned(rows, m, cuts, np.minimum, slope)
         cut = rows.o & (1 / self.propensity_ > self.highest_weight_)
         self.n_cut_ = int(np.count_nonzero(cut))
         return heads

@@ -8,8 +8,6 @@ from ..nuisances._propensity import PropensityEstimator
 from ..nuisances._recipes import dr, ips
 from ._base import BaseBaseline, TrainingRows
 
-__all__ = ["DR", "IPS", "Weighting"]
-
 
 class Weighting(BaseBaseline):
     _parameter_constraints: ClassVar[dict] = {
@@ -23,10 +21,8 @@ class Weighting(BaseBaseline):
 
     def _fit_nuisances(self, rows: TrainingRows):
         """Fit propensity and imputation network, and return the imputation of every row."""
-        from ._losses import squared_error_of_probability
-
         self.propensity_ = rows.fit_propensity(self.propensity_estimator)
-        (self.imputation_,) = rows.train_heads(rows.s, squared_error_of_probability, rows=rows.o)
+        (self.imputation_,) = rows.train_heads(rows.s, rows=rows.o)
         return self.imputation_.predict(rows.X)
 
 
@@ -78,11 +74,9 @@ class IPS(Weighting):
     """
 
     def fit_heads(self, rows: TrainingRows):
-        from ._losses import squared_error_of_probability
-
         self.propensity_ = rows.fit_propensity(self.propensity_estimator)
         _, weight = ips(rows.s, rows.o, self.propensity_, None, (0.0, 0.0))
-        return rows.train_heads(rows.s, squared_error_of_probability, weight=weight, rows=rows.o)
+        return rows.train_heads(rows.s, weight=weight, rows=rows.o)
 
 
 class DR(Weighting):
@@ -138,8 +132,6 @@ class DR(Weighting):
     """
 
     def fit_heads(self, rows: TrainingRows):
-        from ._losses import squared_error_of_probability
-
         m = self._fit_nuisances(rows)
         z, _ = dr(rows.s, rows.o, self.propensity_, m, (0.0, 0.0))
-        return rows.train_heads(z, squared_error_of_probability)
+        return rows.train_heads(z)
