@@ -327,3 +327,23 @@ class BaseBaseline(RegressorMixin, BaseEstimator):
         # a probability cannot follow targets that lie far outside [0, 1]
         tags.regressor_tags.poor_score = True
         return tags
+
+
+def all_baselines() -> list[type]:
+    """Return the classes of all published methods.
+
+    Returns
+    -------
+    list of type
+        Classes, without the base class.
+
+    Examples
+    --------
+    >>> from skcausalrm.baselines import all_baselines
+    >>> "IPS" in [cls.__name__ for cls in all_baselines()]
+    True
+    """
+    from .. import baselines
+
+    apart = {"BaseBaseline", "TrainingRows", "all_baselines"}
+    return [getattr(baselines, name) for name in baselines.__all__ if name not in apart]
