@@ -202,9 +202,8 @@ class DRClipping(_TunedDR):
 
     def fit_heads(self, rows: TrainingRows):
         m = self._fit_nuisances(rows)
-        cuts = np.geomspace(1 / self.propensity_.min(), 1, 15)
-        if self.highest_weight is not None:
-            cuts = [self.highest_weight]
+        given = self.highest_weight
+        cuts = np.geomspace(1 / self.propensity_.min(), 1, 15) if given is None else [given]
         heads, self.highest_weight_ = self._train_tuned(rows, m, cuts, np.minimum, slope)
         cut = rows.o & (1 / self.propensity_ > self.highest_weight_)
         self.n_cut_ = int(np.count_nonzero(cut))

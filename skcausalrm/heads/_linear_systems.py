@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh_tridiagonal
 
-__all__ = ["EIGEN_WIDTH", "EigenSystem", "KrylovSystem"]
-
 # Maximum number of columns for an eigendecomposition. It costs little up to this width; beyond it,
 # threaded LAPACK on a busy machine took up to ten times as long as the products that it saves.
 EIGEN_WIDTH = 128

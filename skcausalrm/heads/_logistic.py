@@ -11,8 +11,6 @@ from scipy.special import expit
 from ._moments import FoldMoments, cross_products, linear_scores
 from ._ridge import fit_ridge
 
-__all__ = ["LogisticFolds", "fit_logistic_folds", "fit_sigmoid"]
-
 
 class LogisticFolds(NamedTuple):
     """Logistic regressions of all folds but each, and the penalty they share.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, logit
@@ -19,11 +19,6 @@ from .._utils._validation import FLOATS, check_weights
 from .._utils._warnings import warn
 from ..exceptions import GroupsError
 from ..model_selection._cross_fitting import check_groups
-
-if TYPE_CHECKING:
-    from ._networks import TrainedNetwork
-
-__all__ = ["MLPHead", "hold_out"]
 
 _BLOCK_BYTES = 32 * 2**20
 
@@ -246,22 +241,12 @@ class MLPHead(RegressorMixin, BaseEstimator):
                 f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; each width must be an "
                 "integer of at least 1."
             )
-        names = (
-            "negative_slope",
-            "learning_rate",
-            "weight_decay",
-            "batch_size",
-            "max_epochs",
-            "patience",
-            "device",
-            "verbose",
-        )
-        return {
-            "hidden_layer_sizes": tuple(int(size) for size in sizes),
-            **{name: getattr(self, name) for name in names},
-        }
+        settings = self.get_params(deep=False)
+        for name in ("link", "validation_fraction", "random_state"):
+            del settings[name]
+        return settings | {"hidden_layer_sizes": tuple(int(size) for size in sizes)}
 
-    def with_network(self, network: TrainedNetwork) -> MLPHead:
+    def with_network(self, network) -> MLPHead:
         """Return a fitted copy of this head that holds a trained network.
 
         Parameters
@@ -281,14 +266,21 @@ class MLPHead(RegressorMixin, BaseEstimator):
         """
         return clone(self)._set_network(network)
 
-    def _set_network(self, network: TrainedNetwork, *, risk_unit: float = 1.0) -> MLPHead:
+    def _set_network(self, network, *, risk_unit=1.0):
         self.n_features_in_ = network.coefs[0].shape[0]
         self.coefs_ = [coef.astype(np.float32) for coef in network.coefs]
         self.intercepts_ = [intercept.astype(np.float32) for intercept in network.intercepts]
         self.validation_risk_ = network.training.validation_risk * risk_unit
         self.best_epoch_ = network.training.best_epoch
-        self.n_iter_ = network.training.n_epochs
-        self._warn(network.training.ended_by)
+        self.n_iter_ = len(self.validation_risk_) - 1
+        advice = {
+            "divergence": f"Training diverged in epoch {self.n_iter_}, so the weights of epoch "
+            f"{self.best_epoch_} are kept; lower learning_rate ({self.learning_rate}).",
+            "max_epochs": f"The held-out risk fell until epoch {self.best_epoch_} of "
+            f"{self.n_iter_}, so training may have ended early; raise max_epochs or learning_rate.",
+        }
+        if network.training.ended_by in advice:
+            warn(advice[network.training.ended_by], ConvergenceWarning)
         return self
 
     def predict(self, X):
@@ -341,20 +333,6 @@ class MLPHead(RegressorMixin, BaseEstimator):
         # a probability cannot follow targets that lie far outside [0, 1]
         tags.regressor_tags.poor_score = self.link == "logistic"
         return tags
-
-    def _warn(self, ended_by: str) -> None:
-        if ended_by == "divergence":
-            warn(
-                f"Training diverged in epoch {self.n_iter_}, so the weights of epoch "
-                f"{self.best_epoch_} are kept; lower learning_rate ({self.learning_rate}).",
-                ConvergenceWarning,
-            )
-        elif ended_by == "max_epochs":
-            warn(
-                f"The held-out risk fell until epoch {self.best_epoch_} of {self.n_iter_}, so "
-                "training may have ended early; raise max_epochs or learning_rate.",
-                ConvergenceWarning,
-            )
 
 
 def hold_out(rows, groups, fraction, rng):

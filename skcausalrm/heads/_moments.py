@@ -7,15 +7,13 @@ fold, so cross-validation over any number of penalties never reads X again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
+from sklearn.utils import gen_batches
 
 from ._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
-
-__all__ = ["FoldMoments", "TargetMoments", "cross_products", "linear_scores"]
 
 _BLOCK_ROWS = 4096
 
@@ -23,14 +21,11 @@ _BLOCK_ROWS = 4096
 def row_blocks(X: NDArray, rows: NDArray[np.intp] | None) -> Iterator[tuple[NDArray, slice]]:
     """Yield blocks of ``X[rows]`` and their places, through one buffer; all rows: views of X."""
     n_rows = len(X) if rows is None else len(rows)
-    buffer = None
-    for start in range(0, n_rows, _BLOCK_ROWS):
-        place = slice(start, min(start + _BLOCK_ROWS, n_rows))
+    buffer = np.empty((min(_BLOCK_ROWS, n_rows), X.shape[1]), dtype=X.dtype)
+    for place in gen_batches(n_rows, _BLOCK_ROWS):
         if rows is None:
             yield X[place], place
         else:
-            if buffer is None:
-                buffer = np.empty((min(_BLOCK_ROWS, n_rows), X.shape[1]), dtype=X.dtype)
             block = buffer[: place.stop - place.start]
             yield np.take(X, rows[place], axis=0, out=block, mode="clip"), place
 
@@ -62,24 +57,6 @@ def _choose_center(probe: NDArray) -> NDArray:
     """
     mean, spread = probe.mean(axis=0), probe.std(axis=0)
     return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
-
-
-class TargetMoments(NamedTuple):
-    """Sufficient statistics of a target for least squares, by fold.
-
-    Attributes
-    ----------
-    cross : ndarray of shape (n_splits, d)
-        Weighted sums of ``(x - center) t``.
-    sums : ndarray of shape (n_splits,)
-        Weighted sums of t.
-    squares : ndarray of shape (n_splits,)
-        Weighted sums of t squared.
-    """
-
-    cross: NDArray
-    sums: NDArray
-    squares: NDArray
 
 
 class FoldMoments:
@@ -116,28 +93,23 @@ class FoldMoments:
 
     def __init__(self, X, fold, n_splits, weight=None):
         self.X, self.n_splits = X, n_splits
-        self.rows = None if weight is None or weight.all() else np.flatnonzero(weight)
-        n_rows = len(X) if self.rows is None else len(self.rows)
-        if weight is None:
-            self.weight = np.ones(n_rows)
-        else:
-            self.weight = weight if self.rows is None else weight[self.rows]
-        self.fold = fold if self.rows is None else fold[self.rows]
-        d = X.shape[1]
-        probe = X[:_BLOCK_ROWS] if self.rows is None else X[self.rows[:_BLOCK_ROWS]]
-        self.center = _choose_center(probe)
-        shifted = bool(self.center.any())
+        weight = np.ones(len(X)) if weight is None else weight
+        rows, d = np.flatnonzero(weight), X.shape[1]
+        self.rows = None if len(rows) == len(X) else rows
+        self.weight, self.fold = weight[rows], fold[rows]
+        self.center = _choose_center(
+            X[:_BLOCK_ROWS] if self.rows is None else X[rows[:_BLOCK_ROWS]]
+        )
+        shifted, uniform = self.center.any(), (self.weight == 1).all()
         self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
         self.sums = np.zeros((n_splits, d))
         self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
         syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
-        uniform = weight is None or bool(np.all(self.weight == 1))
         by_fold = np.argsort(self.fold, kind="stable")
         bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
         for k in range(n_splits):
             members = by_fold[bounds[k] : bounds[k + 1]]
-            places = members if self.rows is None else self.rows[members]
-            for block, place in row_blocks(X, places):
+            for block, place in row_blocks(X, rows[members]):
                 if shifted:
                     block -= self.center
                 if uniform:
@@ -148,10 +120,8 @@ class FoldMoments:
                 self.grams[k] = syrk(
                     1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
                 )
-        self.total = self.grams[0].copy(order="F")
-        for gram in self.grams[1:]:
-            self.total += gram
-        self._work: NDArray | None = None
+        self.total = sum(self.grams[1:], start=self.grams[0])
+        self._work = np.empty_like(self.total)
         self._systems: dict[int | None, EigenSystem] = {}
 
     @property
@@ -166,23 +136,17 @@ class FoldMoments:
         varying = variances[variances > 1e-6 * np.maximum(variances + mean**2, 1e-300)]
         return float(np.median(varying)) if len(varying) else 1.0
 
-    def training_gram(self, k: int | None) -> NDArray:
-        """Return the Gram matrix of all folds but k (None: of all), in a buffer that is reused."""
-        if k is None:
-            return self.total
-        if self._work is None:
-            self._work = np.empty_like(self.total)
-        return np.subtract(self.total, self.grams[k], out=self._work)
-
     def training_system(self, k: int | None) -> EigenSystem | KrylovSystem:
         """Return a solver for the centred Gram matrix of all folds but k (None: of all).
 
         A wide one may read a buffer: use it before asking for the next.
         """
+        if k in self._systems:
+            return self._systems[k]
+        gram = self.total if k is None else np.subtract(self.total, self.grams[k], out=self._work)
         if len(self.center) > EIGEN_WIDTH:
-            return KrylovSystem(self.training_gram(k), *self.training_mean(k))
-        if k not in self._systems:
-            self._systems[k] = EigenSystem(self.training_gram(k), *self.training_mean(k))
+            return KrylovSystem(gram, *self.training_mean(k))
+        self._systems[k] = EigenSystem(gram, *self.training_mean(k))
         return self._systems[k]
 
     def training_mean(self, k: int | None) -> tuple[float, NDArray]:
@@ -192,7 +156,7 @@ class FoldMoments:
             weight_sum, total = weight_sum - self.weight_sums[k], total - self.sums[k]
         return float(weight_sum), total / max(weight_sum, np.finfo(float).tiny)
 
-    def target_moments(self, target: NDArray) -> TargetMoments:
+    def target_moments(self, target: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """Return the sufficient statistics of a target on these rows.
 
         Parameters
@@ -202,8 +166,10 @@ class FoldMoments:
 
         Returns
         -------
-        TargetMoments
-            Sums by fold.
+        cross : ndarray of shape (n_splits, d)
+            Weighted sums of ``(x - center) t``.
+        sums, squares : ndarray of shape (n_splits,)
+            Weighted sums of t and of t squared.
         """
         target = target if self.rows is None else target[self.rows]
         weighted = self.weight * target
@@ -213,4 +179,4 @@ class FoldMoments:
         squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
         cross = cross_products(self.X, spread, self.rows).T
         cross -= np.outer(sums, self.center.astype(np.float64))
-        return TargetMoments(cross, sums, squares)
+        return cross, sums, squares

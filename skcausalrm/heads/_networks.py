@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from ._training_loop import TrainingResult, train
 
-__all__ = ["TrainedNetwork", "train_networks"]
-
 _BLOCK_BYTES = 32 * 2**20
 
 
@@ -118,17 +116,11 @@ def train_networks(
         One for each output: the outputs of the first network, then those of the second.
     """
     center, scale = _center_and_scale(X, weight)
+    sizes = (*hidden_layer_sizes, n_outputs)
     generator = torch.Generator(device="cpu").manual_seed(int(rng.randint(2**31 - 1)))
     with torch.inference_mode(False):  # the caller may be inside inference_mode(True)
         networks = [
-            _leaky_mlp(
-                center,
-                scale,
-                (*hidden_layer_sizes, n_outputs),
-                negative_slope=negative_slope,
-                output_bias=output_bias,
-                generator=generator,
-            )
+            _leaky_mlp(center, scale, sizes, negative_slope, output_bias, generator)
             for _ in range(n_networks)
         ]
         module: nn.Module = networks[0] if n_networks == 1 else _SideBySide(networks)
@@ -146,15 +138,7 @@ def train_networks(
         ]
 
 
-def _leaky_mlp(
-    center: NDArray,
-    scale: float,
-    sizes: tuple[int, ...],
-    *,
-    negative_slope: float,
-    output_bias: float,
-    generator: torch.Generator,
-) -> nn.Sequential:
+def _leaky_mlp(center, scale, sizes, negative_slope, output_bias, generator) -> nn.Sequential:
     """Return a network (b, d) -> (b,), or (b, k) for a last size k > 1, constant at the start.
 
     Hidden layers are drawn by He's rule. The output layer starts at zero, so that training

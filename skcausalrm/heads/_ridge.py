@@ -16,13 +16,9 @@ from .._utils._validation import FLOATS, check_weights
 from ..model_selection._cross_fitting import make_folds
 from ._moments import FoldMoments, linear_scores
 
-__all__ = ["ALPHAS", "RidgeFit", "RidgeHead", "fit_ridge", "held_out_scores"]
-
 # Penalties to choose from, in units of the total weight times the typical variance of a column, so
 # that neither the scale of X nor the number of rows moves the best value far.
 ALPHAS = np.logspace(-4, 3, 15)
-# Folds for the choice of the penalty, if cv is None.
-DEFAULT_FOLDS = 5
 
 
 class RidgeFit(NamedTuple):
@@ -53,11 +49,7 @@ class RidgeFit(NamedTuple):
 
 
 def fit_ridge(
-    moments: FoldMoments,
-    target: NDArray,
-    alphas: NDArray = ALPHAS,
-    *,
-    folds_only: bool = False,
+    moments: FoldMoments, target: NDArray, alphas: NDArray = ALPHAS, *, folds_only: bool = False
 ) -> RidgeFit:
     """Fit a ridge regression, its penalty chosen by squared error over the held-out folds.
 
@@ -113,14 +105,8 @@ def fit_ridge(
         shift = alphas[[best]] * (unit * weight_sum)
         coef = moments.training_system(None).solve(rhs, shift, tol=1e-7)[0][:, 0]
         intercept = float(target_sums.sum() / weight_sum - mean @ coef - center @ coef)
-    return RidgeFit(
-        coef,
-        intercept,
-        fold_coefs,
-        fold_intercepts,
-        float(alphas[best]),
-        risks / moments.weight_sums.sum(),
-    )
+    alpha, risks = float(alphas[best]), risks / moments.weight_sums.sum()
+    return RidgeFit(coef, intercept, fold_coefs, fold_intercepts, alpha, risks)
 
 
 def held_out_scores(X: NDArray, fold: NDArray, coefs: NDArray, intercepts: NDArray) -> NDArray:
@@ -216,8 +202,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
         weight = check_weights(sample_weight, X)
-        cv = DEFAULT_FOLDS if self.cv is None else self.cv
-        folds = make_folds(X, y, groups, cv, self.random_state)
+        folds = make_folds(X, y, groups, self.cv, self.random_state)
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         return self.fit_moments(moments, y)
 

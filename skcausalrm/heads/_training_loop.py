@@ -6,20 +6,17 @@ The module imports torch, so estimators import it inside ``fit``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-__all__ = ["TrainingResult", "predict_rows", "squared_error", "train"]
-
 _EVALUATION_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult(NamedTuple):
     """Course of a training; the module itself holds the best weights.
 
     Attributes
@@ -35,11 +32,6 @@ class TrainingResult:
     validation_risk: np.ndarray
     best_epoch: int
     ended_by: str
-
-    @property
-    def n_epochs(self) -> int:
-        """Number of epochs that were run."""
-        return len(self.validation_risk) - 1
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
