@@ -20,7 +20,7 @@ _N_LISTED = 20  # maximum number of names in an error message
 # Raters whose scores a column takes: the first of these with a score of the name.
 _KINDS = {
     "verified": (HUMAN, USER, UNKNOWN),
-    "feedback": (USER, UNKNOWN),
+    "feedback": (USER, UNKNOWN, HUMAN),
     "judge_score": (MODEL, UNKNOWN),
 }
 

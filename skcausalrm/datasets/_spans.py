@@ -6,7 +6,8 @@ counts for it; so does one on a span above it, or on the trace, that has no othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ from ._values import parse_times
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
 _MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
 SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
+# The beginning of a pydantic model's printed form.
+_PRINTED = re.compile(r"\w+=\S")
 _MARK_COLUMNS = ["id", "tags", "metadata"]
 
 
@@ -97,6 +100,12 @@ def first_filled(*candidates: pd.Series) -> pd.Series:
     for other in candidates[1:]:
         result = result.where(result.notna(), other)
     return result
+
+
+def seconds_between(start: pd.Series, end: pd.Series) -> pd.Series:
+    """Return the seconds from start to end, missing where one is, or where they are equal."""
+    seconds = (parse_times(end)[0] - parse_times(start)[0]).dt.total_seconds()
+    return seconds.where(seconds > 0).astype(object)
 
 
 def topmost(ids: pd.Series, parents: pd.Series, candidate: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -330,6 +339,9 @@ def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame
     if column not in records.columns:
         return None
     lists = records[column].astype(object).map(decode)
+    refuse_printed(
+        [item for items in lists if is_list(items) for item in items[:1]], f"column {column!r}"
+    )
     own = {new: records[old].tolist() for new, old in carried.items() if old in records.columns}
     objects = [
         {**{new: values[row] for new, values in own.items()}, **item}
@@ -339,6 +351,20 @@ def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame
         if isinstance(item, Mapping)
     ]
     return pd.DataFrame(objects) if objects else None
+
+
+def refuse_printed(values: Iterable[Any], where: str) -> None:
+    """Raise if a value is the printed form of an SDK's object, such as ``id='a' value=1``.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    if any(isinstance(value, str) and _PRINTED.match(value) for value in values):
+        raise FileFormatError(
+            f"{where} holds the printed form of an SDK's objects, from which they cannot be read: "
+            "pass the objects themselves, or save them with model_dump(mode='json') or .json()."
+        )
 
 
 def index_to_column(frame: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class TestLangfuse:
         assert logs["completion"].tolist() == ["Lima.", "Cusco.", "Bonjour."]
         assert logs["prompt"][0][0] == {"role": "system", "content": "Be brief."}
         assert logs["prompt"][1] == "Capital of Peru?"
-        assert logs["group"].tolist() == [0, 0, 1]  # by the first user message
+        assert logs["group"].tolist() == [0, 1, 1]  # by session
         assert logs["user"].tolist() == ["u-7", "u-8", "u-8"]
         assert logs["comment"].tolist()[1] == "It is Lima"
         assert str(logs["timestamp"].dt.tz) == "UTC"
