@@ -24,11 +24,11 @@ _FLAGS = {
     **dict.fromkeys(("", "none", "null", "nan", "<na>", "n/a", "undefined"), np.nan),
 }
 _LABELS = _FLAGS | {
-    **dict.fromkeys(("thumbs_up", "thumbs up", "thumbsup", "thumb_up", "up", "like", "liked"), 1.0),
-    **dict.fromkeys(("upvote", "positive", "good", "👍", ":thumbsup:"), 1.0),
-    **dict.fromkeys(("thumbs_down", "thumbs down", "thumbsdown", "thumb_down", "down"), 0.0),
-    **dict.fromkeys(("dislike", "disliked", "downvote", "negative", "bad", "👎", "-1"), 0.0),
-    ":thumbsdown:": 0.0,
+    **dict.fromkeys(("thumbs up", "thumbsup", "thumb up", "up", "like", "liked", "👍"), 1.0),
+    **dict.fromkeys(("upvote", "positive", "good", ":thumbsup:", ":+1:"), 1.0),
+    **dict.fromkeys(("thumbs down", "thumbsdown", "thumb down", "down", "dislike", "👎"), 0.0),
+    **dict.fromkeys(("disliked", "downvote", "negative", "bad", ":thumbsdown:", ": 1:"), 0.0),
+    "-1": 0.0,
 }
 _LATEST = 9.2e9  # latest time that pandas holds (year 2261), in seconds since 1970
 
@@ -150,12 +150,12 @@ def shorten(value: Any, length: int = 60) -> str:
 
 
 def _spelling(value: Any) -> str:
-    """Return a text in lower case, and a whole number without its point or plus."""
+    """Return a text in lower case without dashes, and a whole number without its point or plus."""
     text = str(value).strip().lower()
     try:
         number = float(text)
     except ValueError:
-        return text
+        return text.replace("-", " ").replace("_", " ")
     return str(int(number)) if number.is_integer() else text
 
 
