@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import operator
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..exceptions import DataLossWarning, FileFormatError
 from ..text._conversation import valid_unicode
 from ..text._messages import as_plain
 
+_BLANK = re.compile(r"\s*")
 # Results of `infer_dtype` for values of one type without text.
 _UNIFORM = ("integer", "floating", "boolean")
 
@@ -148,7 +150,8 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
                 except json.JSONDecodeError as error:
                     if error.msg != "Extra data":
                         raise
-                    return _read_lines(path)  # some tools write lines under this name
+                    file.seek(0)
+                    value = _read_several(file.read().decode())
             return _from_json(value, name)
         if suffix in (".csv", ".tsv"):
             return _read_csv(path, name)
@@ -165,6 +168,17 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
         f"{name}: the file {str(path)!r} ends in {suffix!r}; .jsonl, .ndjson, .json, .csv, .tsv "
         "and .parquet can be read: save it as one of these."
     )
+
+
+def _read_several(text: str) -> list[Any]:
+    """Return JSON values that follow each other, as tools write them under the name ``.json``."""
+    decoder, values = json.JSONDecoder(), []
+    place = _BLANK.match(text).end()  # type: ignore[union-attr]
+    while place < len(text):
+        value, end = decoder.raw_decode(text, place)
+        values.append(value)
+        place = _BLANK.match(text, end).end()  # type: ignore[union-attr]
+    return values
 
 
 def _read_csv(path: Path, name: str) -> pd.DataFrame:

@@ -26,6 +26,8 @@ from ._values import parse_times
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
 _MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
 SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
+# Columns that an answer takes from any span of its trace, such as the request above it.
+_OF_TRACES = ("user", "conversation")
 # The beginning of a pydantic model's printed form.
 _PRINTED = re.compile(r"\w+=\S")
 _MARK_COLUMNS = ["id", "tags", "metadata"]
@@ -183,6 +185,10 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
             # A root span often lacks the model, which the call below it has.
             of_top = values[top >= 0].groupby(top[top >= 0]).first()
             answers[name] = of_top.reindex(kept).to_numpy()
+            if name in _OF_TRACES:
+                of_trace = values.groupby(spans.traces.astype(str)).first()
+                rest = spans.traces.iloc[kept].astype(str).map(of_trace).to_numpy()
+                answers[name] = answers[name].where(answers[name].notna(), rest)
 
     answer_of = _Answers(spans, top, kept)
     scores = scores.assign(id=answer_of(scores["id"], scores["trace"]))[SCORE_COLUMNS]

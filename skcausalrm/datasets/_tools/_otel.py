@@ -1,8 +1,7 @@
-"""OpenTelemetry: OTLP spans with gen_ai attributes, and evaluation events."""
+"""OpenTelemetry: spans with gen_ai attributes, their messages in events, and evaluations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,88 +13,122 @@ from .._spans import (
     Reading,
     Spans,
     find_answers,
+    first_filled,
     make_scores,
     missing,
     no_scores,
     pick,
+    seconds_between,
 )
 from .._texts import decode
+from ._otlp import Event, MessageEvents, read_events, read_spans
 from ._tool import Tool
+
+_RESULT = "gen_ai.evaluation.result"
 
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read OTLP spans with gen_ai attributes, and gen_ai.evaluation.result events."""
-    spans = pd.DataFrame(_otlp_items(records, "resourceSpans", "scopeSpans", "spans"))
-    events = [
-        {**event, "spanId": span, "traceId": trace}
-        for span, trace, items in zip(
-            pick(spans, "spanId"), pick(spans, "traceId"), pick(spans, "events"), strict=True
-        )
-        if is_list(items)
-        for event in items
-    ]
-    for logs in (records, scores):
-        if logs is not None:
-            events += _otlp_items(logs, "resourceLogs", "scopeLogs", "logRecords")
-    attributes = pick(spans, "attributes").map(_otlp_attributes)
-
-    def attribute(name: str) -> pd.Series:
-        return attributes.map(lambda values: values.get(name))
-
-    raw = no_scores()
-    results = [event for event in events if _event_name(event) == "gen_ai.evaluation.result"]
-    if results:
-        table = pd.DataFrame(results)
-        fields = pick(table, "attributes").map(_otlp_attributes)
-
-        def result(name: str) -> pd.Series:
-            return fields.map(lambda values: values.get(name))
-
-        responses = attribute("gen_ai.response.id")
-        by_response = pd.Series(
-            pick(spans, "spanId").to_numpy(), index=responses.astype(object).to_numpy()
-        )
-        by_response = by_response[by_response.index.notna()]
-        by_response = by_response[~by_response.index.duplicated()]
-        of_response = result("gen_ai.response.id").map(by_response)
-        value = result("gen_ai.evaluation.score.value")
-        raw = make_scores(
-            table,
-            span=of_response.where(of_response.notna(), pick(table, "spanId")),
-            trace=missing(table),
-            name=result("gen_ai.evaluation.name"),
-            value=value.where(value.notna(), result("gen_ai.evaluation.score.label")),
-            # The convention does not record who evaluated, so the caller names the scores.
-            kind=pd.Series(UNKNOWN, index=table.index),
-            rater=missing(table),
-            timestamp=pick(table, "timeUnixNano", "observedTimeUnixNano"),
-            comment=result("gen_ai.evaluation.explanation"),
-            metadata=fields,
-        )
-    inputs = _with_system(
-        attribute("gen_ai.input.messages"), attribute("gen_ai.system_instructions")
+    """Read OTLP spans or the console exporter's, and events inside them or in OTLP logs."""
+    spans = pd.DataFrame(read_spans(records))
+    events = read_events(records) + ([] if scores is None else read_events(scores))
+    messages = MessageEvents(events)
+    ids = pick(spans, "id")
+    attributes = pick(spans, "attributes")
+    attributes = pd.Series(
+        [{**messages.details(span), **own} for span, own in zip(ids, attributes, strict=True)],
+        index=spans.index,
+        dtype=object,
     )
-    outputs = attribute("gen_ai.output.messages")
-    response_model = attribute("gen_ai.response.model")
-    user = attribute("user.id")
-    tree = Spans(
-        ids=pick(spans, "spanId"),
-        parents=pick(spans, "parentSpanId"),
-        traces=pick(spans, "traceId"),
-        candidate=(inputs.notna() | outputs.notna()).to_numpy(),
-        inputs=inputs,
-        outputs=outputs,
+
+    def attribute(*names: str) -> pd.Series:
+        return first_filled(
+            *(attributes.map(lambda own, name=name: own.get(name)) for name in names)
+        )
+
+    inputs = first_filled(
+        attribute("gen_ai.input.messages"),
+        attributes.map(lambda own: _numbered(own, "gen_ai.prompt")),
+        ids.map(messages.inputs),
+        attribute("input.value", "gen_ai.prompt"),
+    )
+    outputs = first_filled(
+        attribute("gen_ai.output.messages"),
+        attributes.map(lambda own: _numbered(own, "gen_ai.completion")),
+        ids.map(messages.output),
+        attribute("output.value", "gen_ai.completion"),
+    )
+    start, end = pick(spans, "start"), pick(spans, "end")
+    properties = "traceloop.association.properties"
+    table = Spans(
+        ids=ids,
+        parents=pick(spans, "parent"),
+        traces=pick(spans, "trace"),
+        inputs=_with_system(inputs, attribute("gen_ai.system_instructions")),
+        outputs=outputs.map(decode, na_action="ignore"),
         columns={
-            "user": user.where(user.notna(), attribute("enduser.id")),
-            "model": response_model.where(
-                response_model.notna(), attribute("gen_ai.request.model")
+            "user": attribute("user.id", "enduser.id", f"{properties}.user_id"),
+            "conversation": attribute(
+                "gen_ai.conversation.id", "session.id", f"{properties}.session_id"
             ),
-            "timestamp": pick(spans, "startTimeUnixNano"),
+            "model": attribute("gen_ai.response.model", "gen_ai.request.model"),
+            "timestamp": start,
+            "latency": seconds_between(start, end),
+            "prompt_tokens": attribute("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+            "completion_tokens": attribute(
+                "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"
+            ),
         },
         tags=missing(spans),
         metadata=attributes,
     )
-    return find_answers(tree, raw, reading)
+    results = [event for event in events if event.name == _RESULT]
+    raw = _read_results(results, ids, attribute("gen_ai.response.id")) if results else no_scores()
+    return find_answers(table, raw, reading)
+
+
+def _read_results(results: list[Event], ids: pd.Series, responses: pd.Series) -> pd.DataFrame:
+    """Return evaluations as scores of the span with the response's id, else of their own span."""
+    table = pd.DataFrame({"span": [event.span for event in results]}, dtype=object)
+
+    def field(name: str) -> pd.Series:
+        return pd.Series([event.attributes.get(name) for event in results], dtype=object)
+
+    by_response = pd.Series(ids.to_numpy(), index=responses.to_numpy())
+    by_response = by_response[by_response.index.notna() & ~by_response.index.duplicated()]
+    return make_scores(
+        table,
+        span=first_filled(field("gen_ai.response.id").map(by_response), table["span"]),
+        trace=pd.Series([event.trace for event in results], dtype=object),
+        name=field("gen_ai.evaluation.name"),
+        value=first_filled(
+            field("gen_ai.evaluation.score.value"), field("gen_ai.evaluation.score.label")
+        ),
+        # The convention does not record who evaluated, so the caller names the scores.
+        kind=pd.Series(UNKNOWN, index=table.index),
+        rater=missing(table),
+        timestamp=pd.Series([event.time for event in results], dtype=object),
+        comment=field("gen_ai.evaluation.explanation"),
+        metadata=pd.Series([event.attributes for event in results], dtype=object),
+    )
+
+
+def _numbered(attributes: dict[str, Any], prefix: str) -> list[dict[str, Any]] | None:
+    """Return the messages of OpenLLMetry's older attributes, such as gen_ai.prompt.0.content."""
+    messages: list[dict[str, Any]] = []
+    while f"{prefix}.{len(messages)}.role" in attributes or (
+        f"{prefix}.{len(messages)}.content" in attributes
+    ):
+        place = f"{prefix}.{len(messages)}"
+        content = attributes.get(f"{place}.content")
+        parts = decode(content)
+        is_parts = is_list(parts) and all(
+            isinstance(part, dict) and "type" in part for part in parts
+        )
+        role = attributes.get(f"{place}.role") or "assistant"
+        messages.append({"role": role, "content": parts if is_parts else content})
+    if prefix.endswith("completion"):
+        return messages[:1] or None  # further completions are alternatives
+    return messages or None
 
 
 def _with_system(inputs: pd.Series, system: pd.Series) -> pd.Series:
@@ -108,42 +141,18 @@ def _with_system(inputs: pd.Series, system: pd.Series) -> pd.Series:
     return pd.Series(map(join, inputs, system), index=inputs.index, dtype=object)
 
 
-def _otlp_items(records: pd.DataFrame, *levels: str) -> list[dict[str, Any]]:
-    items: list[Any] = records.to_dict("records")
-    for level in levels:
-        lists = [item.get(level) for item in items]
-        items = [child for children in lists if is_list(children) for child in children]
-    return items
-
-
-def _otlp_attributes(pairs: Any) -> dict[str, Any]:
-    if not is_list(pairs):
-        return {}
-    return {pair["key"]: _otlp_value(pair.get("value")) for pair in pairs}
-
-
-def _otlp_value(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return None
-    if "arrayValue" in value:
-        return [_otlp_value(item) for item in value["arrayValue"].get("values", [])]
-    if "kvlistValue" in value:
-        return _otlp_attributes(value["kvlistValue"].get("values", []))
-    if "intValue" in value:
-        return int(value["intValue"])  # 64-bit integers are texts in OTLP JSON
-    return next(iter(value.values()), None)
-
-
-def _event_name(event: Mapping[str, Any]) -> Any:
-    name = event.get("eventName") or event.get("name")
-    return name if isinstance(name, str) else _otlp_attributes(event.get("attributes")).get(
-        "event.name"
-    )  # fmt: skip
-
-
 def detect(columns: set[str]) -> bool:
-    """Return True for OTLP spans or log records."""
-    return bool({"resourceSpans", "resourceLogs"} & columns)
+    """Return True for OTLP spans or log records, or the console exporter's spans."""
+    otlp = {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"}
+    return bool(otlp & columns) or {"context", "kind", "parent_id", "attributes"} <= columns
 
 
-TOOL = Tool("otel", read, detect, scores_alone=lambda columns: "resourceSpans" not in columns)
+TOOL = Tool(
+    "otel",
+    read,
+    detect,
+    scores_alone=lambda columns: (
+        bool({"resourceLogs", "resource_logs"} & columns)
+        and not {"resourceSpans", "resource_spans"} & columns
+    ),
+)

@@ -1,12 +1,19 @@
-"""Values of OpenTelemetry's protocol in JSON."""
+"""OpenTelemetry's protocol in JSON: values, spans and events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from ...text._messages import is_list
 from .._texts import decode
+
+_MESSAGE = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message")
 
 
 def attributes_of(pairs: Any) -> dict[str, Any]:
@@ -37,10 +44,146 @@ def value_of(value: Any) -> Any:
         str(name).replace("_", "").lower(): item for name, item in value.items() if item is not None
     }
     if isinstance(array := fields.get("arrayvalue"), Mapping):
-        items = array.get("values")
+        items: Any = array.get("values")
         return [value_of(item) for item in items] if is_list(items) else []
     if isinstance(pairs := fields.get("kvlistvalue"), Mapping):
         return attributes_of(pairs.get("values"))
     if "intvalue" in fields:
-        return int(fields["intvalue"])  # 64-bit integers are texts in OTLP JSON
+        try:
+            return int(fields["intvalue"])  # 64-bit integers are texts in OTLP JSON
+        except (TypeError, ValueError):
+            return fields["intvalue"]
     return next(iter(fields.values()), None)
+
+
+def read_spans(records: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the spans of OTLP or of the console exporter, in one form."""
+    return [
+        {
+            "id": _id(_first(span, "spanId") or _inside(span, "context", "span_id")),
+            "parent": _id(_first(span, "parentSpanId") or span.get("parent_id")),
+            "trace": _id(_first(span, "traceId") or _inside(span, "context", "trace_id")),
+            "start": _first(span, "startTimeUnixNano") or span.get("start_time"),
+            "end": _first(span, "endTimeUnixNano") or span.get("end_time"),
+            "attributes": attributes_of(span.get("attributes")),
+        }
+        for span in _raw_spans(records)
+    ]
+
+
+def _raw_spans(records: pd.DataFrame) -> list[Any]:
+    spans: list[Any] = _items(records, ("resourceSpans", "scopeSpans", "spans"))
+    if "context" in records.columns:  # the console exporter's
+        spans += records.to_dict("records")
+    return spans
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event inside a span, or a log record."""
+
+    name: Any
+    span: str | None
+    trace: str | None
+    time: Any
+    attributes: dict[str, Any]
+    body: Any
+
+
+def read_events(records: pd.DataFrame) -> list[Event]:
+    """Return the events inside spans, and the log records."""
+    found = [
+        (
+            event,
+            _first(span, "spanId") or _inside(span, "context", "span_id"),
+            _first(span, "traceId"),
+        )
+        for span in [
+            *_items(records, ("resourceSpans", "scopeSpans", "spans")),
+            *(records.to_dict("records") if "context" in records.columns else ()),
+        ]
+        for event in _listed(span.get("events"))
+    ]
+    found += [
+        (log, _first(log, "spanId"), _first(log, "traceId"))
+        for log in _items(records, ("resourceLogs", "scopeLogs", "logRecords"))
+    ]
+    events = []
+    for event, span, trace in found:
+        attributes = attributes_of(event.get("attributes"))
+        name = _first(event, "eventName") or event.get("name") or attributes.get("event.name")
+        time = _first(event, "timeUnixNano") or _first(event, "observedTimeUnixNano")
+        body = decode(value_of(event.get("body")))
+        events.append(Event(name, _id(span), _id(trace), time, attributes, body))
+    return events
+
+
+class MessageEvents:
+    """Messages of model calls in events, by span."""
+
+    def __init__(self, events: Iterable[Event]):
+        self._inputs: dict[str | None, list[dict[str, Any]]] = {}
+        self._outputs: dict[str | None, Any] = {}
+        self._details: dict[str | None, dict[str, Any]] = {}
+        for event in events:
+            body = (
+                event.body if isinstance(event.body, Mapping) and event.body else event.attributes
+            )
+            if found := _MESSAGE.fullmatch(str(event.name)):
+                role = {"role": found[1]} if not body.get("role") else {}
+                self._inputs.setdefault(event.span, []).append({**body, **role})
+            elif event.name == "gen_ai.choice":
+                message = decode(body.get("message", body))
+                if isinstance(message, Mapping):
+                    message = {"role": "assistant", **message}
+                self._outputs.setdefault(event.span, message)
+            elif "gen_ai.input.messages" in event.attributes or (
+                "gen_ai.prompt" in event.attributes or "gen_ai.completion" in event.attributes
+            ):
+                self._details.setdefault(event.span, {}).update(event.attributes)
+
+    def inputs(self, span: str) -> list[dict[str, Any]] | None:
+        """Return the messages that the call of a span got."""
+        return self._inputs.get(span)
+
+    def output(self, span: str) -> Any:
+        """Return the first answer of a span's call."""
+        return self._outputs.get(span)
+
+    def details(self, span: str) -> dict[str, Any]:
+        """Return the attributes with messages that an event of the span holds."""
+        return self._details.get(span, {})
+
+
+def _items(records: pd.DataFrame, levels: tuple[str, ...]) -> list[dict[str, Any]]:
+    items: list[Any] = records.to_dict("records")
+    for level in levels:
+        items = [child for item in items for child in _listed(_first(item, level))]
+    return items
+
+
+def _listed(value: Any) -> list[dict[str, Any]]:
+    value = decode(value)
+    return [dict(item) for item in value if isinstance(item, Mapping)] if is_list(value) else []
+
+
+def _first(item: Mapping[str, Any], name: str) -> Any:
+    """Return a field in camel case or in snake case."""
+    value = item.get(name)
+    if value is None or value != value:
+        value = item.get(re.sub("([A-Z])", lambda found: "_" + found[1].lower(), name))
+    return None if isinstance(value, float) and value != value else value
+
+
+def _inside(item: Mapping[str, Any], name: str, key: str) -> Any:
+    inner = decode(item.get(name))
+    return inner.get(key) if isinstance(inner, Mapping) else None
+
+
+def _id(value: Any) -> str | None:
+    """Return an id in lower-case hexadecimal digits; exporters write 0x and base64 too."""
+    if not isinstance(value, str) or not value:
+        return None
+    if value.endswith("=") and len(value) in (12, 24):
+        return base64.b64decode(value + "==").hex()
+    return value.removeprefix("0x").lower()
