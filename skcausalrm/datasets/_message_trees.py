@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..exceptions import FileFormatError
 from ..text._messages import as_message
 from ._left_out import LeftOut
+from ._spans import SCORE_COLUMNS, Export, no_marks
 from ._texts import simplify_prompt
 
 
@@ -41,7 +43,7 @@ def find_chat_answers(
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Return each assistant message with the messages above it, and the summary of those left out.
 
-    ``regenerated`` is True for an answer that a later one to the same message replaces, and
+    ``regenerated`` is True for an answer that a later one by the same model replaces, and
     ``next_message`` is the latest message that the user wrote below an answer.
     """
     known = {(m.conversation, m.id): m for m in messages}
@@ -62,6 +64,42 @@ def find_chat_answers(
     blank = table["completion"].map(lambda text: not text.strip()).to_numpy(dtype=bool)
     left_out.drop(blank, "no answer")
     return left_out.keep(table), left_out.summary()
+
+
+def export_chats(
+    messages: Iterable[Message], scores: pd.DataFrame, on_error: str, tool: str
+) -> Export:
+    """Return the answers of chats and their scores, whose ``id`` is that of a message.
+
+    Raises
+    ------
+    FileFormatError
+        If no message is an answer.
+    """
+    table, left_out = find_chat_answers(messages, on_error)
+    if table.empty:
+        raise FileFormatError(
+            f"The {tool} source holds no answer by an assistant: export the chats with their "
+            "messages."
+        )
+    table = table.drop(columns=[name for name in table.columns if table[name].isna().all()])
+    known = scores["id"].isin(table["id"])
+    return Export(
+        table,
+        scores.loc[known, SCORE_COLUMNS].reset_index(drop=True),
+        no_marks(),
+        left_out,
+        {"n_unmatched": int((~known).sum())},
+    )
+
+
+def chained(messages: list[Message]) -> list[Message]:
+    """Return messages in their order, each below the one before it in its conversation."""
+    last: dict[str, str] = {}
+    for message in messages:
+        message.parent = last.get(message.conversation)
+        last[message.conversation] = message.id
+    return messages
 
 
 def _answer(message: Message, known: dict, turns: dict, children: dict) -> dict[str, Any]:
@@ -92,7 +130,11 @@ def _answer(message: Message, known: dict, turns: dict, children: dict) -> dict[
         "completion": turns[chat, message.id]["content"],
         "conversation": chat,
         "turn": sum(turn["role"] == "user" for turn in path),
-        "regenerated": message.parent is not None and answers[-1] != message.id,
+        "regenerated": message.parent is not None
+        and any(
+            known[chat, name].columns.get("model") == message.columns.get("model")
+            for name in answers[answers.index(message.id) + 1 :]
+        ),
         "next_message": replies[-1] if replies else None,
         **message.columns,
     }

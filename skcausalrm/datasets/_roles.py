@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,8 @@ def join(
     verdicts of each person counts. The second result counts the scores that were not used, and
     holds the summary of the answers that were left out.
     """
+    if names.verified is None and export.verified is not None:
+        names = replace(names, verified=export.verified)
     frame = export.answers.set_index("id", drop=False)
     repeated = frame.index.duplicated(keep="last")
     frame = (frame[~repeated] if repeated.any() else frame).assign(feedback=np.nan)

@@ -25,7 +25,9 @@ from ._values import parse_times
 # Raters: a product's user, a member of the team in the tool's own interface, a model or a program.
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
 _MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
-SCORE_COLUMNS = ["id", "name", "value", "kind", "rater", "timestamp", "comment", "metadata"]
+SCORE_COLUMNS = [
+    *("id", "name", "value", "kind", "rater", "timestamp", "comment", "tags", "metadata"),
+]
 # Columns that an answer takes from any span of its trace, such as the request above it.
 _OF_TRACES = ("user", "conversation")
 # The beginning of a pydantic model's printed form.
@@ -64,6 +66,7 @@ class Export:
 
     Marks are the ``tags`` and ``metadata`` of spans. In `scores` and `marks` the ``id`` is that
     of the answer. `left_out` is a summary of `LeftOut`, and `counts` holds further counts.
+    `verified` is the score that is verified unless the caller names another.
     """
 
     answers: pd.DataFrame
@@ -71,6 +74,7 @@ class Export:
     marks: pd.DataFrame
     left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    verified: str | None = None
 
 
 def pick(frame: pd.DataFrame, *names: str) -> pd.Series:
@@ -316,6 +320,7 @@ def make_scores(
             "rater": rater,
             "timestamp": parse_times(timestamp)[0],
             "comment": comment,
+            "tags": missing(frame),
             "metadata": metadata,
         },
         index=frame.index,

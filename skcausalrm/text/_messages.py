@@ -26,7 +26,18 @@ _TEXT_KEYS = ("content", "parts", "text", "value", "refusal")
 # Types of values without an SDK's object.
 _PLAIN = frozenset({type(None), str, dict, list, tuple, bool, int, float})
 # Kinds of parts that no user reads as the answer.
-_HIDDEN_PARTS = {"reasoning", "thinking", "redacted_thinking", "tool_call", "tool_use", "file"}
+_HIDDEN_PARTS = frozenset(
+    (
+        "reasoning",
+        "thinking",
+        "think",
+        "redacted_thinking",
+        "tool_call",
+        "tool_use",
+        "file",
+        "error",
+    )
+)
 
 
 def as_plain(value: Any) -> Any:
