@@ -228,7 +228,7 @@ class TestOpenWebUI:
             "How long?",
         ]
         assert logs["group"].nunique() == 1
-        assert logs["comment"].tolist()[0] == "not_helpful"
+        assert logs["tags"].tolist()[0] == "not_helpful"
         assert logs["timestamp"][0] == pd.Timestamp(1777885210, unit="s", tz="UTC")
 
     def test_chats_alone_hold_their_ratings(self):
@@ -268,7 +268,7 @@ def test_scores_alone_are_refused(name, format):
     ],
 )
 def test_scores_without_their_columns(source, scores, column):
-    with pytest.raises(FileFormatError, match=f"(need the|have no) column {column}"):
+    with pytest.raises(FileFormatError, match=f"(need the|have no|has no) column.*{column}"):
         load_feedback(FIXTURES / source, scores=scores)
 
 
