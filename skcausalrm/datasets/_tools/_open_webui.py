@@ -60,7 +60,7 @@ def _read_feedback(feedback: pd.DataFrame) -> pd.DataFrame:
             "is named, as its table has none: export the feedback as JSON."
         )
     rating = get(feedback["data"], "rating")
-    comment = get(feedback["data"], "comment")
+    comment, tags = get(feedback["data"], "comment"), get(feedback["data"], "tags")
     return make_scores(
         feedback,
         span=get(feedback["meta"], "chat_id").astype(str)
@@ -74,7 +74,7 @@ def _read_feedback(feedback: pd.DataFrame) -> pd.DataFrame:
         timestamp=pick(feedback, "updated_at", "created_at"),
         comment=comment.where(comment.astype(bool), None),
         metadata=feedback["meta"],
-    ).assign(tags=first_filled(get(feedback["data"], "tags"), get(feedback["data"], "reason")))
+    ).assign(tags=first_filled(tags.where(tags.astype(bool)), get(feedback["data"], "reason")))
 
 
 def _embedded_ratings(ids: pd.Series, ratings: pd.Series) -> pd.DataFrame:
