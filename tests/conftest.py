@@ -1,4 +1,92 @@
+"""A server on loopback that answers from a table of routes, for tests of pulls."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
 from hypothesis import settings
 
 # `make fuzz`
 settings.register_profile("fuzz", max_examples=5_000, deadline=None)
+
+
+class Server:
+    """Routes are functions of (path, query, body), by path; one that ends in "/" is a prefix.
+
+    Attributes
+    ----------
+    asked : list of (path, query, body)
+        Requests that were answered.
+    fail_after : int or None
+        Number of answers after which every request gets status 400.
+    """
+
+    def __init__(self, routes, secret=None):
+        self.routes, self.secret = routes, secret
+        self.asked, self.fail_after = [], None
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                parts = urlsplit(self.path)
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length) or b"null")
+                status, answer = owner.answer(parts.path, parse_qs(parts.query), body, self.headers)
+                content = json.dumps(answer, default=str).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def answer(self, path, query, body, headers):
+        if self.secret is not None and not any(
+            self.secret in value for name, value in headers.items() if name.lower() != "host"
+        ):
+            return 401, {"detail": "unauthorized"}
+        if self.fail_after is not None and len(self.asked) >= self.fail_after:
+            return 400, {"detail": "stopped"}
+        named = [
+            name
+            for name in self.routes
+            if path == name or name[-1] == "/" and path[: len(name)] == name
+        ]
+        if not named:
+            return 404, {"detail": "not found"}
+        self.asked.append((path, query, body))
+        return 200, self.routes[max(named, key=len)](path, query, body)
+
+    def paths(self):
+        return [path for path, _, _ in self.asked]
+
+    def close(self):
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def serve():
+    """Start a `Server`; all are closed at the end."""
+    started = []
+
+    def start(routes, secret=None):
+        started.append(Server(routes, secret))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

@@ -15,7 +15,7 @@ ROOMS = [
     *("cli", "serving", "inspection", "export", "reward", "selection", "baselines", "metrics"),
     *("nuisances", "heads", "datasets", "text", "model_selection", "_utils", "exceptions"),
 ]
-COMMANDS = {"inspect", "fit", "label", "score", "evaluate", "export", "serve", "demo"}
+COMMANDS = {"pull", "inspect", "fit", "label", "score", "evaluate", "export", "serve", "demo"}
 # Lazy names: users look for scores and scorers in metrics, but fitting nuisances is reward's work.
 UPWARD = {("metrics/__init__.py", "reward"), ("metrics/__init__.py", "nuisances")}
 LIGHT = ("torch", "pandas", "matplotlib", "sklearn", "onnxruntime")

@@ -20,6 +20,7 @@ from .export import export
 from .fit import fit
 from .inspect import inspect
 from .label import label
+from .pull import pull
 from .score import score
 from .serve import serve
 
@@ -41,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, fit, label, score, evaluate, export, serve, demo):
+for command in (pull, inspect, fit, label, score, evaluate, export, serve, demo):
     app.command()(command)
 
 

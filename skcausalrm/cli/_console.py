@@ -33,7 +33,7 @@ _INPUT_ERRORS = (
 def reporting() -> Iterator[list[str]]:
     """Print each warning of this package once, as one line, and turn errors into exit statuses.
 
-    Input errors exit with 2, a failed export with 1; both print one sentence.
+    Input errors exit with 2, a failed export or connection with 1; both print one sentence.
 
     Yields
     ------
@@ -55,9 +55,12 @@ def reporting() -> Iterator[list[str]]:
         warnings.showwarning = show
         try:
             yield printed
-        except (*_INPUT_ERRORS, ExportParityError) as error:
+        except BrokenPipeError:
+            raise  # the reader of our output went away
+        except (*_INPUT_ERRORS, ExportParityError, ConnectionError) as error:
             progress(f"error: {_one_line(error)}")
-            raise typer.Exit(1 if isinstance(error, ExportParityError) else 2) from error
+            failed = isinstance(error, ExportParityError | ConnectionError)
+            raise typer.Exit(1 if failed else 2) from error
 
 
 def _one_line(message: object) -> str:
