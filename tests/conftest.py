@@ -63,7 +63,7 @@ class Server:
         named = [
             name
             for name in self.routes
-            if path == name or name[-1] == "/" and path[: len(name)] == name
+            if path == name or (name[-1] == "/" and path[: len(name)] == name)
         ]
         if not named:
             return 404, {"detail": "not found"}

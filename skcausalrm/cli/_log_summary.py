@@ -55,7 +55,7 @@ def summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     details = facts["import"]
     yield "format", details["format"]
     for name, value in facts.items():
-        if name in ("columns", "import", "rated_share"):
+        if name in ("columns", "import", "rated_share", "out"):
             continue
         if name == "rated":
             yield "rated", f"{value:,} ({facts['rated_share']:.1%})"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from . import _options as options
 from ._console import print_json, print_table, progress
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ._screen import harmless
 
 Tool = Annotated[
     str,
@@ -65,6 +63,7 @@ def pull(
     options.check_absent(out, overwrite)
 
     from ..datasets import pull_feedback
+    from ._log_summary import summarise, summary_lines
 
     frame = pull_feedback(
         tool,
@@ -78,43 +77,9 @@ def pull(
         asked_name=asked,
         judge_score_name=judge_score_name,
     )
-    facts = _summary(frame) | {"out": str(out)}
+    facts = {**summarise(frame), "out": str(out)}
     if as_json:
         print_json(facts)
     else:
-        print_table(f"Pulled from {tool}", ["", ""], list(_lines(facts)))
-
-
-def _summary(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the numbers of answers, the period, and the counts of what was left out."""
-    rated = frame["feedback"].notna()
-    facts: dict[str, Any] = {"answers": len(frame), "rated": int(rated.sum())}
-    if rated.any():
-        facts["positive_share_of_rated"] = float(frame["feedback"].mean())
-    for name in ("verified", "judge_score"):
-        if name in frame.columns:
-            facts[name] = int(frame[name].notna().sum())
-    if "asked" in frame.columns:
-        facts["asked"] = int(frame["asked"].sum())
-    for name in ("group", "user", "model"):
-        if name in frame.columns:
-            facts[f"{name}s"] = int(frame[name].nunique())
-    if "timestamp" in frame.columns and frame["timestamp"].notna().any():
-        times = frame["timestamp"]
-        facts["period"] = [times.min().isoformat(), times.max().isoformat()]
-    return facts | {"import": frame.attrs["load_feedback"]}
-
-
-def _lines(facts: dict[str, Any]):
-    """Yield facts as rows of a table; an empty count is left out."""
-    for name, value in facts.items():
-        if name == "import":
-            yield from _lines({key: item for key, item in value.items() if key != "format"})
-        elif name == "left_out":
-            yield from ((f"left out: {why}", str(some["count"])) for why, some in value.items())
-        elif name == "period":
-            yield name, " to ".join(text[:10] for text in value)
-        elif isinstance(value, float):
-            yield name.replace("_", " "), f"{value:.3f}"
-        elif isinstance(value, str) or value:
-            yield name.removeprefix("n_").replace("_", " "), str(value)
+        rows = [(name, harmless(text)) for name, text in summary_lines(facts)]
+        print_table(f"Pulled from {tool}", ["", ""], rows)

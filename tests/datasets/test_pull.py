@@ -115,12 +115,10 @@ def test_the_file_loads_to_the_same_table(server, tmp_path):
 
 def test_a_stopped_pull_continues_without_a_page_twice(server, tmp_path):
     out = tmp_path / "logs.parquet"
-    stops = 0
     for fail_after in (1, 4, 8, 41, 62, 64):
         server.fail_after = fail_after
         with pytest.raises(ConnectionError, match="status 400: run the same command again"):
             pull_feedback("open-webui", out)
-        stops += 1
     assert not out.exists()
     server.fail_after = None
     assert len(pull_feedback("open-webui", out)) == 75
@@ -164,7 +162,7 @@ def test_since_drops_earlier_answers(server, tmp_path):
 
 @pytest.mark.parametrize("since", ["yesterday", "2026-13-01", 5])
 def test_since_must_be_a_date(server, tmp_path, since):
-    with pytest.raises(InvalidInputError, match="since=.* is no ISO date"):
+    with pytest.raises(InvalidInputError, match=r"since=.* is no ISO date"):
         pull_feedback("open-webui", tmp_path / "a.parquet", since=since)
     assert server.asked == []
 
@@ -201,7 +199,7 @@ def test_secrets_are_in_no_file_and_no_error(server, tmp_path, monkeypatch, capl
 
 def test_pages_stay_if_they_cannot_be_loaded(server, tmp_path):
     out = tmp_path / "logs.parquet"
-    with pytest.raises(FileFormatError, match="The fetched pages stay in .*: another call"):
+    with pytest.raises(FileFormatError, match=r"The fetched pages stay in .*: another call"):
         pull_feedback("open-webui", out, verified_name="nobody")
     server.asked.clear()
     assert len(pull_feedback("open-webui", out)) == 75

@@ -10,6 +10,8 @@ from skcausalrm.datasets import load_feedback, pull_feedback
 from skcausalrm.exceptions import FileFormatError, InvalidInputError
 
 langsmith = pytest.importorskip("langsmith", reason="the extra langsmith is not installed")
+pytest.importorskip("langsmith.utils")
+pytest.importorskip("langsmith.schemas")
 SECRET = "lsv2_very_secret"
 PROJECT = str(uuid.UUID(int=7))
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
