@@ -54,8 +54,9 @@ def load_feedback(
         The feedback on these answers, if the tool exports it to another file: Langfuse scores,
         LangSmith feedback, Phoenix annotations, OpenTelemetry logs, Open WebUI feedback. It is
         left-joined, so that answers without feedback stay.
-    format : {"auto", "plain", "trl", "chat", "langfuse", "langsmith", "phoenix", "otel", \
-            "open-webui"}, default="auto"
+    format : {"auto", "plain", "trl", "chat", "langfuse", "langsmith", "opik", "phoenix", "otel", \
+            "mlflow", "weave", "open-webui", "librechat", "chainlit", "dify", "oasst", \
+            "argilla", "label-studio"}, default="auto"
         Format of every source. "auto" detects it from the columns.
     feedback_name : str or None, default=None
         Column or score that holds the users' feedback. None takes the column ``feedback`` or
