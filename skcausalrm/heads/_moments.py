@@ -22,7 +22,7 @@ def row_blocks(X: NDArray, rows: NDArray[np.intp] | None) -> Iterator[tuple[NDAr
     """Yield blocks of ``X[rows]`` and their places, through one buffer; all rows: views of X."""
     n_rows = len(X) if rows is None else len(rows)
     buffer = np.empty((min(_BLOCK_ROWS, n_rows), X.shape[1]), dtype=X.dtype)
-    for place in gen_batches(n_rows, _BLOCK_ROWS):
+    for place in gen_batches(n_rows, _BLOCK_ROWS) if n_rows else ():  # a fold may be empty
         if rows is None:
             yield X[place], place
         else:
