@@ -11,7 +11,7 @@ import pandas as pd
 from ..exceptions import FileFormatError
 from ..text._messages import as_message
 from ._left_out import LeftOut
-from ._spans import SCORE_COLUMNS, Export, no_marks
+from ._spans import SCORE_COLUMNS, Export, as_name, no_marks
 from ._texts import simplify_prompt
 
 
@@ -136,5 +136,5 @@ def _answer(message: Message, known: dict, turns: dict, children: dict) -> dict[
             for name in answers[answers.index(message.id) + 1 :]
         ),
         "next_message": replies[-1] if replies else None,
-        **message.columns,
+        **{name: as_name(value) for name, value in message.columns.items()},
     }

@@ -186,6 +186,7 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
     answers["completion"] = pd.Series(completions, dtype=object)[left_out.kept].to_numpy()
     for name, values in spans.columns.items():
         if values.notna().any():
+            values = values.map(as_name, na_action="ignore")
             # A root span often lacks the model, which the call below it has.
             of_top = values[top >= 0].groupby(top[top >= 0]).first()
             answers[name] = of_top.reindex(kept).to_numpy()
@@ -314,10 +315,10 @@ def make_scores(
         {
             "id": span,
             "trace": trace,
-            "name": name.astype(str),
+            "name": name.map(str),
             "value": value,
             "kind": kind,
-            "rater": rater,
+            "rater": rater.map(as_name, na_action="ignore"),
             "timestamp": parse_times(timestamp)[0],
             "comment": comment,
             "tags": missing(frame),
@@ -325,6 +326,11 @@ def make_scores(
         },
         index=frame.index,
     )
+
+
+def as_name(value: Any) -> Any:
+    """Return a list or an object, which cannot name a person or a model, as its text."""
+    return str(value) if isinstance(value, list | dict | tuple | set | np.ndarray) else value
 
 
 def no_scores() -> pd.DataFrame:

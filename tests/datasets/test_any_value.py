@@ -78,3 +78,125 @@ def test_plain_tables(field, values):
 def test_chats(values):
     chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     check([{"messages": value, "feedback": None} for value in (chat, *values)])
+
+
+def phoenix(key):
+    return {
+        "context": {"span_id": key, "trace_id": f"t{key}"}, "parent_id": None, "span_kind": "LLM",
+        "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:01Z",
+        "attributes": {
+            "input.value": '{"messages": [{"role": "user", "content": "q"}]}',
+            "input.mime_type": "application/json", "output.value": "a", "session.id": "s",
+            "llm.token_count.prompt": 3, "metadata": {"x": 1}, "tag.tags": ["t"],
+        },
+    }  # fmt: skip
+
+
+def otel(key):
+    def pair(name, value):
+        return {"key": name, "value": {"stringValue": value}}
+
+    attributes = [
+        pair("gen_ai.input.messages", '[{"role": "user", "parts": [{"type": "text"}]}]'),
+        pair("gen_ai.output.messages", '[{"role": "assistant", "parts": [{"content": "a"}]}]'),
+        pair("gen_ai.response.id", f"r{key}"),
+    ]
+    event = {"name": "gen_ai.choice", "attributes": [pair("message", "a")], "timeUnixNano": "1"}
+    span = {"spanId": key, "traceId": key, "attributes": attributes, "events": [event],
+            "startTimeUnixNano": "1777885200000000000"}  # fmt: skip
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
+def open_webui(key):
+    messages = {
+        "u": {"id": "u", "role": "user", "content": "q", "parentId": None},
+        "a": {"id": "a", "role": "assistant", "content": "a", "parentId": "u", "model": "m",
+              "timestamp": 1_777_885_200, "annotation": {"rating": 1}, "usage": {}},
+    }  # fmt: skip
+    return {"id": key, "user_id": "u", "chat": {"history": {"messages": messages}}}
+
+
+def mlflow(key):
+    span = {"span_id": f"s{key}", "parent_span_id": None, "attributes": {
+        "mlflow.spanInputs": '{"question": "q"}', "mlflow.spanOutputs": '"a"'}}  # fmt: skip
+    assessment = {"assessment_name": "thumbs", "feedback": {"value": True},
+                  "source": {"source_type": "HUMAN", "source_id": "u"}}  # fmt: skip
+    info = {"trace_id": key, "request_time": "2026-01-01T00:00:00Z", "trace_metadata": {"a": "b"},
+            "assessments": [assessment], "execution_duration_ms": 5}  # fmt: skip
+    return {"info": info, "data": {"spans": [span]}}
+
+
+SCORE = {"name": "thumbs", "value": 1, "source": "API", "timestamp": "2026-01-01T00:00:00Z"}
+TOOLS = {
+    "langfuse": lambda key: {
+        "id": key, "input": {"question": "q"}, "output": "a", "bookmarked": False, "userId": "u",
+        "sessionId": "s", "timestamp": "2026-01-01", "tags": [], "scores": [{**SCORE, "id": "x"}],
+    },
+    "langsmith": lambda key: {
+        "id": key, "trace_id": key, "run_type": "chain", "inputs": {"messages": [["user", "q"]]},
+        "outputs": {"output": "a"}, "extra": {"metadata": {"user_id": "u"}}, "tags": [],
+        "parent_run_ids": [], "start_time": "2026-01-01", "feedback_stats": None,
+    },
+    "phoenix": phoenix,
+    "otel": otel,
+    "open-webui": open_webui,
+    "mlflow": mlflow,
+    "opik": lambda key: {
+        "id": key, "input": {"q": "q"}, "output": {"a": "a"}, "thread_id": "t",
+        "feedback_scores": [{"name": "thumbs", "value": 1, "source": "sdk"}], "usage": {},
+    },
+    "librechat": lambda key: {
+        "messageId": key, "parentMessageId": "", "isCreatedByUser": False, "text": "a",
+        "conversationId": "c", "createdAt": {"$date": "2026-01-01"}, "error": False,
+        "feedback": {"rating": "thumbsUp", "tag": {"key": "x"}},
+    },
+    "chainlit": lambda key: {
+        "id": key, "type": "assistant_message", "output": "a", "threadId": "t", "parentId": None,
+        "createdAt": "2026-01-01", "feedback": {"value": 1, "comment": None}, "isError": False,
+    },
+    "dify": lambda key: {
+        "id": key, "query": "q", "answer": "a", "conversation_id": "c", "message_files": [],
+        "feedback": {"rating": "like"}, "created_at": 1_777_885_200, "error": None,
+    },
+    "weave": lambda key: {
+        "id": key, "op_name": "x", "inputs": {"question": "q"}, "output": "a", "trace_id": key,
+        "summary": {"weave": {"feedback": [
+            {"feedback_type": "wandb.reaction.1", "payload": {"emoji": "👍"}}]}},
+    },
+    "argilla": lambda key: {
+        "id": key, "fields": {"prompt": "q", "response": "a"}, "metadata": {},
+        "responses": {"ok": [{"value": "yes", "user_id": "u"}]},
+    },
+    "label-studio": lambda key: {
+        "id": key, "data": {"prompt": "q", "response": "a"}, "annotations": [
+            {"result": [{"from_name": "ok", "value": {"choices": ["Good"]}}], "completed_by": 1}],
+    },
+    "oasst": lambda key: {
+        "message_id": key, "parent_id": None, "message_tree_id": "t", "role": "assistant",
+        "text": "a", "labels": {"quality": {"value": 1.0}},
+    },
+}  # fmt: skip
+
+
+def replaced(record, path, value):
+    """Return the record with the value at a place that the path chooses, counted from the top."""
+    if not path or not isinstance(record, dict | list) or not record:
+        return value
+    keys = list(record) if isinstance(record, dict) else range(len(record))
+    key = keys[path[0] % len(keys)]
+    copy = record.copy()
+    copy[key] = replaced(record[key], path[1:], value)
+    return copy
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(TOOLS)), st.lists(st.integers(0, 20), min_size=1, max_size=6), VALUES)
+def test_exports_of_tools(tool, path, value):
+    make = TOOLS[tool]
+    rows = [make("k1"), make("k2"), replaced(make("k3"), path, value)]
+    try:
+        logs = load(rows, format=tool)
+    except TYPED:
+        return
+    assert logs["completion"].map(lambda text: isinstance(text, str) and bool(text.strip())).all()
+    assert len(logs) >= 1
