@@ -29,7 +29,7 @@ class FeedbackLog:
     groups : ndarray of shape (n,)
         Prompt ids: rows that share one may not be split.
     users : ndarray of shape (n,) or None
-        User ids, missing where unknown; None if the log has none.
+        User ids, missing where unknown; None if the log has none, or one for all rows.
     columns : dict of ndarray of shape (n,)
         The columns asked, verified and judge_score, if the log has them.
     """
@@ -158,10 +158,12 @@ def read_log(sources: Sequence[Path], **options: Any) -> FeedbackLog:
             "import",
         )
     users = frame.get("user")
+    if users is not None and users.nunique(dropna=False) < 2:
+        users = None  # unknown, or the account of an application: no users to tell apart
     return FeedbackLog(
         frame,
         frame["feedback"].to_numpy(dtype=float),
         frame["group"].to_numpy(),
-        None if users is None or users.isna().all() else users.to_numpy(),
+        None if users is None else users.to_numpy(),
         columns,
     )

@@ -134,6 +134,17 @@ def test_other_warnings_are_left_alone():
     assert told == []
 
 
+def test_one_account_for_all_rows_is_no_user(tmp_path):
+    log = tmp_path / "log.jsonl"
+    for users, told_apart in ((("bot", "bot"), False), (("bot", None), True), (("a", "b"), True)):
+        rows = [
+            {"prompt": f"p{number}", "completion": "a", "feedback": number or None, "user": user}
+            for number, user in enumerate(users)
+        ]
+        log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert (read_log([log]).users is not None) == told_apart
+
+
 def test_failures_of_our_own_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), reporting():
         _ = 1 / 0

@@ -89,7 +89,7 @@ def test_json_summary(server, run):
     done = run(*ARGUMENTS, "--json")
     assert done.exit_code == 0, done.stderr
     facts = json.loads(done.stdout)
-    expected = {"answers": 20, "rated": 10, "verified": 3, "out": "logs.parquet"}
+    expected = {"rows": 20, "rated": 10, "verified": 3, "out": "logs.parquet"}
     assert {key: facts[key] for key in expected} == expected
     assert facts["period"] == ["2026-11-01T09:00:00+00:00", "2026-11-20T09:00:00+00:00"]
     assert "spans: 12" in done.stderr
@@ -105,7 +105,7 @@ def test_table_since_and_overwrite(server, run):
     done = run(*ARGUMENTS, "--since", "2026-11-11", "--overwrite")
     assert done.exit_code == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "answers 10" in lines
+    assert "rows 10" in lines
     assert "period 2026-11-11 to 2026-11-20" in lines
     assert len(load_feedback("logs.parquet")) == 10
 

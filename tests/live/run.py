@@ -21,6 +21,8 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
+
 from skcausalrm.datasets import load_feedback, make_feedback_logs
 
 HERE = Path(__file__).parent
@@ -137,6 +139,40 @@ def mlflow(python, folder, stack):
     )
 
 
+def open_webui(python, folder, stack):
+    port, openai = free_port(), os.environ["OPENAI"]
+    url = f"http://127.0.0.1:{port}"
+    variables = {
+        "DATA_DIR": str(folder),
+        "WEBUI_SECRET_KEY": secrets.token_hex(20),
+        "OPENAI_API_BASE_URL": openai,
+        "OPENAI_API_KEY": "none",
+        "ENABLE_OLLAMA_API": "False",
+        "ENABLE_API_KEYS": "True",
+        "BYPASS_MODEL_ACCESS_CONTROL": "True",  # or users see no model
+        "HF_HUB_OFFLINE": "1",
+        "OFFLINE_MODE": "true",
+    }
+    server = [python, "-c", "from open_webui import app; app()", "serve"]
+    server += ["--host", "127.0.0.1", "--port", port]
+    stack.enter_context(running(server, f"{url}/health", variables, folder / "server.log"))
+    account = {"name": "Admin", "email": "admin@example.org", "password": secrets.token_hex(20)}
+    with httpx.Client(base_url=f"{url}/api/v1/auths", timeout=60) as client:
+        token = client.post("/signup", json=account).raise_for_status().json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        key = client.post("/api_key", headers=headers).raise_for_status().json()["api_key"]
+        tokens = [token]
+        for name in ("ann", "bob"):
+            user = account | {"name": name, "email": f"{name}@example.org", "role": "user"}
+            added = client.post("/add", headers=headers, json=user)
+            tokens.append(added.raise_for_status().json()["token"])
+    return (
+        {"SERVER": url, "TOKENS": " ".join(tokens)},
+        {"OPEN_WEBUI_URL": url, "OPEN_WEBUI_API_KEY": key},
+        [],
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tool", choices=sorted(REQUIREMENTS))
@@ -153,11 +189,12 @@ def main():
         command = [sys.executable, HERE / "openai_stub.py", folder / "log.jsonl", stub]
         stack.enter_context(running(command, f"{openai}/models", {}, folder / "stub.log"))
         began = time.perf_counter()
+        os.environ["OPENAI"] = openai
         variables, credentials, options = globals()[name](python, folder, stack)
         print(f"the server started in {time.perf_counter() - began:.0f} s")
         application = subprocess.run(
             [python, HERE / f"{name}_app.py", folder / "log.jsonl"],
-            env=os.environ | variables | {"OPENAI": openai},
+            env=os.environ | variables,
             check=True,
             cwd=folder,
             stdout=subprocess.PIPE,
@@ -173,7 +210,8 @@ def main():
         seconds = time.perf_counter() - began
         print(pulled.stderr, pulled.stdout)
         frame = load_feedback(out)
-        columns = ["prompt", "completion", "feedback", "verified"]
+        columns = ["prompt", "completion", "feedback"]
+        columns += ["verified"] if "--verified" in options else []
         unequal = as_counter(logged, columns) - as_counter(frame, columns)
         print(f"pulled {len(frame)} of {len(logged)} answers in {seconds:.1f} s")
         print(f"{sum(unequal.values())} differ in text, feedback or verdict")
@@ -191,6 +229,8 @@ def main():
             )
             print(f"{name} wrong: exit {refused.returncode}: {refused.stderr.strip()}")
             shutil.rmtree(folder / "no.parquet.part", ignore_errors=True)
+        inspected = json.loads(skcausalrm("inspect", out, "--json").stdout)
+        print("inspect:", json.dumps(inspected)[:600])
         fitted = skcausalrm("fit", out, "--out", folder / "model", "--json")
         report = json.loads(fitted.stdout)
         print("fit:", json.dumps({key: report[key] for key in list(report)[:6]}, default=str)[:600])

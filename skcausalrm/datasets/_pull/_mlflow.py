@@ -44,7 +44,10 @@ def connect(project: str | None, since: datetime | None) -> Source:
             order_by=["timestamp_ms ASC"],
             page_token=token,
         )
-        return [trace.to_dict() for trace in page], page.token or None
+        following = page.token
+        if isinstance(following, bytes):  # of a store on this machine
+            following = following.decode()
+        return [trace.to_dict() for trace in page], following or None
 
     return Source(
         tool="mlflow",
