@@ -51,6 +51,10 @@ def pull(
     verified: VerifiedName = None,
     asked: options.AskedName = None,
     judge_score_name: options.JudgeScoreName = None,
+    labels: options.Labels = None,
+    prompt_key: options.PromptKey = None,
+    completion_key: options.CompletionKey = None,
+    strict: options.Strict = False,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -76,6 +80,10 @@ def pull(
         verified_name=verified,
         asked_name=asked,
         judge_score_name=judge_score_name,
+        labels=dict(labels or ()),
+        prompt_key=prompt_key,
+        completion_key=completion_key,
+        on_error="raise" if strict else "omit",
     )
     facts = {**summarise(frame), "out": str(out)}
     if as_json:

@@ -110,6 +110,22 @@ def test_table_since_and_overwrite(server, run):
     assert len(load_feedback("logs.parquet")) == 10
 
 
+def test_pages_that_fail_to_load_are_loaded_by_other_options(server, run):
+    first_page = server.routes["/v1/projects/shop%20floor/spans"]("", {}, None)["data"]
+    for number, answer in enumerate(first_page):
+        said = {"note": "n", "said": f"Answer {number}."}
+        answer["attributes"]["output.value"] = json.dumps(said)
+        answer["attributes"]["output.mime_type"] = "application/json"
+    stopped = run(*ARGUMENTS, "--strict")
+    assert stopped.exit_code == 2
+    assert "The fetched pages stay in logs.parquet.part" in stopped.stderr
+    server.asked.clear()
+    done = run(*ARGUMENTS, "--completion-key", "said", "--labels", "great=1")
+    assert done.exit_code == 0, done.stderr
+    assert server.asked == []
+    assert "Answer 3." in set(load_feedback("logs.parquet")["completion"])
+
+
 def test_errors_are_one_sentence_without_the_key(server, run, monkeypatch):
     unknown = run(*(argument.replace("shop floor", "none") for argument in ARGUMENTS))
     assert (unknown.exit_code, len(unknown.stderr.splitlines())) == (2, 1)

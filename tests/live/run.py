@@ -204,11 +204,9 @@ def main():
 
         out = folder / "pulled.parquet"
         began = time.perf_counter()
-        pulled = skcausalrm(
-            "pull", given.tool, "--out", out, "--json", *options, variables=credentials
-        )
+        pulled = skcausalrm("pull", given.tool, "--out", out, *options, variables=credentials)
         seconds = time.perf_counter() - began
-        print(pulled.stderr, pulled.stdout)
+        print(pulled.stdout)
         frame = load_feedback(out)
         columns = ["prompt", "completion", "feedback"]
         columns += ["verified"] if "--verified" in options else []
