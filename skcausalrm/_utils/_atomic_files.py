@@ -6,8 +6,6 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["sibling", "sync_folder", "write_atomically", "write_synced"]
-
 
 def sibling(path: Path) -> Path:
     """Return an unused hidden name in the folder of `path`, so that a rename stays on one disk."""

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["length_sorted_batches"]
-
 
 def length_sorted_batches(
     lengths: np.ndarray, batch_size: int, token_budget: int

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from ..exceptions import GroupsError
 
-__all__ = ["clustered_covariance", "group_codes", "id_array", "user_codes"]
-
 
 def group_codes(groups, n_rows: int) -> NDArray[np.intp]:
     """Return codes 0, 1, ... of group ids in the order of their first rows, shape (n_rows,).

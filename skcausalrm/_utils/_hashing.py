@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["hash_bytes", "hash_folder", "hash_rows", "hash_text"]
-
 _FILE_BLOCK = 2**22  # bytes read at a time
 _ROW_BLOCK = 512  # rows mixed at a time, so that no second copy of the matrix is made
 # Multipliers of the SplitMix64 finalizer.

@@ -28,11 +28,18 @@ class Feedback(NamedTuple):
     binary: bool
 
 
-def _check_length(X, y) -> None:
-    if len(y) != X.shape[0]:
+def _check_length(values, name: str, n_rows: int) -> None:
+    if len(values) != n_rows:
         raise FeedbackError(
-            f"X has {X.shape[0]} rows and y has {len(y)}: pass one value per row, "
-            f"NaN where there is no feedback."
+            f"{name} has {len(values)} values for {n_rows} rows: pass one value per row."
+        )
+
+
+def _check_rated(observed: NDArray[np.bool_]) -> None:
+    if not observed.any():
+        raise FeedbackError(
+            f"None of the {len(observed)} rows has feedback (y is NaN throughout): at least some "
+            f"rows need a 0 or a 1."
         )
 
 
@@ -55,27 +62,10 @@ def check_feedback(X, y) -> Feedback:
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")
-    y = check_array(
-        column_or_1d(y, warn=True),
-        ensure_2d=False,
-        dtype=np.float64,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-        input_name="y",
-    )
-    _check_length(X, y)
-    if infinite := int(np.isinf(y).sum()):
-        raise FeedbackError(
-            f"y is infinite in {infinite} of {len(y)} rows: use NaN where there is no feedback."
-        )
+    y = check_column(column_or_1d(y, warn=True), "y", X.shape[0], allow_nan=True)
     observed = ~np.isnan(y)
-    if not observed.any():
-        raise FeedbackError(
-            f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
-            f"need a 0 or a 1."
-        )
-    rated = y[observed]
-    return Feedback(y, observed, bool(np.all((rated == 0) | (rated == 1))))
+    _check_rated(observed)
+    return Feedback(y, observed, bool(np.isin(y[observed], (0, 1)).all()))
 
 
 def encode_labels(X, y, *, one_class: bool = False) -> tuple[NDArray, NDArray[np.float64]]:
@@ -96,22 +86,18 @@ def encode_labels(X, y, *, one_class: bool = False) -> tuple[NDArray, NDArray[np
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None.")
     y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y, warn=True)
-    _check_length(X, y)
+    _check_length(y, "y", X.shape[0])
     if y.dtype.kind == "f" and (infinite := int(np.isinf(y).sum())):
         raise FeedbackError(
             f"y is infinity in {infinite} of {len(y)} rows: use NaN where there is no feedback."
         )
     observed = ~is_missing(y)
-    if y.dtype.kind == "O" and observed.any():
+    _check_rated(observed)
+    if y.dtype.kind == "O":
         values = np.array(y[observed].tolist())  # numbers become numbers, strings strings
         full = np.empty(len(y), dtype=values.dtype)
         full[observed] = values
         y = full
-    if not observed.any():
-        raise FeedbackError(
-            f"None of the {len(y)} rows has feedback (y is NaN throughout): at least some rows "
-            f"need a 0 or a 1."
-        )
     classes, codes = np.unique(y[observed], return_inverse=True)
     if len(classes) == 1 and one_class and classes[0] in (0, 1):
         return np.array([0, 1], dtype=classes.dtype), np.where(observed, float(classes[0]), np.nan)
@@ -141,8 +127,7 @@ def decode_labels(y, classes: NDArray, *, n_rows: int | None = None) -> NDArray[
         If y holds another label, or has another length than `n_rows`.
     """
     y = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y)
-    if n_rows is not None and len(y) != n_rows:
-        raise FeedbackError(f"y has {len(y)} values for {n_rows} rows: pass one value per row.")
+    _check_length(y, "y", len(y) if n_rows is None else n_rows)
     values = np.full(len(y), np.nan)
     observed = ~is_missing(y)
     for code, label in enumerate(classes):
@@ -170,12 +155,11 @@ def check_two_classes(values: NDArray[np.float64], sample_weight=None) -> None:
 
 def warn_of_rare_class(values: NDArray[np.float64]) -> None:
     """Warn if fewer than 50 rated rows are of a class."""
-    counts = {"0": int((values == 0).sum()), "1": int((values == 1).sum())}
-    label, count = min(counts.items(), key=lambda item: item[1])
-    if count < 50:
+    counts = [int((values == label).sum()) for label in (0, 1)]
+    if (least := min(counts)) < 50:
         warn(
-            f"Only {count} of {sum(counts.values())} rated rows are {label}: with fewer than 50 "
-            f"rows of a class the reward is little more than a guess.",
+            f"Only {least} of {sum(counts)} rated rows are {counts.index(least)}: with fewer than "
+            f"50 rows of a class the reward is little more than a guess.",
             FewFeedbackWarning,
             "rare-class",
         )
@@ -202,15 +186,13 @@ def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> 
         ensure_all_finite=False,
         input_name=name,
     )
-    if len(values) != n_rows:
-        raise FeedbackError(
-            f"{name} has {len(values)} values for {n_rows} rows: pass one value per row."
-        )
+    _check_length(values, name, n_rows)
     bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
     if bad.any():
         raise FeedbackError(
-            f"{name} is NaN or infinite in {bad.sum()} of {n_rows} rows: pass a number in every "
-            f"row{', or NaN where there is none' if allow_nan else ', or leave the column out'}."
+            f"{name} is {'' if allow_nan else 'NaN or '}infinite in {bad.sum()} of {n_rows} rows: "
+            f"pass a number in every row, "
+            f"{'or NaN where there is none' if allow_nan else 'or leave the column out'}."
         )
     return values
 
@@ -226,10 +208,7 @@ def check_asked(asked, n_rows: int) -> NDArray[np.bool_] | None:
     if asked is None:
         return None
     asked = column_or_1d(asked)
-    if len(asked) != n_rows:
-        raise FeedbackError(
-            f"asked has {len(asked)} values for {n_rows} rows: pass one value per row."
-        )
+    _check_length(asked, "asked", n_rows)
     if asked.dtype != bool and (wrong := int(np.count_nonzero(~np.isin(asked, (0, 1))))):
         raise FeedbackError(
             f"asked holds {wrong} values other than True and False: it must be True or False in "
@@ -245,14 +224,12 @@ def check_verified(verified, n_rows: int) -> NDArray[np.float64] | None:
         return None
     verified = check_column(verified, "verified", n_rows, allow_nan=True)
     judged = verified[~np.isnan(verified)]
-    if len(judged) == 0:
-        return None
-    if wrong := int(np.count_nonzero((judged != 0) & (judged != 1))):
+    if wrong := int(np.count_nonzero(~np.isin(judged, (0, 1)))):
         raise FeedbackError(
             f"verified holds {wrong} values other than 0, 1 and NaN: a checked answer is good (1) "
             f"or not (0)."
         )
-    return verified
+    return verified if len(judged) else None
 
 
 def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
-from ._mechanism import (
-    check_fraction,
-    draw_feedback,
-    make_generator,
-    solve_intercept,
-)
+from ._mechanism import check_fraction, draw_feedback, make_generator, solve_intercept
 
 # Standard deviation of the logit of P(r=1 given x), by the name of the signal.
 SIGNALS = {"weak": 1.1, "medium": 2.0, "strong": 3.8}
@@ -175,15 +170,7 @@ def _logit_deviation(signal: str | float) -> float:
     return float(signal)
 
 
-def _make_features(
-    rng: np.random.Generator,
-    n: int,
-    d: int,
-    k: int,
-    groups: np.ndarray,
-    n_groups: int | None,
-    dtype: np.dtype,
-) -> tuple[np.ndarray, np.ndarray]:
+def _make_features(rng, n: int, d: int, k: int, groups, n_groups: int | None, dtype: np.dtype):
     """Return X = factors @ loadings + noise, and the (n, k) factors that X determines.
 
     Reading the factors back through the orthonormal loadings makes every later quantity a
@@ -212,9 +199,7 @@ def _make_features(
     return X, factors
 
 
-def _score(
-    rng: np.random.Generator, factors: np.ndarray, nonlinearity: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _score(rng, factors: np.ndarray, nonlinearity: float) -> tuple[np.ndarray, np.ndarray]:
     """Return a unit-variance score of the factors, and the standardised index for selection."""
     z = _standardize(factors)
     k = z.shape[1]

@@ -19,7 +19,8 @@ class Task(NamedTuple):
     example: str
 
 
-def _one(rng: Rng, items):
+def one_of(rng: Rng, items):
+    """Return one of several items, all equally likely."""
     return items[int(rng.integers(len(items)))]
 
 
@@ -30,9 +31,9 @@ def _two(rng: Rng, items):
 
 def _arithmetic(rng: Rng) -> Task:
     a, b = (int(value) for value in rng.integers(3, 60, size=2))
-    word, value = _one(rng, [("plus", a + b), ("minus", a - b), ("times", a * b)])
-    error = int(_one(rng, [-10, -2, 1, 10, 20]))
-    ask = _one(rng, ["What is {}?", "Calculate {} for me.", "Quick check: how much is {}?"])
+    word, value = one_of(rng, [("plus", a + b), ("minus", a - b), ("times", a * b)])
+    error = int(one_of(rng, [-10, -2, 1, 10, 20]))
+    ask = one_of(rng, ["What is {}?", "Calculate {} for me.", "Quick check: how much is {}?"])
     return Task(
         ask.format(f"{a} {word} {b}"),
         f"The answer is {value}: {a} {word} {b} makes {value}.",
@@ -42,7 +43,7 @@ def _arithmetic(rng: Rng) -> Task:
 
 
 def _units(rng: Rng) -> Task:
-    one, other, factor = _one(
+    one, other, factor = one_of(
         rng,
         [
             ("kilometres", "miles", 0.621), ("miles", "kilometres", 1.609),
@@ -69,7 +70,7 @@ _CAPITALS = [
 
 def _facts(rng: Rng) -> Task:
     (country, city), (_, other) = _two(rng, _CAPITALS)
-    ask = _one(rng, ["What is the capital of {}?", "Which city is the capital of {}?"])
+    ask = one_of(rng, ["What is the capital of {}?", "Which city is the capital of {}?"])
     return Task(
         ask.format(country),
         f"The capital of {country} is {city}.",
@@ -97,7 +98,7 @@ def _translation(rng: Rng) -> Task:
     phrase, other = _two(rng, list(_PHRASES))
     column = int(rng.integers(3))
     language = _LANGUAGES[column]
-    ask = _one(rng, ["Translate '{}' into {}.", "How do I say '{}' in {}?"])
+    ask = one_of(rng, ["Translate '{}' into {}.", "How do I say '{}' in {}?"])
     return Task(
         ask.format(phrase, language),
         f"In {language} that is: {_PHRASES[phrase][column]}.",
@@ -123,8 +124,8 @@ _CODE = [
 
 
 def _code(rng: Rng) -> Task:
-    goal, right, wrong = _one(rng, _CODE)
-    ask = _one(rng, ["How do I {} in Python?", "Python: what is the short way to {}?",
+    goal, right, wrong = one_of(rng, _CODE)
+    ask = one_of(rng, ["How do I {} in Python?", "Python: what is the short way to {}?",
                      "Show me code to {} in Python."])  # fmt: skip
     return Task(
         ask.format(goal),
@@ -148,7 +149,9 @@ _DISHES = [
 
 def _recipe(rng: Rng) -> Task:
     (dish, steps, side), (_, other, _) = _two(rng, _DISHES)
-    ask = _one(rng, ["How do I make {}?", "Simple recipe for {}, please.", "Teach me to cook {}."])
+    ask = one_of(
+        rng, ["How do I make {}?", "Simple recipe for {}, please.", "Teach me to cook {}."]
+    )
     return Task(
         ask.format(dish),
         f"For {dish}, {steps}.",
@@ -158,7 +161,7 @@ def _recipe(rng: Rng) -> Task:
 
 
 def _email(rng: Rng) -> Task:
-    who = _one(rng, ["my landlord", "my manager", "a customer", "my teacher", "the bank"])
+    who = one_of(rng, ["my landlord", "my manager", "a customer", "my teacher", "the bank"])
     what, other = _two(
         rng,
         [
@@ -176,7 +179,9 @@ def _email(rng: Rng) -> Task:
 
 def _summary(rng: Rng) -> Task:
     body, other = _two(rng, ["The council", "The school", "The museum", "The clinic", "The team"])
-    did = _one(rng, ["opened a second site", "cut its prices", "hired ten people", "moved online"])
+    did = one_of(
+        rng, ["opened a second site", "cut its prices", "hired ten people", "moved online"]
+    )
     why, why_not = _two(
         rng, ["demand had doubled", "costs had fallen", "the roof leaked", "visitors had asked"]
     )
@@ -199,7 +204,7 @@ _CITIES = [
 def _travel(rng: Rng) -> Task:
     (city, sights), (_, other) = _two(rng, _CITIES)
     days = int(rng.integers(1, 6))
-    ask = _one(rng, ["What should I see in {} in {} days?", "Plan {} for {} days."])
+    ask = one_of(rng, ["What should I see in {} in {} days?", "Plan {} for {} days."])
     return Task(
         ask.format(city, days),
         f"In {city} do not miss {sights}.",
@@ -221,8 +226,8 @@ _WHY = [
 
 
 def _science(rng: Rng) -> Task:
-    question, right, wrong = _one(rng, _WHY)
-    ask = _one(rng, ["Why {}?", "Explain to a child: why {}?", "In short, why {}?"])
+    question, right, wrong = one_of(rng, _WHY)
+    ask = one_of(rng, ["Why {}?", "Explain to a child: why {}?", "In short, why {}?"])
     return Task(
         ask.format(question),
         f"The reason is that {right}.",
@@ -240,7 +245,7 @@ _SPELLING = [
 
 
 def _grammar(rng: Rng) -> Task:
-    right, wrong, sentence = _one(rng, _SPELLING)
+    right, wrong, sentence = one_of(rng, _SPELLING)
     one, other = _two(rng, [right, wrong])
     return Task(
         f"Which is correct, {one} or {other}: '{sentence}'?",

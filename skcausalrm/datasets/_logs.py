@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, check_scalar
 
-from ._log_tasks import TASKS, Task
+from ._log_tasks import TASKS, Task, one_of
 from ._mechanism import check_fraction, draw_feedback, make_generator, solve_intercept
 
 # Manner of answering: its share of the answers, its effect on the logit of the reward, and how
@@ -177,30 +177,25 @@ def make_feedback_logs(
     rng = make_generator(random_state)
 
     age = np.sort(rng.random(n))  # from 0, the first day, to 1, the last
-    model = _draw_models(rng, age)
+    start, end = np.array([shares[2:] for shares in MODELS.values()]).T
+    model = _draw_categories(rng, np.outer(1 - age, start) + np.outer(age, end))
     names = list(MODELS)
     right_rate, oddness = np.array([MODELS[name][:2] for name in names]).T[:, model]
     share, harm, invites = np.array(list(MANNERS.values())).T
-    manner = _draw_manners(rng, share, oddness)
+    weight = np.outer(oddness, share)
+    weight[:, 0] = share[0]
+    manner = _draw_categories(rng, weight / weight.sum(axis=1, keepdims=True))
     correct = rng.random(n) < right_rate
     manners = np.array(list(MANNERS))[manner]
     example, warm = rng.random(n) < 0.35, rng.random(n) < 0.35
     warm &= ~np.isin(manners, ("refusal", "off-topic", "rude"))
 
-    prompts, question, kind = _draw_prompts(rng, n)
-    elsewhere = _draw_other_kind(rng, kind, question, len(prompts))
+    prompts, question, kind, elsewhere = _draw_prompts(rng, n)
     topics = list(TASKS)
     completion = [
         _render(rng, topics[k], prompts[q], prompts[o], m, c, e, w)
         for k, q, o, m, c, e, w in zip(
-            kind,
-            question,
-            elsewhere,
-            manners,
-            correct,
-            example,
-            warm,
-            strict=True,
+            kind, question, elsewhere, manners, correct, example, warm, strict=True
         )
     ]
 
@@ -255,72 +250,47 @@ def make_feedback_logs(
     )
 
 
-def _draw_models(rng: np.random.Generator, age: np.ndarray) -> np.ndarray:
-    start, end = np.array([shares[2:] for shares in MODELS.values()]).T
-    cumulative = np.cumsum(np.outer(1 - age, start) + np.outer(age, end), axis=1)
-    return (rng.random(age.size)[:, None] > cumulative[:, :-1]).sum(axis=1)
+def _draw_categories(rng: np.random.Generator, probability: np.ndarray) -> np.ndarray:
+    """Draw a category for each row by its probabilities, shape (n, n_categories)."""
+    cumulative = np.cumsum(probability, axis=1)
+    return (rng.random(len(probability))[:, None] > cumulative[:, :-1]).sum(axis=1)
 
 
-def _draw_manners(rng: np.random.Generator, share: np.ndarray, oddness: np.ndarray) -> np.ndarray:
-    weight = np.outer(oddness, share)
-    weight[:, 0] = share[0]
-    cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
-    return (rng.random(oddness.size)[:, None] > cumulative[:, :-1]).sum(axis=1)
+def _draw_prompts(rng: np.random.Generator, n: int):
+    """Draw tasks, and for each answer its task, the task's kind, and a task of another kind.
 
-
-def _draw_prompts(rng: np.random.Generator, n: int) -> tuple[list[Task], np.ndarray, np.ndarray]:
-    """Draw tasks, and for each answer the task and its kind; about four answers a task."""
+    There are about four answers a task.
+    """
     n_prompts = max(2, n // 4)
     kinds = rng.integers(len(TASKS), size=n_prompts)
     kinds[1] = (kinds[0] + 1) % len(TASKS)  # so that every answer has a topic to be off
     makers = list(TASKS.values())
     prompts = [makers[kind](rng) for kind in kinds]
     question = rng.permutation(np.arange(n) % n_prompts)
-    return prompts, question, kinds[question]
-
-
-def _draw_other_kind(
-    rng: np.random.Generator, kind: np.ndarray, question: np.ndarray, n_prompts: int
-) -> np.ndarray:
-    """Draw for each answer a prompt at random among those of other kinds."""
-    kinds = np.empty(n_prompts, dtype=int)
-    kinds[question] = kind
-    by_kind = np.argsort(kinds, kind="stable")
+    kind = kinds[question]
     size = np.bincount(kinds, minlength=len(TASKS))
-    end = np.cumsum(size)
-    beyond = rng.integers(n_prompts - size[kind])
-    return by_kind[(end[kind] + beyond) % n_prompts]
+    place = np.cumsum(size)[kind] + rng.integers(n_prompts - size[kind])
+    elsewhere = np.argsort(kinds, kind="stable")[place % n_prompts]
+    return prompts, question, kind, elsewhere
 
 
-def _render(
-    rng: np.random.Generator,
-    topic: str,
-    task: Task,
-    other: Task,
-    manner: str,
-    correct: bool,
-    example: bool,
-    warm: bool,
-) -> str:
-    def one(texts: tuple[str, ...]) -> str:
-        return texts[int(rng.integers(len(texts)))]
-
+def _render(rng, topic: str, task: Task, other: Task, manner, correct, example, warm) -> str:
     if manner == "refusal":
-        return one(_REFUSALS).format(topic=topic)
+        return one_of(rng, _REFUSALS).format(topic=topic)
     if manner == "off-topic":
-        return f"{one(_DETOURS)}{other.right}"
+        return f"{one_of(rng, _DETOURS)}{other.right}"
     answer = task.right if correct else task.wrong
-    text = f"{answer} {one(_EXAMPLES)}{task.example}" if example else answer
+    text = f"{answer} {one_of(rng, _EXAMPLES)}{task.example}" if example else answer
     if manner == "truncated":
         words = text.split()
         text = " ".join(words[: max(2, len(words) // 2)]) + "... [output cut off]"
     elif manner == "repetitive":
         text = f"{text} As I said: {answer} Again, as I said: {answer}"
     elif manner == "hedged":
-        text = one(_HEDGES) + text
+        text = one_of(rng, _HEDGES) + text
     elif manner == "rude":
-        return one(_INSULTS).format(text)
-    return one(_OPENERS) + text if warm else text
+        return one_of(rng, _INSULTS).format(text)
+    return one_of(rng, _OPENERS) + text if warm else text
 
 
 def _draw_comments(rng: np.random.Generator, feedback: np.ndarray) -> np.ndarray:

@@ -20,12 +20,9 @@ SELECTIONS = ("none", "x", "reward", "both", "u-shape", "complain")
 
 def make_generator(random_state: Any) -> np.random.Generator:
     """Return a local generator from an int, a RandomState, a Generator or None."""
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if random_state is None:
-        return np.random.default_rng()
-    words = check_random_state(random_state).randint(2**31 - 1, size=4)
-    return np.random.default_rng([int(word) for word in words])
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1, size=4))
 
 
 def check_flip_rates(false_positive_rate: float, false_negative_rate: float) -> None:
@@ -42,22 +39,11 @@ def check_fraction(value: float, name: str, *, closed: str = "neither") -> None:
     check_scalar(value, name, Real, min_val=0, max_val=1, include_boundaries=closed)
 
 
-def check_selection(selection: str) -> None:
-    if selection not in SELECTIONS:
-        raise ValueError(f"selection={selection!r} is unknown; choose one of {SELECTIONS}.")
-
-
 def solve_intercept(score: np.ndarray, rate: float) -> float:
     """Return the c for which the mean of sigmoid(score + c) is `rate`."""
     center = np.log(rate / (1 - rate))
-    return float(
-        brentq(
-            lambda c: expit(score + c).mean() - rate,
-            center - score.max() - 1,
-            center - score.min() + 1,
-            xtol=1e-12,
-        )
-    )
+    low, high = center - score.max() - 1, center - score.min() + 1
+    return brentq(lambda c: expit(score + c).mean() - rate, low, high, xtol=1e-12)
 
 
 def scale_to_rate(weight: np.ndarray, rate: float) -> np.ndarray:
@@ -72,12 +58,7 @@ def scale_to_rate(weight: np.ndarray, rate: float) -> np.ndarray:
     return np.minimum(1.0, factor * weight)
 
 
-def flip(
-    rng: np.random.Generator,
-    reward: np.ndarray,
-    false_positive_rate: float,
-    false_negative_rate: float,
-) -> np.ndarray:
+def flip(rng, reward, false_positive_rate: float, false_negative_rate: float) -> np.ndarray:
     """Return the reward with 0 changed to 1 and 1 to 0 at the given rates."""
     rate = np.where(reward == 1, false_negative_rate, false_positive_rate)
     return np.where(rng.random(reward.size) < rate, 1 - reward, reward)
@@ -105,7 +86,8 @@ def draw_feedback(
     index : ndarray of shape (n,)
         Standardised function of x alone, for the selections "x" and "both".
     """
-    check_selection(selection)
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection={selection!r} is unknown; choose one of {SELECTIONS}.")
     check_fraction(selection_strength, "selection_strength", closed="right")
     check_fraction(observed_rate, "observed_rate", closed="right")
     check_flip_rates(false_positive_rate, false_negative_rate)

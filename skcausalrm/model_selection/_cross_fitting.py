@@ -20,8 +20,6 @@ from .._utils._warnings import warn
 from ..exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
 from ._splitters import balanced_folds, feedback_strata
 
-__all__ = ["Folds", "check_groups", "cross_fit", "make_folds", "training_rows"]
-
 
 class Folds(NamedTuple):
     """Assignment of rows to folds.
@@ -170,12 +168,9 @@ def training_rows(labels: NDArray, folds: Folds, sample_weight) -> NDArray[np.in
     ndarray of shape (2, n_splits)
     """
     positive = np.ones(len(labels), dtype=bool) if sample_weight is None else sample_weight > 0
-    inside = np.array(
-        [
-            np.bincount(folds.of_row[(labels == label) & positive], minlength=folds.n_splits)
-            for label in (0, 1)
-        ]
-    )
+    inside = np.zeros((2, folds.n_splits), dtype=np.intp)
+    for label in (0, 1):
+        np.add.at(inside[label], folds.of_row[(labels == label) & positive], 1)
     return inside.sum(axis=1, keepdims=True) - inside
 
 

@@ -15,8 +15,6 @@ from .._utils._clusters import group_codes
 from .._utils._validation import is_missing
 from ..exceptions import GroupsError
 
-__all__ = ["FeedbackStratifiedGroupKFold"]
-
 
 def feedback_strata(y) -> NDArray[np.intp]:
     """Return 0 (no feedback), 1 (negative) or 2 (positive) per row; graded y is cut at its mean."""
@@ -33,12 +31,7 @@ def feedback_strata(y) -> NDArray[np.intp]:
     return np.where(observed, 1 + (np.where(observed, y, 0) > cut), 0)
 
 
-def balanced_folds(
-    strata: NDArray[np.intp],
-    groups: NDArray[np.intp],
-    n_splits: int,
-    rng: np.random.RandomState,
-) -> NDArray[np.intp]:
+def balanced_folds(strata: NDArray, groups: NDArray, n_splits: int, rng) -> NDArray[np.intp]:
     """Assign each group to a fold so that every stratum is spread evenly; return folds of rows.
 
     Groups of equal composition are dealt out evenly at random, all at once. The remainder is
@@ -142,9 +135,8 @@ class FeedbackStratifiedGroupKFold(BaseCrossValidator):
         X, y, groups = indexable(X, y, groups)
         n_rows = len(y)
         codes = np.arange(n_rows) if groups is None else group_codes(groups, n_rows)
-        fold = balanced_folds(
-            feedback_strata(y), codes, int(self.n_splits), check_random_state(self.random_state)
-        )
+        rng = check_random_state(self.random_state)
+        fold = balanced_folds(feedback_strata(y), codes, int(self.n_splits), rng)
         for k in range(self.n_splits):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 

@@ -182,3 +182,15 @@ def test_too_few_groups_for_a_fold():
     X, t, _, _ = problem(100, 3)
     with pytest.raises(GroupsError):
         RidgeHead().fit(X, t, groups=np.zeros(100))
+
+
+def test_a_fold_without_weight_changes_nothing():
+    rng = np.random.default_rng(0)
+    X, y, fold = rng.normal(size=(300, 4)), rng.normal(size=300), np.arange(300) % 4
+    weight = (fold < 3).astype(float)
+    heavy = weight > 0
+    expected = fit_ridge(FoldMoments(X[heavy], fold[heavy], 3), y[heavy])
+    found = fit_ridge(FoldMoments(X, fold, 4, weight), y)
+    np.testing.assert_allclose(found.coef, expected.coef)
+    np.testing.assert_allclose(found.risks, expected.risks)
+    np.testing.assert_allclose(found.fold_coefs[:3], expected.fold_coefs)

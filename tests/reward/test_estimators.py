@@ -329,7 +329,7 @@ BAD_INPUT = {
         "All 1604 (rated|labelled) rows",
     ),
     "NaN in X": (lambda X, y: (np.where(X > 1, np.nan, X), y, {}), ValueError, "NaN"),
-    "length": (lambda X, y: (X, y[:-1], {}), ex.FeedbackError, "4000 rows and y has 3999"),
+    "length": (lambda X, y: (X, y[:-1], {}), ex.FeedbackError, "y has 3999 values for 4000 rows"),
     "inf": (lambda X, y: (X, np.where(y == 1, np.inf, y), {}), ex.FeedbackError, "infinite"),
     "weights": (
         lambda X, y: (X, y, {"sample_weight": np.zeros(len(y))}),
