@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from os.path import commonprefix
 from threading import RLock
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 
 from .._utils._extras import import_extra
 from ..exceptions import InvalidInputError
-from ._conversation import Conversations
+from ._conversation import Conversations, Passage
 from ._source import ModelSource
+from ._window import Bounds, CutTokens, Window, chunks, cut_tokens, token_bounds
 
 _PURPOSE = "ConversationEncoder"
+_OTHER = "\ufffc"  # stands for an answer; no log contains it, and no template strips it
 
 
 @dataclass(frozen=True)
@@ -32,23 +35,26 @@ class BackendSettings:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised texts, not yet padded.
+    """Windows of tokenised texts, not yet padded.
 
     Attributes
     ----------
     columns : dict of str to list
-        For each input name of the model, one array per text. If the model tokenises by itself,
+        For each input name of the model, one array per window. If the model tokenises by itself,
         the texts under the name ``text``.
-    lengths : ndarray of int, shape (n,)
-        Number of tokens of each text after truncation.
-    truncated : ndarray of bool, shape (n,)
-        True for texts that lost tokens.
+    lengths : ndarray of int, shape (n_windows,)
+        Number of tokens of each window.
+    owner : ndarray of int, shape (n_windows,)
+        Position of the text that a window belongs to; 0, 1, 2, ... unless texts have several.
+    truncated : ndarray of uint8, shape (n_texts,)
+        Bits `PROMPT` and `ANSWER` of the parts that lost tokens.
     extra : dict
         Inputs that are the same for every batch.
     """
 
     columns: dict[str, list[Any]]
     lengths: np.ndarray
+    owner: np.ndarray
     truncated: np.ndarray
     extra: dict[str, Any]
 
@@ -60,21 +66,21 @@ class Backend(ABC):
         self.settings = settings
         self._lock = RLock()  # fast tokenizers and lazy loading are not safe across threads
 
-    def render(self, conversations: Conversations) -> list[str]:
-        """Return the text of each conversation; equal texts have equal embeddings."""
-        return conversations.texts()
+    def render(self, conversations: Conversations) -> list[Passage]:
+        """Return the text of each conversation; equal passages have equal embeddings."""
+        return conversations.passages()
 
     @abstractmethod
-    def tokenize(self, texts: list[str]) -> Tokens:
-        """Tokenise the texts, truncated to the longest input of the model."""
+    def tokenize(self, passages: list[Passage], rule: str = "answer_first") -> Tokens:
+        """Tokenise the texts; longer ones than the model reads are cut by the rule."""
 
     @abstractmethod
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
-        """Return embeddings of the texts at `index`, as one batch: float32 (len(index), d)."""
+        """Return embeddings of the windows at `index`, as one batch: float32 (len(index), d)."""
 
     def dimension(self) -> int:
         """Return the number of features."""
-        return self.embed(self.tokenize(["a"]), np.array([0])).shape[1]
+        return self.embed(self.tokenize([Passage("a", 0, 0, 1)]), np.array([0])).shape[1]
 
 
 class SentenceTransformersBackend(Backend):
@@ -102,25 +108,27 @@ class SentenceTransformersBackend(Backend):
 
         return isinstance(self.model[0], Transformer)
 
-    def tokenize(self, texts: list[str]) -> Tokens:
+    def tokenize(self, passages: list[Passage], rule: str = "answer_first") -> Tokens:
         with self._lock:
             model = self.model
+            texts = [passage.text for passage in passages]
             if not self._is_transformer:  # word vectors and routers have no common token format
                 sizes = np.array([1 + len(text) // 4 for text in texts])
-                return Tokens({"text": texts}, sizes, np.zeros(len(texts), bool), {})
-            prompt = model.prompts.get(model.default_prompt_name)
+                whole = np.zeros(len(texts), np.uint8)
+                return Tokens({"text": texts}, sizes, np.arange(len(texts)), whole, {})
+            prompt = model.prompts.get(model.default_prompt_name) or ""
 
-            def run(some: list[str], truncation: bool):
+            def run(some: list[str]):
                 return model.preprocess(
                     some,
-                    prompt=prompt,
+                    prompt=prompt or None,
                     processing_kwargs={
-                        "text": {"padding": False, "truncation": truncation},
+                        "text": {"padding": False, "truncation": False, "verbose": False},
                         "common": {"return_tensors": None},
                     },
                 )
 
-            return _tokens(run, texts, model.max_seq_length)
+            return _tokens(run, passages, Window(model.max_seq_length, rule), prompt)
 
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
         import torch
@@ -164,8 +172,6 @@ class TransformersBackend(Backend):
         self.is_decoder = _is_decoder(self.config)
         self.pooling = _pooling(self.config, self.is_decoder, settings.pooling)
         self.tokenizer = library.AutoTokenizer.from_pretrained(source.location, **self._origin)
-        if self.pooling == "last":
-            self.tokenizer.truncation_side = "left"  # the answer's end carries the reward
         self.uses_template = self.is_decoder and bool(self.tokenizer.chat_template)
         self.max_length = settings.max_length or _longest_input(self.config, self.tokenizer)
 
@@ -178,34 +184,48 @@ class TransformersBackend(Backend):
         model.config.use_cache = False
         return model.eval().to(self.settings.device)
 
-    def render(self, conversations: Conversations) -> list[str]:
+    def render(self, conversations: Conversations) -> list[Passage]:
         if not self.uses_template:
-            return conversations.texts()
+            return conversations.passages()
+        pairs = zip(conversations.messages(), map(_n_messages, conversations.completions))
+        return [self._from_template(row, *pair) for row, pair in enumerate(pairs)]
+
+    def _from_template(self, row: int, messages: list[dict], n_answer: int) -> Passage:
+        """Render a chat; find its answer by rendering the same chat with another one."""
         from jinja2 import TemplateError
 
-        rendered = []
-        for row, messages in enumerate(conversations.messages()):
-            try:
-                rendered.append(self.tokenizer.apply_chat_template(messages, tokenize=False))
-            except TemplateError as error:
-                raise InvalidInputError(
-                    f"the chat template of {self.settings.source.name!r} refuses row {row} "
-                    f"({error}): bring its roles into the order that the model expects."
-                ) from error
-        return rendered
+        other = list(messages)
+        for place in {len(messages) - n_answer, len(messages) - 1}:
+            other[place] = {**messages[place], "content": _OTHER}
+        try:
+            text, without = (
+                self.tokenizer.apply_chat_template(chat, tokenize=False)
+                for chat in (messages, other)
+            )
+        except TemplateError as error:
+            raise InvalidInputError(
+                f"the chat template of {self.settings.source.name!r} refuses row {row} "
+                f"({error}): bring its roles into the order that the model expects."
+            ) from error
+        answer = len(commonprefix([text, without]))
+        rest = commonprefix([text[answer:][::-1], without[answer:][::-1]])
+        bos = self.tokenizer.bos_token or ""
+        begin = len(bos) if text.startswith(bos) else 0
+        return Passage(text, begin, max(answer, begin), len(text) - len(rest))
 
-    def tokenize(self, texts: list[str]) -> Tokens:
-        def run(some: list[str], truncation: bool):
+    def tokenize(self, passages: list[Passage], rule: str = "answer_first") -> Tokens:
+        def run(some: list[str]):
             return self.tokenizer(
                 some,
                 add_special_tokens=not self.uses_template,  # a template writes them itself
-                truncation=truncation,
-                max_length=self.max_length if truncation else None,
                 padding=False,
+                verbose=False,
             )
 
+        # by "cut" the end stays for last-token pooling: the answer's end carries the reward
+        side = "left" if self.pooling == "last" else self.tokenizer.truncation_side
         with self._lock:
-            return _tokens(run, texts, self.max_length)
+            return _tokens(run, passages, Window(self.max_length, rule, side))
 
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
         import torch
@@ -264,36 +284,76 @@ def unload_models() -> None:
     _latest_backend.cache_clear()
 
 
-def _tokens(run, texts: list[str], max_length: int | None) -> Tokens:
-    batch = run(texts, True)
-    columns, extra = {}, {}
-    for name, values in batch.items():
-        if name == "attention_mask":
-            continue  # all ones here; pad_tokens makes it
-        if isinstance(values, list):
-            columns[name] = [np.asarray(ids, dtype=np.int32) for ids in values]
+def _tokens(run, passages: list[Passage], window: Window, prefix: str = "") -> Tokens:
+    """Tokenise texts, and cut those that are longer than the window.
+
+    Parameters
+    ----------
+    run : callable
+        Function from texts to the whole tokens of each, which puts `prefix` before each text.
+    passages : list of Passage
+    window : Window
+    prefix : str, default=""
+
+    Returns
+    -------
+    Tokens
+    """
+    parts, extra = [], {}
+    for some in chunks(passages):
+        batch = run([passage.text for passage in passages[some]])
+        columns = {}
+        for name, values in batch.items():
+            if name == "attention_mask":
+                continue  # all ones here; pad_tokens makes it
+            (columns if isinstance(values, list) else extra)[name] = values
+        shifted = [_after(prefix, passage) for passage in passages[some]]
+        encodings = getattr(batch, "encodings", None)
+        if encodings and extra.get("modality") != "message":
+
+            def bounds(i, encodings=encodings, shifted=shifted):
+                found = encodings[i]
+                return token_bounds(
+                    found.offsets, found.special_tokens_mask, shifted[i], window.rule
+                )
+
         else:
-            extra[name] = values
-    lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
-    if len(empty := np.flatnonzero(lengths == 0)):
+
+            def bounds(i, ids=columns["input_ids"], some=passages[some]):
+                return _counted_bounds(run, ids[i], some[i])
+
+        parts.append(cut_tokens(columns, window, bounds))
+    tokens = CutTokens.joined(parts)
+    if len(empty := np.flatnonzero(tokens.lengths == 0)):
+        first = passages[tokens.owner[empty[0]]].text
         raise InvalidInputError(
             f"the model's tokenizer makes no token of {len(empty)} texts (first: "
-            f"{texts[empty[0]][:40]!r}): drop these rows."
+            f"{first[:40]!r}): drop these rows."
         )
-    encodings = getattr(batch, "encodings", None)
-    if encodings:
-        truncated = np.array([bool(encoding.overflowing) for encoding in encodings])
-    else:  # a tokenizer in Python does not report truncation
-        truncated = lengths == max_length
-        full = np.flatnonzero(truncated)
-        if len(full):
-            whole = run([texts[i] for i in full], False)["input_ids"]
-            truncated[full] = np.array([len(ids) for ids in whole]) > lengths[full]
-    return Tokens(columns, lengths, truncated, extra)
+    return Tokens(*tokens, extra)
+
+
+def _after(prefix: str, passage: Passage) -> Passage:
+    """Return the passage with a prefix of the model before it."""
+    return Passage(prefix + passage.text, *(len(prefix) + place for place in passage[1:]))
+
+
+def _counted_bounds(run, ids: list[int], passage: Passage) -> Bounds:
+    """Find the parts of a text by tokenising its beginnings, where tokens have no offsets."""
+    empty, before = run(["", passage.text[: passage.answer]])["input_ids"]
+    lead = len(commonprefix([ids, empty]))
+    marks = len(commonprefix([ids[lead:][::-1], empty[lead:][::-1]]))
+    tail = len(ids) - marks
+    answer = len(before) - marks
+    return Bounds(lead, min(max(answer, lead), tail), tail, len(ids))
+
+
+def _n_messages(turn) -> int:
+    return 1 if isinstance(turn, str) else len(turn)
 
 
 def pad_tokens(tokens: Tokens, index: np.ndarray, pad_id: int, device: str) -> dict[str, Any]:
-    """Return a model's inputs for the texts at `index`, padded on the right."""
+    """Return a model's inputs for the windows at `index`, padded on the right."""
     import torch
 
     lengths = tokens.lengths[index]

@@ -125,8 +125,8 @@ class EmbeddingCache:
             Increasing positions in `texts` of those that are stored intact.
         vectors : ndarray of float32, shape (k, d)
             Their embeddings, of shape (0, 0) if nothing was found.
-        truncated : ndarray of bool, shape (k,)
-            True for texts that were longer than the model reads.
+        truncated : ndarray of uint8, shape (k,)
+            Parts that were longer than the model reads: 0 none, 1 the prompt, 2 the answer, 3 both.
 
         Raises
         ------
@@ -145,10 +145,10 @@ class EmbeddingCache:
                         self.corrupt_count += 1
         found = np.array(list(entries), dtype=np.intp)
         if not len(found):
-            return found, np.empty((0, 0), np.float32), np.empty(0, bool)
+            return found, np.empty((0, 0), np.float32), np.empty(0, np.uint8)
         joined = b"".join(entries[i][0] for i in found)
         vectors = np.frombuffer(joined, "<f4").reshape(len(found), -1)
-        return found, vectors, np.array([entries[i][1] for i in found], dtype=bool)
+        return found, vectors, np.array([entries[i][1] for i in found], dtype=np.uint8)
 
     def put(self, texts: Sequence[str], vectors: np.ndarray, truncated: np.ndarray) -> None:
         """Store embeddings in one transaction; replace entries that exist.
@@ -159,8 +159,8 @@ class EmbeddingCache:
             Distinct texts.
         vectors : ndarray of float32, shape (n, d)
             Their embeddings.
-        truncated : ndarray of bool, shape (n,)
-            True for texts that were longer than the model reads.
+        truncated : ndarray of uint8 or bool, shape (n,)
+            Parts that were longer than the model reads, as :meth:`get` returns them.
 
         Raises
         ------
@@ -198,7 +198,7 @@ def _is_intact(key: bytes, truncated: Any, checksum: Any, vector: Any) -> bool:
     # SQLite does not enforce types, so a damaged header can change a column's type.
     return (
         isinstance(vector, bytes)
-        and truncated in (0, 1)
+        and truncated in (0, 1, 2, 3)
         and len(vector) % 4 == 0
         and checksum == _checksum(key, truncated, vector)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,10 +16,43 @@ from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, InvalidInputError
 from ._messages import as_message, as_plain, has_unread_parts, is_list
 
-__all__ = ["Conversations", "as_conversations", "is_blank", "valid_unicode"]
+__all__ = ["Conversations", "Passage", "as_conversations", "is_blank", "valid_unicode"]
 
 Message = Mapping[str, Any]
 Turn = str | Sequence[Message]
+
+
+class Passage(NamedTuple):
+    """Text of a row as an encoder reads it, and where its parts lie.
+
+    Attributes
+    ----------
+    text : str
+        The whole text.
+    begin : int
+        First character of the prompt; before it is a prefix of the model.
+    answer : int
+        First character of the answer.
+    end : int
+        First character after the answer; from it on is the end of a chat template.
+    """
+
+    text: str
+    begin: int
+    answer: int
+    end: int
+
+    @property
+    def key(self) -> str:
+        """Text with the places of its parts: equal keys have equal embeddings."""
+        return f"{self.begin} {self.answer} {self.end}\n{self.text}"
+
+    def valid(self) -> Passage:
+        """Return the passage with `valid_unicode` text, itself if it is valid."""
+        text = valid_unicode(self.text)
+        if text is self.text:
+            return self
+        return Passage(text, *(len(valid_unicode(self.text[:place])) for place in self[1:]))
 
 
 @dataclass(frozen=True)
@@ -58,8 +91,17 @@ class Conversations:
         -------
         list of str
         """
+        return [passage.text for passage in self.passages()]
+
+    def passages(self) -> list[Passage]:
+        """Render each row as `texts` does, and tell where its answer lies.
+
+        Returns
+        -------
+        list of Passage
+        """
         return [
-            f"{prompt}\n\n{completion}" if prompt else completion
+            _passage(prompt, completion)
             for prompt, completion in zip(
                 map(_turn_text, self.prompts), map(_turn_text, self.completions), strict=True
             )
@@ -280,6 +322,11 @@ def is_blank(turn: Turn) -> bool:
     """
     text = turn if isinstance(turn, str) else "".join(_content(message) for message in turn)
     return not text or text.isspace()
+
+
+def _passage(prompt: str, completion: str) -> Passage:
+    text = f"{prompt}\n\n{completion}" if prompt else completion
+    return Passage(text, 0, len(text) - len(completion), len(text))
 
 
 def _turn_text(turn: Turn) -> str:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from operator import ne
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from .._utils._extras import import_extra
-from .._utils._warnings import warn
-from ..exceptions import DataLossWarning
 from ._backends import Backend, BackendSettings, load_backend
 from ._cache import EmbeddingCache
-from ._conversation import as_conversations, valid_unicode
+from ._conversation import Conversations, Passage, as_conversations
 from ._encoding import encode_texts
+from ._parts import TEXTS, parts_of, prompts_alone
 from ._source import BUNDLED_MODEL, find_model
+from ._window import ANSWER, PROMPT, RULES, warn_truncated
 
 __all__ = ["ConversationEncoder", "backend_of"]
 
-_POOLINGS = ("auto", "mean", "cls", "last")
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_CHOICES = {
+    "text": TEXTS,
+    "long_texts": RULES,
+    "pooling": ("auto", "mean", "cls", "last"),
+    "dtype": ("auto", "float32", "bfloat16", "float16"),
+}
 
 
 class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -70,8 +73,10 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Attributes
     ----------
-    truncated_count_ : int
-        Number of rows of the last `transform` whose text was longer than `max_length`.
+    truncated_prompt_count_ : int
+        Number of rows of the last `transform` whose prompt was not read to its beginning.
+    truncated_answer_count_ : int
+        Number of rows of the last `transform` whose answer was shortened.
     invalid_text_count_ : int
         Number of rows of the last `transform` with unpaired surrogates, which logs that cut emoji
         in half contain. Each surrogate was read as U+FFFD.
@@ -85,9 +90,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     Notes
     -----
     Sentence-transformers models and encoders read a pair as one text: prompt, empty line,
-    completion. Decoders read it through their chat template if they have one. Texts over
-    `max_length` lose their end. With last-token pooling they lose their beginning, because the
-    vector is read after the completion's last token.
+    completion. Decoders read it through their chat template if they have one.
 
     An embedding depends on its text alone, up to rounding: other texts in its batch change the
     order of sums, by about 1e-6 of its length in float32 and 1e-2 in bfloat16.
@@ -120,6 +123,8 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         device=None,
         dtype="auto",
         max_length=None,
+        text="pair",
+        long_texts="answer_first",
         pooling="auto",
         normalize=False,
         trust_remote_code=False,
@@ -132,6 +137,8 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.device = device
         self.dtype = dtype
         self.max_length = max_length
+        self.text = text
+        self.long_texts = long_texts
         self.pooling = pooling
         self.normalize = normalize
         self.trust_remote_code = trust_remote_code
@@ -190,25 +197,27 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Warns
         -----
         DataLossWarning
-            Once, if texts were longer than `max_length`.
+            Once, if an answer or more than a tenth of the prompts was shortened.
         """
         self._check_parameters()
         conversations = as_conversations(X)
         backend = backend_of(self)
-        rendered = backend.render(conversations)
-        texts = list(map(valid_unicode, rendered))
-        position: dict[str, int] = {}
+        rendered, place = self._passages(conversations, backend)
+        passages = [passage.valid() for passage in rendered]
+        position: dict[Passage, int] = {}
         inverse = np.fromiter(
-            (position.setdefault(text, len(position)) for text in texts), np.intp, len(texts)
+            (position.setdefault(passage, len(position)) for passage in passages),
+            np.intp,
+            len(passages),
         )
         _, first_row = np.unique(inverse, return_index=True)
-        truncated = np.zeros(len(position), dtype=bool)
+        truncated = np.zeros(len(position), dtype=np.uint8)
         out = None
 
         def write(index, vectors, cut):
             nonlocal out
             if out is None:
-                out = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
+                out = np.empty((len(passages), vectors.shape[1]), dtype=np.float32)
             out[first_row[index]] = _unit(vectors) if self.normalize else vectors
             truncated[index] = cut
 
@@ -217,6 +226,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 list(position),
                 backend,
                 cache,
+                rule=self.long_texts,
                 batch_size=self.batch_size,
                 show_progress=self.show_progress,
                 write=write,
@@ -224,26 +234,46 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if out is None:
             out = np.empty((0, backend.dimension()), dtype=np.float32)
         _copy_duplicates(out, first_row[inverse])
+        out = _concatenated(out, place, len(conversations))
         self._width = out.shape[1]
-        self.truncated_count_ = int(truncated[inverse].sum())
-        self.invalid_text_count_ = sum(map(ne, rendered, texts))
+        self._count(place, truncated[inverse], rendered, passages)
         self.encoded_count_ = counts.encoded
         self.cache_hit_count_ = counts.cache_hits
         self.cache_corrupt_count_ = counts.cache_corrupt
-        if self.truncated_count_:
-            warn(
-                f"{self.truncated_count_} of {len(texts)} texts are longer than the encoder reads "
-                f"(max_length={self.max_length}; None is the model's own) and were cut: if the "
-                "rest matters, raise max_length or choose a model that reads more.",
-                DataLossWarning,
-                "truncated-text",
-            )
+        warn_truncated(
+            self.truncated_prompt_count_,
+            self.truncated_answer_count_,
+            len(conversations),
+            self.max_length,
+        )
         return out
+
+    def _passages(
+        self, rows: Conversations, backend: Backend
+    ) -> tuple[list[Passage], list[np.ndarray]]:
+        """Return the texts to embed, and for each block of features the rows of its texts."""
+        passages = backend.render(parts_of(rows, self.text))
+        every = np.arange(len(rows))
+        if self.text != "apart":
+            return passages, [every]
+        kept, prompts = prompts_alone(rows)
+        alone = [
+            passage._replace(answer=passage.end)  # a text without an answer keeps its end
+            for passage in backend.render(prompts)
+        ]
+        return [*alone, *passages], [np.array(kept, dtype=np.intp), every]
+
+    def _count(self, place, truncated, rendered, passages) -> None:
+        rows = np.concatenate(place)
+        self.truncated_prompt_count_ = int(np.count_nonzero(truncated & PROMPT))
+        self.truncated_answer_count_ = int(np.count_nonzero(truncated & ANSWER))
+        changed = [a is not b for a, b in zip(rendered, passages, strict=True)]
+        self.invalid_text_count_ = len(np.unique(rows[changed]))
 
     @property
     def _n_features_out(self) -> int:
         if not hasattr(self, "_width"):
-            self._width = backend_of(self).dimension()
+            self._width = backend_of(self).dimension() * (2 if self.text == "apart" else 1)
         return self._width
 
     def __getstate__(self):
@@ -261,7 +291,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return tags
 
     def _check_parameters(self) -> None:
-        for name, choices in (("pooling", _POOLINGS), ("dtype", _DTYPES)):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} is unknown: use one of {choices}."
@@ -284,6 +314,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 "backend": type(backend).__name__,
                 "pooling": settings.pooling,
                 "max_length": settings.max_length,
+                "long_texts": self.long_texts,
                 "dtype": settings.dtype,
                 "trust_remote_code": settings.trust_remote_code,
             },
@@ -323,6 +354,18 @@ def _resolved_dtype(torch, device, dtype: str) -> str:
 def _unit(vectors: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def _concatenated(vectors: np.ndarray, place: list[np.ndarray], n_rows: int) -> np.ndarray:
+    """Return one row per row of text, from blocks of vectors and the rows of each."""
+    if len(place) == 1:
+        return vectors
+    out = np.zeros((n_rows, len(place), vectors.shape[1]), dtype=vectors.dtype)
+    start = 0
+    for block, rows in enumerate(place):
+        out[rows, block] = vectors[start : start + len(rows)]
+        start += len(rows)
+    return out.reshape(n_rows, -1)
 
 
 def _copy_duplicates(out: np.ndarray, source: np.ndarray, chunk: int = 8192) -> None:

@@ -11,7 +11,18 @@ from ._source import find_model
 
 __all__ = ["encoder_settings", "load_encoder"]
 
-_SETTINGS = ("model", "revision", "dtype", "max_length", "pooling", "normalize")
+_SETTINGS = (
+    "model",
+    "revision",
+    "dtype",
+    "max_length",
+    "text",
+    "long_texts",
+    "pooling",
+    "normalize",
+)
+# Settings of directories that state none.
+_EARLIER = {"text": "pair", "long_texts": "cut"}
 
 
 def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
@@ -41,7 +52,7 @@ def load_encoder(
             f"{directory} was saved without an encoder, so it cannot score text: save it with "
             "encoder_settings, or by `skcausalrm fit`."
         )
-    kept = {name: settings[name] for name in _SETTINGS if name in settings}
+    kept = _EARLIER | {name: settings[name] for name in _SETTINGS if name in settings}
     source = find_model(kept["model"], kept.get("revision"))
     if "fingerprint" in settings and source.fingerprint() != settings["fingerprint"]:
         raise ModelDirectoryError(

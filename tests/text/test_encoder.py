@@ -90,13 +90,15 @@ def test_bundled_model_matches_sentence_transformers():
     long = ("Tell me everything.", "and so on " * 400)
     reference = SentenceTransformer(str(bundled.get_model_path()), device="cpu")
     expected = reference.encode(as_conversations([*ROWS, long]).texts())
-    encoder = ConversationEncoder(device="cpu")
-    with pytest.warns(DataLossWarning, match="1 of 6 texts") as caught:
+    encoder = ConversationEncoder(device="cpu", long_texts="cut")
+    with pytest.warns(DataLossWarning, match="1 of 6 answers") as caught:
         X = encoder.fit_transform([*ROWS, long])
     assert len(caught) == 1
     assert X.dtype == np.float32
     np.testing.assert_allclose(X, expected, **NOISE)
-    assert encoder.truncated_count_ == 1
+    assert (encoder.truncated_prompt_count_, encoder.truncated_answer_count_) == (0, 1)
+    by_default = ConversationEncoder(device="cpu").transform(ROWS)
+    np.testing.assert_array_equal(by_default, encoder.transform(ROWS))
 
 
 def test_bundled_model_reads_256_tokens_and_no_more():
@@ -105,10 +107,10 @@ def test_bundled_model_reads_256_tokens_and_no_more():
     fits, cut = ("", "a " * 254), ("", "a " * 255)
     encoder = ConversationEncoder(device="cpu")
     encoder.transform([fits])
-    assert encoder.truncated_count_ == 0
+    assert encoder.truncated_answer_count_ == 0
     with pytest.warns(DataLossWarning):
         encoder.transform([cut, fits, cut])
-    assert encoder.truncated_count_ == 2  # rows, not distinct texts
+    assert encoder.truncated_answer_count_ == 2  # rows, not distinct texts
     assert encoder.encoded_count_ == 2
 
 
@@ -172,9 +174,10 @@ def test_reward_model_gives_what_its_score_head_reads(tiny):
     np.testing.assert_allclose(scores, expected, **NOISE)
 
 
-def test_last_token_truncation_keeps_the_end_and_mean_the_start(tiny):
+def test_cut_keeps_the_end_with_last_token_pooling_and_else_the_start(tiny):
     rows = [("x" * 300, "the end")]
-    encoder = ConversationEncoder(tiny["llama"], device="cpu", max_length=12)
+    choices = {"device": "cpu", "max_length": 12, "long_texts": "cut"}
+    encoder = ConversationEncoder(tiny["llama"], **choices)
     with pytest.warns(DataLossWarning):
         X = encoder.transform(rows)
     (text,) = chat_texts(tiny["llama"], rows)
@@ -184,7 +187,7 @@ def test_last_token_truncation_keeps_the_end_and_mean_the_start(tiny):
     assert len(states) == 12
     np.testing.assert_allclose(X[0], states[-1], **NOISE)
 
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", max_length=12)
+    encoder = ConversationEncoder(tiny["bert"], **choices)
     with pytest.warns(DataLossWarning):
         X = encoder.transform(rows)
     (states,) = hidden_states(tiny["bert"], ["x" * 10])
@@ -288,9 +291,9 @@ def test_cut_rows_are_counted_not_their_distinct_texts(tiny, tmp_path):
     encoder = ConversationEncoder(tiny["bert"], device="cpu", max_length=9, cache_dir=tmp_path)
     short, long = ("", "a"), ("", "a" * 20)
     for _ in range(2):  # encoded, then read from the cache
-        with pytest.warns(DataLossWarning, match="3 of 5 texts"):
+        with pytest.warns(DataLossWarning, match="3 of 5 answers"):
             encoder.transform([long, short, long, short, long])
-        assert encoder.truncated_count_ == 3
+        assert encoder.truncated_answer_count_ == 3
     assert (encoder.encoded_count_, encoder.cache_hit_count_) == (0, 2)
 
 
@@ -329,6 +332,8 @@ def test_fit_loads_no_weights(tiny, monkeypatch):
         {"batch_size": True},
         {"batch_size": 2.5},
         {"max_length": 0},
+        {"text": "pairs"},
+        {"long_texts": "answer first"},
     ],
 )
 def test_bad_parameters_are_refused_in_fit_not_before(parameters):
