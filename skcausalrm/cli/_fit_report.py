@@ -89,7 +89,10 @@ def _summary_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
         *((rate.replace("_", " "), _rate(report, rate)) for rate in _RATES),
         ("propensities at the threshold", "-" if clipped is None else f"{clipped:.1%}"),
         ("effective sample size", f"{report['effective_sample_size']:,.0f}"),
-        ("truncated texts", f"{report['truncated_texts']:,}"),
+        (
+            "shortened prompts, answers",
+            f"{report['truncated_prompts']:,}, {report['truncated_answers']:,}",
+        ),
     ]
 
 

@@ -102,7 +102,8 @@ def evaluate(
         "pseudo_outcomes": method,
         "false_positive_rate": rates[0],
         "false_negative_rate": rates[1],
-        "truncated_texts": encoder.truncated_count_,
+        "truncated_prompts": encoder.truncated_prompt_count_,
+        "truncated_answers": encoder.truncated_answer_count_,
         "sets": all_scores(log, z, prediction, rates),
     }
     if times is not None:

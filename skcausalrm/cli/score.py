@@ -67,7 +67,8 @@ def score(
     summary = {
         "rows": len(rewards),
         **{f"{name}_reward": float(getattr(rewards, f)()) for name, f in _SUMMARY.items()},
-        "truncated_texts": encoder.truncated_count_,
+        "truncated_prompts": encoder.truncated_prompt_count_,
+        "truncated_answers": encoder.truncated_answer_count_,
         "out": str(out),
     }
     if as_json:

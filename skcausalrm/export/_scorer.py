@@ -14,6 +14,8 @@ from .._utils._batching import length_sorted_batches
 from .._utils._extras import import_extra
 from .._utils._warnings import warn
 from ..exceptions import ExportWarning, InvalidInputError, ModelDirectoryError, UnusedParameterError
+from ..text._conversation import Passage
+from ..text._window import ANSWER, PROMPT, warn_truncated
 from ._metadata import read_metadata
 from ._text_tokens import TextSettings, TextTokenizer
 
@@ -59,8 +61,9 @@ class RewardScorer:
         for other heads), created_with, and text. For embeddings text is None; for text it holds
         encoder, precision, max_length, agreement with the original (see :func:`text_to_onnx`) and
         more.
-    truncated_count_ : int
-        Rows of the last call whose text was longer than the encoder reads (text files only).
+    truncated_prompt_count_, truncated_answer_count_ : int
+        Rows of the last call whose prompt was not read to its beginning, and whose answer was
+        shortened (text files only).
 
     Raises
     ------
@@ -302,14 +305,22 @@ class RewardScorer:
         return self._run_text(self._text, outputs, X)
 
     def _run_text(self, text: TextTokenizer, outputs: list[str], rows) -> Sequence[np.ndarray]:
-        texts = text.texts(rows)
-        position: dict[str, int] = {}
+        texts = text.passages(rows)
+        position: dict[Passage, int] = {}
         row_of = np.array([position.setdefault(one, len(position)) for one in texts], np.intp)
         tokens = text.tokenize(list(position))
         result = np.empty((len(outputs), len(position)))
         for index in length_sorted_batches(tokens.lengths, _BATCH_TEXTS, _BATCH_TOKENS):
             result[:, index] = self._session.run(outputs, text.batch(tokens, index))
-        self.truncated_count_ = int(tokens.truncated[row_of].sum())
+        truncated = tokens.truncated[row_of]
+        self.truncated_prompt_count_ = int(np.count_nonzero(truncated & PROMPT))
+        self.truncated_answer_count_ = int(np.count_nonzero(truncated & ANSWER))
+        warn_truncated(
+            self.truncated_prompt_count_,
+            self.truncated_answer_count_,
+            len(texts),
+            text.settings.max_length,
+        )
         return list(result[:, row_of])
 
     def _run_embeddings(self, outputs: list[str], X) -> Sequence[np.ndarray]:

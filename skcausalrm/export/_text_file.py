@@ -20,8 +20,9 @@ from .._utils._hashing import hash_bytes
 from .._utils._warnings import warn
 from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportError
 from ..text._backends import Backend, SentenceTransformersBackend
-from ..text._conversation import as_conversations, valid_unicode
+from ..text._conversation import Conversations, as_conversations
 from ..text._encoder import ConversationEncoder, backend_of
+from ..text._parts import parts_of
 from ._model_directory import ModelDirectory
 from ._onnx_file import TOLERANCE, check_parity, to_onnx
 from ._quantization import PRECISIONS, reduce_precision
@@ -104,7 +105,8 @@ def text_to_onnx(
         If tokens differ, if rewards in float32 differ by more than 1e-5 (relative to the largest
         if that exceeds 1), or if the rest of a batch changes a text's reward by more than 1e-4.
     UnsupportedExportError
-        If the encoder renders chats by a template, has a tokenizer of its own, or cannot be traced.
+        If the encoder renders chats by a template, reads several texts of a row (``text="apart"``,
+        ``long_texts="windows"``), has a tokenizer of its own, or cannot be traced.
     InvalidInputError
         If `sample` does not hold text rows.
     MissingExtraError
@@ -136,7 +138,9 @@ def text_to_onnx(
     path = Path(path)
     fitted, encoder = split_pipeline(fitted, encoder)
     backend = backend_of(encoder)
+    check_one_text(encoder)
     tokenizer, settings = _tokenizer(backend, path, precision)
+    settings = replace(settings, text=encoder.text, long_texts=encoder.long_texts)
     rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
     head = onnx.load_from_string(_head(fitted, single))
@@ -160,6 +164,17 @@ def text_to_onnx(
         if other.name != settings.tokenizer_file:
             other.unlink()
     return path
+
+
+def check_one_text(encoder: ConversationEncoder) -> None:
+    """Refuse encoders that read several texts of a row: an exported encoder reads one."""
+    for name, value in (("text", "apart"), ("long_texts", "windows")):
+        if getattr(encoder, name) == value:
+            raise UnsupportedExportError(
+                f"The encoder's {name}={value!r} reads several texts of a row, which an exported "
+                f"encoder cannot: train with another {name}, or export the head alone with to_onnx "
+                f"and serve the model directory."
+            )
 
 
 def split_pipeline(fitted: Any, encoder: ConversationEncoder | None) -> tuple[Any, Any]:
@@ -225,14 +240,19 @@ def _tokenizer(backend: Any, path: Path, precision: str) -> tuple[bytes, TextSet
 
 
 def _check_tokens(backend: Backend, tokenizer: TextTokenizer, rows: Any) -> None:
-    prefix = tokenizer.settings.prefix
-    plain = [*map(valid_unicode, as_conversations(rows).texts()), *_HOSTILE]
-    # some tokenizers make no tokens of white space
-    plain = [text for text in plain if text.strip()]
-    expected = backend.tokenize(plain)
-    found = tokenizer.tokenize([prefix + text for text in plain])
+    hostile = [text for text in _HOSTILE if text.strip()]  # no tokens of white space alone
+    pairs = Conversations([*([""] * len(hostile)), *hostile], [*hostile, *reversed(hostile)])
+    settings = tokenizer.settings
+    passages = [
+        passage.valid()
+        for some in (parts_of(as_conversations(rows), settings.text), pairs)
+        for passage in some.passages()
+    ]
+    expected = backend.tokenize(passages, settings.long_texts)
+    found = tokenizer.tokenize([passage.after(settings.prefix) for passage in passages])
     types = expected.columns.get("token_type_ids", [])
-    for text, ours, theirs in zip(plain, found.ids, expected.columns["input_ids"], strict=True):
+    ids = (found.columns["input_ids"], expected.columns["input_ids"])
+    for (text, *_), ours, theirs in zip(passages, *ids, strict=True):
         if not np.array_equal(ours, theirs):
             raise ExportParityError(
                 f"The exported tokenizer makes {len(ours)} tokens of {text[:40]!r} and the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from .._utils._extras import import_extra
 from .._utils._hashing import hash_bytes
 from ..exceptions import InvalidInputError, ModelDirectoryError
-from ..text._conversation import as_conversations, valid_unicode
+from ..text._conversation import Passage, as_conversations
+from ..text._parts import parts_of
+from ..text._window import CutTokens, Window, chunks, cut_tokens, token_bounds
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,17 @@ class TextSettings:
     max_length : int
         Maximum tokens of a text.
     truncation_side : {"right", "left"}
-        End at which longer texts are cut.
+        End at which longer texts are cut by the rule "cut".
     pad_id : int
         Token that fills short texts of a batch.
     agreement : dict
         Agreement with the encoder in float32 on a sample of texts: texts (their number), pearson,
         kendall_tau, largest_difference (of rewards) and alone_difference (of a text's reward alone
         and in a batch).
+    text : {"pair", "last_turn", "answer"}
+        Text that is read of a row. Files of earlier versions have none, which is "pair".
+    long_texts : {"answer_first", "cut"}
+        Rule for texts over `max_length`. Files of earlier versions have none, which is "cut".
     """
 
     tokenizer_file: str
@@ -51,24 +57,8 @@ class TextSettings:
     truncation_side: str
     pad_id: int
     agreement: dict[str, Any]
-
-
-class TokenizedTexts(NamedTuple):
-    """Tokens of distinct texts, not yet padded.
-
-    Attributes
-    ----------
-    ids : list of ndarray of int64
-        Tokens of each text after truncation.
-    lengths : ndarray of int64
-        Number of tokens of each text.
-    truncated : ndarray of bool
-        Whether each text was cut.
-    """
-
-    ids: list[NDArray[np.int64]]
-    lengths: NDArray[np.int64]
-    truncated: NDArray[np.bool_]
+    text: str = "pair"
+    long_texts: str = "cut"
 
 
 class TextTokenizer:
@@ -99,35 +89,47 @@ class TextTokenizer:
         self.settings = settings
         self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(settings.max_length, direction=settings.truncation_side)
+        self._tokenizer.no_truncation()
+        self.window = Window(settings.max_length, settings.long_texts, settings.truncation_side)
 
-    def texts(self, rows: Any) -> list[str]:
+    def passages(self, rows: Any) -> list[Passage]:
         """Return the text of each row (see `as_conversations` for the form of rows)."""
         prefix = self.settings.prefix
-        return [valid_unicode(prefix + text) for text in as_conversations(rows).texts()]
+        parts = parts_of(as_conversations(rows), self.settings.text)
+        return [passage.after(prefix).valid() for passage in parts.passages()]
 
-    def tokenize(self, texts: list[str]) -> TokenizedTexts:
-        """Return the tokens of texts, truncated.
+    def tokenize(self, passages: list[Passage]) -> CutTokens:
+        """Return the tokens of texts, cut by the rule of the file.
 
         Raises
         ------
         InvalidInputError
             If the tokenizer makes no tokens of a text.
         """
-        encodings = self._tokenizer.encode_batch(texts)
-        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
-        lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
-        if len(empty := np.flatnonzero(lengths == 0)):
+        parts = []
+        for some in chunks(passages):
+            encodings = self._tokenizer.encode_batch([one.text for one in passages[some]])
+
+            def bounds(i, encodings=encodings, passages=passages[some]):
+                one = encodings[i]
+                return token_bounds(
+                    one.offsets, one.special_tokens_mask, passages[i], self.window.rule
+                )
+
+            ids = {"input_ids": [encoding.ids for encoding in encodings]}
+            parts.append(cut_tokens(ids, self.window, bounds, np.int64))
+        tokens = CutTokens.joined(parts)
+        if len(empty := np.flatnonzero(tokens.lengths == 0)):
             raise InvalidInputError(
                 f"the model's tokenizer makes no tokens of {len(empty)} texts (first: "
-                f"{texts[empty[0]][:40]!r}); drop these rows."
+                f"{passages[empty[0]].text[:40]!r}); drop these rows."
             )
-        return TokenizedTexts(ids, lengths, np.array([bool(e.overflowing) for e in encodings]))
+        return tokens
 
-    def batch(self, tokens: TokenizedTexts, index: NDArray) -> dict[str, NDArray[np.int64]]:
+    def batch(self, tokens: CutTokens, index: NDArray) -> dict[str, NDArray[np.int64]]:
         """Return the graph's inputs for the texts at `index`, padded on the right."""
         lengths = tokens.lengths[index]
         mask = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(mask.shape, self.settings.pad_id, dtype=np.int64)
-        ids[mask] = np.concatenate([tokens.ids[i] for i in index])
+        ids[mask] = np.concatenate([tokens.columns["input_ids"][i] for i in index])
         return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}

@@ -15,13 +15,15 @@ from scipy.special import expit
 from .._utils._batching import length_sorted_batches
 from .._version import __version__
 from ..exceptions import UnsupportedExportError
-from ..text._backends import TransformersBackend, pad_tokens
-from ..text._conversation import as_conversations, valid_unicode
+from ..text._backends import TransformersBackend
+from ..text._conversation import Conversations, as_conversations
 from ..text._encoder import ConversationEncoder, backend_of
+from ..text._parts import parts_of
+from ..text._tokens import pad_tokens
 from ._layout import new_folder
 from ._network import describe, describe_single, last_step
 from ._onnx_file import TOLERANCE, check_parity
-from ._text_file import default_sample, split_pipeline
+from ._text_file import check_one_text, default_sample, split_pipeline
 
 _CARD = """---
 library_name: transformers
@@ -39,10 +41,20 @@ tokenizer = AutoTokenizer.from_pretrained(path)
 ```
 
 The only logit is the score of `decision_function`{offset}. It ranks answers and is not a
-probability. Text is {form}; at most {max_length} tokens are read.
+probability. Text is {prompt} and the answer, {form}.
+The encoder read at most {max_length} tokens in training: {longer}.
 """
 _TEMPLATE_FORM = "rendered by the tokenizer's chat template, without further special tokens"
-_PLAIN_FORM = "the prompt, an empty line and the answer, with the tokenizer's special tokens"
+_PLAIN_FORM = "an empty line between them, with the tokenizer's special tokens"
+_PROMPTS = {
+    "pair": "the prompt",
+    "last_turn": "the prompt's last turn",
+    "answer": "an empty prompt",
+}
+_LONGER = {
+    "answer_first": "of longer texts the answer, and as much of the end of the prompt as fits",
+    "cut": "of longer texts the end with last-token pooling, else the beginning",
+}
 
 
 def export_transformers(
@@ -110,6 +122,7 @@ def export_transformers(
     path = Path(path)
     _check_place(path, overwrite)
     fitted, encoder = split_pipeline(fitted, encoder)
+    check_one_text(encoder)
     weight, bias, method, logistic = _linear(fitted)
     backend: Any = backend_of(encoder)
     model, offset = _with_head(backend, encoder.normalize, weight, bias)
@@ -127,10 +140,12 @@ def export_transformers(
             method=method,
             offset=f", less {offset:.6g}" if offset else "",
             form=_TEMPLATE_FORM if backend.uses_template else _PLAIN_FORM,
+            prompt=_PROMPTS[encoder.text],
             max_length=backend.max_length,
+            longer=_LONGER[encoder.long_texts],
         )
         (folder / "README.md").write_text(card)
-        found = _logits(backend, folder, rows)
+        found = _logits(backend, folder, as_conversations(rows), encoder)
         if logistic:  # rounding in float32 grows with the slopes; it matters in the reward only
             found, expected = expit(found + offset), expit(expected + offset)
         check_parity(
@@ -264,7 +279,9 @@ def _layers(model: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def _logits(backend: Any, folder: Path, rows: Any) -> NDArray[np.float64]:
+def _logits(
+    backend: Any, folder: Path, rows: Conversations, encoder: ConversationEncoder
+) -> NDArray[np.float64]:
     """Return the logits of the checkpoint, loaded without this package."""
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -272,9 +289,9 @@ def _logits(backend: Any, folder: Path, rows: Any) -> NDArray[np.float64]:
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=torch.float32
     ).eval()
-    texts = [valid_unicode(text) for text in backend.render(as_conversations(rows))]
-    tokens = backend.tokenize(texts)
-    found = np.empty(len(texts))
+    passages = [passage.valid() for passage in backend.render(parts_of(rows, encoder.text))]
+    tokens = backend.tokenize(passages, encoder.long_texts)
+    found = np.empty(len(passages))
     with torch.inference_mode():
         for index in length_sorted_batches(tokens.lengths, 16, 2048):
             batch = pad_tokens(tokens, index, model.config.pad_token_id or 0, "cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,10 @@ class ServerSettings:
 class _Metrics:
     """Prometheus metrics in a registry of their own."""
 
-    def __init__(self, engine: RewardEngine):
+    def __init__(
+        self, engine: RewardEngine, truncated_counts: Callable[[], tuple[int, int]] | None
+    ):
+        self.truncated_counts = truncated_counts
         registry = self.registry = CollectorRegistry()
         self.requests = Counter(
             "skcausalrm_requests_total", "Requests answered", ["route", "status"], registry=registry
@@ -97,12 +101,22 @@ class _Metrics:
         self.model = Counter(
             "skcausalrm_model_seconds_total", "Time in the model", registry=registry
         )
+        self.truncated = Counter(
+            "skcausalrm_truncated_rows_total",
+            "Rows whose prompt or answer was longer than the encoder reads",
+            ["part"],
+            registry=registry,
+        )
         waiting = Gauge("skcausalrm_waiting_rows", "Rows that wait", registry=registry)
         waiting.set_function(lambda: engine.n_waiting)
         engine.observe = self.observe
 
     def observe(self, n_rows: int, seconds: float) -> None:
         self.rows.inc(n_rows)
+        if self.truncated_counts is not None:
+            prompts, answers = self.truncated_counts()
+            self.truncated.labels("prompt").inc(prompts)
+            self.truncated.labels("answer").inc(answers)
         self.batch.observe(n_rows)
         self.model.inc(seconds)
 
@@ -141,7 +155,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     ----------
     model : TextModel
         Model to serve, from :func:`load_model`, or any object with ``rewards_and_scores(rows)``,
-        ``name`` and ``info()``.
+        ``name`` and ``info()``. If it has ``truncated_counts()``, the metrics hold these counts.
     settings : ServerSettings, default=None
         Token and limits; None uses all defaults, without a token.
 
@@ -168,7 +182,7 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         max_batch=settings.max_batch,
         max_queue=settings.max_queue,
     )
-    metrics = _Metrics(engine)
+    metrics = _Metrics(engine, getattr(model, "truncated_counts", None))
 
     @asynccontextmanager
     async def lifespan(_app):

@@ -28,13 +28,19 @@ class TextModel:
         Function from text rows to rewards and unbounded scores, both of shape (n,).
     facts : dict
         Description of the model, as JSON can hold it.
+    reader : RewardScorer or ConversationEncoder, default=None
+        Reader of the texts, which counts those that it shortened.
     """
 
     def __init__(
-        self, name: str, rewards_and_scores: Callable[[Any], RewardsAndScores], facts: dict
+        self,
+        name: str,
+        rewards_and_scores: Callable[[Any], RewardsAndScores],
+        facts: dict,
+        reader: Any = None,
     ):
         self.name = name
-        self._rewards_and_scores, self._facts = rewards_and_scores, facts
+        self._rewards_and_scores, self._facts, self._reader = rewards_and_scores, facts, reader
 
     def predict(self, rows: Any) -> NDArray[np.float64]:
         """Return the rewards of text rows, shape (n,).
@@ -94,6 +100,18 @@ class TextModel:
         rewards, scores = self.rewards_and_scores([(prompt, answer) for answer in completions])
         return best_first(scores), rewards
 
+    def truncated_counts(self) -> tuple[int, int]:
+        """Return the rows of the last call whose prompt and whose answer were shortened.
+
+        Returns
+        -------
+        tuple of int
+            Prompts and answers.
+        """
+        names = ("truncated_prompt_count_", "truncated_answer_count_")
+        prompts, answers = (getattr(self._reader, name, 0) for name in names)
+        return prompts, answers
+
     def info(self) -> dict[str, Any]:
         """Return a description of the model.
 
@@ -152,7 +170,7 @@ def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextMod
             f"text_to_onnx (`skcausalrm export --text`), or name the model directory."
         )
     facts = _facts(scorer, scorer.metadata_["method"], text["encoder"], text["precision"])
-    return TextModel(path.name, scorer.rewards_and_scores, facts)
+    return TextModel(path.name, scorer.rewards_and_scores, facts, scorer)
 
 
 def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> dict[str, str]:
@@ -177,4 +195,4 @@ def _from_directory(path: Path, device: str | None) -> TextModel:
         return scorer.rewards_and_scores(encoder.transform(rows))
 
     facts = _facts(scorer, directory.config["method"], str(encoder.model), encoder.dtype)
-    return TextModel(path.resolve().name, rewards_and_scores, facts)
+    return TextModel(path.resolve().name, rewards_and_scores, facts, encoder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from os.path import commonprefix
 from threading import RLock
 from typing import Any
 
@@ -15,7 +14,8 @@ from .._utils._extras import import_extra
 from ..exceptions import InvalidInputError
 from ._conversation import Conversations, Passage
 from ._source import ModelSource
-from ._window import Bounds, CutTokens, Window, chunks, cut_tokens, token_bounds
+from ._tokens import Tokens, n_common, pad_tokens, tokens_of
+from ._window import Window
 
 _PURPOSE = "ConversationEncoder"
 _OTHER = "\ufffc"  # stands for an answer; no log contains it, and no template strips it
@@ -31,32 +31,6 @@ class BackendSettings:
     pooling: str
     max_length: int | None
     trust_remote_code: bool
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Windows of tokenised texts, not yet padded.
-
-    Attributes
-    ----------
-    columns : dict of str to list
-        For each input name of the model, one array per window. If the model tokenises by itself,
-        the texts under the name ``text``.
-    lengths : ndarray of int, shape (n_windows,)
-        Number of tokens of each window.
-    owner : ndarray of int, shape (n_windows,)
-        Position of the text that a window belongs to; 0, 1, 2, ... unless texts have several.
-    truncated : ndarray of uint8, shape (n_texts,)
-        Bits `PROMPT` and `ANSWER` of the parts that lost tokens.
-    extra : dict
-        Inputs that are the same for every batch.
-    """
-
-    columns: dict[str, list[Any]]
-    lengths: np.ndarray
-    owner: np.ndarray
-    truncated: np.ndarray
-    extra: dict[str, Any]
 
 
 class Backend(ABC):
@@ -128,7 +102,8 @@ class SentenceTransformersBackend(Backend):
                     },
                 )
 
-            return _tokens(run, passages, Window(model.max_seq_length, rule), prompt)
+            window = Window(model.max_seq_length, rule, model.tokenizer.truncation_side)
+            return tokens_of(run, passages, window, prompt)
 
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
         import torch
@@ -172,6 +147,8 @@ class TransformersBackend(Backend):
         self.is_decoder = _is_decoder(self.config)
         self.pooling = _pooling(self.config, self.is_decoder, settings.pooling)
         self.tokenizer = library.AutoTokenizer.from_pretrained(source.location, **self._origin)
+        if self.pooling == "last":
+            self.tokenizer.truncation_side = "left"  # the answer's end carries the reward
         self.uses_template = self.is_decoder and bool(self.tokenizer.chat_template)
         self.max_length = settings.max_length or _longest_input(self.config, self.tokenizer)
 
@@ -187,8 +164,9 @@ class TransformersBackend(Backend):
     def render(self, conversations: Conversations) -> list[Passage]:
         if not self.uses_template:
             return conversations.passages()
-        pairs = zip(conversations.messages(), map(_n_messages, conversations.completions))
-        return [self._from_template(row, *pair) for row, pair in enumerate(pairs)]
+        n_answer = map(_n_messages, conversations.completions)
+        chats = zip(conversations.messages(), n_answer, strict=True)
+        return [self._from_template(row, *chat) for row, chat in enumerate(chats)]
 
     def _from_template(self, row: int, messages: list[dict], n_answer: int) -> Passage:
         """Render a chat; find its answer by rendering the same chat with another one."""
@@ -207,11 +185,11 @@ class TransformersBackend(Backend):
                 f"the chat template of {self.settings.source.name!r} refuses row {row} "
                 f"({error}): bring its roles into the order that the model expects."
             ) from error
-        answer = len(commonprefix([text, without]))
-        rest = commonprefix([text[answer:][::-1], without[answer:][::-1]])
+        answer = n_common(text, without)
+        rest = n_common(text[answer:][::-1], without[answer:][::-1])
         bos = self.tokenizer.bos_token or ""
         begin = len(bos) if text.startswith(bos) else 0
-        return Passage(text, begin, max(answer, begin), len(text) - len(rest))
+        return Passage(text, begin, max(answer, begin), len(text) - rest)
 
     def tokenize(self, passages: list[Passage], rule: str = "answer_first") -> Tokens:
         def run(some: list[str]):
@@ -222,10 +200,9 @@ class TransformersBackend(Backend):
                 verbose=False,
             )
 
-        # by "cut" the end stays for last-token pooling: the answer's end carries the reward
-        side = "left" if self.pooling == "last" else self.tokenizer.truncation_side
         with self._lock:
-            return _tokens(run, passages, Window(self.max_length, rule, side))
+            window = Window(self.max_length, rule, self.tokenizer.truncation_side)
+            return tokens_of(run, passages, window)
 
     def embed(self, tokens: Tokens, index: np.ndarray) -> np.ndarray:
         import torch
@@ -284,86 +261,8 @@ def unload_models() -> None:
     _latest_backend.cache_clear()
 
 
-def _tokens(run, passages: list[Passage], window: Window, prefix: str = "") -> Tokens:
-    """Tokenise texts, and cut those that are longer than the window.
-
-    Parameters
-    ----------
-    run : callable
-        Function from texts to the whole tokens of each, which puts `prefix` before each text.
-    passages : list of Passage
-    window : Window
-    prefix : str, default=""
-
-    Returns
-    -------
-    Tokens
-    """
-    parts, extra = [], {}
-    for some in chunks(passages):
-        batch = run([passage.text for passage in passages[some]])
-        columns = {}
-        for name, values in batch.items():
-            if name == "attention_mask":
-                continue  # all ones here; pad_tokens makes it
-            (columns if isinstance(values, list) else extra)[name] = values
-        shifted = [_after(prefix, passage) for passage in passages[some]]
-        encodings = getattr(batch, "encodings", None)
-        if encodings and extra.get("modality") != "message":
-
-            def bounds(i, encodings=encodings, shifted=shifted):
-                found = encodings[i]
-                return token_bounds(
-                    found.offsets, found.special_tokens_mask, shifted[i], window.rule
-                )
-
-        else:
-
-            def bounds(i, ids=columns["input_ids"], some=passages[some]):
-                return _counted_bounds(run, ids[i], some[i])
-
-        parts.append(cut_tokens(columns, window, bounds))
-    tokens = CutTokens.joined(parts)
-    if len(empty := np.flatnonzero(tokens.lengths == 0)):
-        first = passages[tokens.owner[empty[0]]].text
-        raise InvalidInputError(
-            f"the model's tokenizer makes no token of {len(empty)} texts (first: "
-            f"{first[:40]!r}): drop these rows."
-        )
-    return Tokens(*tokens, extra)
-
-
-def _after(prefix: str, passage: Passage) -> Passage:
-    """Return the passage with a prefix of the model before it."""
-    return Passage(prefix + passage.text, *(len(prefix) + place for place in passage[1:]))
-
-
-def _counted_bounds(run, ids: list[int], passage: Passage) -> Bounds:
-    """Find the parts of a text by tokenising its beginnings, where tokens have no offsets."""
-    empty, before = run(["", passage.text[: passage.answer]])["input_ids"]
-    lead = len(commonprefix([ids, empty]))
-    marks = len(commonprefix([ids[lead:][::-1], empty[lead:][::-1]]))
-    tail = len(ids) - marks
-    answer = len(before) - marks
-    return Bounds(lead, min(max(answer, lead), tail), tail, len(ids))
-
-
 def _n_messages(turn) -> int:
     return 1 if isinstance(turn, str) else len(turn)
-
-
-def pad_tokens(tokens: Tokens, index: np.ndarray, pad_id: int, device: str) -> dict[str, Any]:
-    """Return a model's inputs for the windows at `index`, padded on the right."""
-    import torch
-
-    lengths = tokens.lengths[index]
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    batch = {"attention_mask": mask.astype(np.int64)}
-    for name, rows in tokens.columns.items():
-        values = np.full(mask.shape, pad_id if name == "input_ids" else 0, dtype=np.int64)
-        values[mask] = np.concatenate([rows[i] for i in index])
-        batch[name] = values
-    return {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
 
 
 def _is_decoder(config: Any) -> bool:

@@ -16,7 +16,7 @@ from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, InvalidInputError
 from ._messages import as_message, as_plain, has_unread_parts, is_list
 
-__all__ = ["Conversations", "Passage", "as_conversations", "is_blank", "valid_unicode"]
+__all__ = ["Conversations", "Passage", "as_conversations", "is_blank", "role_of", "valid_unicode"]
 
 Message = Mapping[str, Any]
 Turn = str | Sequence[Message]
@@ -46,6 +46,10 @@ class Passage(NamedTuple):
     def key(self) -> str:
         """Text with the places of its parts: equal keys have equal embeddings."""
         return f"{self.begin} {self.answer} {self.end}\n{self.text}"
+
+    def after(self, prefix: str) -> Passage:
+        """Return the passage with a prefix of the model before it."""
+        return Passage(prefix + self.text, *(len(prefix) + place for place in self[1:]))
 
     def valid(self) -> Passage:
         """Return the passage with `valid_unicode` text, itself if it is valid."""
@@ -253,7 +257,7 @@ def _split_chats(chats: list) -> tuple[list, list]:
         "drop or repair these rows",
     )
     _refuse(
-        [i for i, chat in enumerate(chats) if _role(chat[-1]) != "assistant"],
+        [i for i, chat in enumerate(chats) if role_of(chat[-1]) != "assistant"],
         len(chats),
         "the last message is not the assistant's",
         "end every conversation with the answer that was rated",
@@ -334,7 +338,7 @@ def _turn_text(turn: Turn) -> str:
         return turn
     if len(turn) == 1:
         return _content(turn[0])
-    return "\n\n".join(f"{_role(message)}: {_content(message)}" for message in turn)
+    return "\n\n".join(f"{role_of(message)}: {_content(message)}" for message in turn)
 
 
 def _turn_messages(turn: Turn, role: str) -> list[dict[str, Any]]:
@@ -343,7 +347,8 @@ def _turn_messages(turn: Turn, role: str) -> list[dict[str, Any]]:
     return [{**as_plain(message), **(as_message(message) or {})} for message in turn]
 
 
-def _role(message: Message) -> str:
+def role_of(message: Message) -> str:
+    """Return the role of a message by its common name."""
     return (as_message(message) or {"role": ""})["role"]
 
 

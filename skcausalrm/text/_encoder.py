@@ -365,7 +365,7 @@ def _concatenated(vectors: np.ndarray, place: list[np.ndarray], n_rows: int) -> 
     for block, rows in enumerate(place):
         out[rows, block] = vectors[start : start + len(rows)]
         start += len(rows)
-    return out.reshape(n_rows, -1)
+    return out.reshape(n_rows, len(place) * vectors.shape[1])
 
 
 def _copy_duplicates(out: np.ndarray, source: np.ndarray, chunk: int = 8192) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ._conversation import Conversations, Turn, is_blank
-
-__all__ = ["TEXTS", "parts_of", "prompts_alone"]
+from ._conversation import Conversations, Turn, is_blank, role_of
 
 TEXTS = ("pair", "answer", "last_turn", "apart")
 
@@ -61,5 +59,5 @@ def prompts_alone(rows: Conversations) -> tuple[list[int], Conversations]:
 def _last_turn(prompt: Turn) -> Turn:
     if isinstance(prompt, str):
         return prompt
-    places = [i for i, message in enumerate(prompt) if message["role"] == "user"]
+    places = [i for i, message in enumerate(prompt) if role_of(message) == "user"]
     return prompt[places[-1] :] if places else prompt

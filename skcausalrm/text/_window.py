@@ -19,6 +19,7 @@ numpy alone. `RULES` are stored in files and cache keys: the meaning of a name n
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,19 +30,6 @@ from numpy.typing import NDArray
 from .._utils._warnings import warn
 from ..exceptions import DataLossWarning
 from ._conversation import Passage
-
-__all__ = [
-    "ANSWER",
-    "PROMPT",
-    "RULES",
-    "Bounds",
-    "CutTokens",
-    "Window",
-    "chunks",
-    "cut_tokens",
-    "token_bounds",
-    "warn_truncated",
-]
 
 RULES = ("answer_first", "windows", "cut")
 # Bits of CutTokens.truncated and of the embedding cache.
@@ -136,7 +124,7 @@ class Window:
         edges = np.linspace(answer, tail, n_windows + 1).astype(int)
         return [
             np.r_[:lead, max(lead, answer - room + b - a) : answer, a:b, tail:size]
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in itertools.pairwise(edges)
         ]
 
 

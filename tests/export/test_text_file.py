@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from skcausalrm import CausalRewardRegressor, ConversationEncoder
 from skcausalrm.datasets import make_feedback_logs
 from skcausalrm.exceptions import (
+    DataLossWarning,
     ExportWarning,
     InvalidInputError,
     MissingExtraError,
@@ -24,6 +26,8 @@ from skcausalrm.exceptions import (
     UnusedParameterError,
 )
 from skcausalrm.export import RewardScorer, text_to_onnx, to_onnx
+from skcausalrm.export._text_tokens import TextTokenizer
+from skcausalrm.text._conversation import as_conversations
 from skcausalrm.text._encoder import backend_of
 
 onnx = pytest.importorskip("onnx")
@@ -130,15 +134,96 @@ def test_embeddings_files_do_not_rank(model, tmp_path):
         scorer.rank("a", ["b"])
 
 
-@given(st.lists(st.text(max_size=300), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=300), st.text(max_size=300), st.integers(1, 40)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["answer_first", "cut"]),
+    st.integers(2, 300),
+)
 @settings(max_examples=150, deadline=None)
-def test_tokens_are_the_encoders(scorer, encoder, texts):
-    rows = [("", text) for text in texts if text.strip()]
-    ours = scorer._text.texts(rows)
+def test_tokens_are_the_encoders(path, scorer, encoder, texts, rule, size):
+    rows = [(prompt * n, answer * n) for prompt, answer, n in texts if answer.strip()]
     backend = backend_of(encoder)
-    theirs = [backend.tokenize([text]).columns["input_ids"][0] for text in ours]
-    for tokens, expected in zip(scorer._text.tokenize(ours).ids, theirs, strict=True):
-        np.testing.assert_array_equal(tokens, expected)
+    backend.model.max_seq_length, whole = size, backend.model.max_seq_length
+    try:
+        passages = [one.valid() for one in backend.render(as_conversations(rows))]
+        expected = backend.tokenize(passages, rule)
+    finally:
+        backend.model.max_seq_length = whole
+    settings = replace(scorer._text.settings, max_length=size, long_texts=rule)
+    tokenizer = TextTokenizer(scorer._tokenizer, settings)
+    found = tokenizer.tokenize(tokenizer.passages(rows))
+    pairs = (found.columns["input_ids"], expected.columns["input_ids"])
+    for ours, theirs in zip(*pairs, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(found.truncated, expected.truncated)
+
+
+LONG = "The minutes of the meeting follow. " * 300
+ANSWERS = ["Boil it.", "Salt the water, then boil it for nine minutes.", "No."]
+
+
+def test_the_answer_to_a_long_prompt_is_read(scorer, encoder, model):
+    rows = [(LONG, answer) for answer in ANSWERS]
+    with pytest.warns(DataLossWarning, match="3 of 3 prompts were shortened"):
+        _, rewards = scorer.rank(LONG, ANSWERS)
+    assert np.abs(np.diff(np.sort(rewards))).min() > 1e-4
+    assert (scorer.truncated_prompt_count_, scorer.truncated_answer_count_) == (3, 0)
+    with pytest.warns(DataLossWarning, match="3 of 3 prompts"):
+        expected = model.predict(encoder.transform(rows))
+    np.testing.assert_allclose(rewards, expected, atol=1e-5)
+
+
+def test_a_server_reads_the_answer_to_a_long_prompt(path):
+    testclient = pytest.importorskip("fastapi.testclient")
+    pytest.importorskip("httpx")
+    from skcausalrm.serving import create_app, load_model
+
+    with testclient.TestClient(create_app(load_model(path))) as client:
+        body = {"prompt": LONG, "completions": [*ANSWERS, "word " * 2000]}
+        with pytest.warns(DataLossWarning, match="1 of 4 answers"):
+            rewards = client.post("/rank", json=body).json()["rewards"]
+        metrics = client.get("/metrics").text
+    assert np.abs(np.diff(np.sort(rewards))).min() > 1e-4
+    assert 'skcausalrm_truncated_rows_total{part="prompt"} 4.0' in metrics
+    assert 'skcausalrm_truncated_rows_total{part="answer"} 1.0' in metrics
+
+
+def test_files_of_earlier_versions_score_as_they_did(path, model, tmp_path):
+    copy = copy_of(path, tmp_path)
+    proto = onnx.load(copy)
+    for entry in proto.metadata_props:
+        if entry.key == "text":
+            now = json.loads(entry.value)
+            assert (now.pop("text"), now.pop("long_texts")) == ("pair", "answer_first")
+            entry.value = json.dumps(now)
+    onnx.save(proto, copy)
+    rows = [("Hi", "Hello!"), (LONG, "Yes."), ("Hi", "word " * 2000)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataLossWarning)
+        expected = model.predict(ConversationEncoder(long_texts="cut").transform(rows))
+        found = RewardScorer.load(copy).predict(rows)
+        now = RewardScorer.load(path).predict(rows)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (np.abs(now - found) > 1e-5).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("choice", [{"text": "apart"}, {"long_texts": "windows"}])
+def test_several_texts_of_a_row_are_refused(model, tmp_path, choice):
+    with pytest.raises(UnsupportedExportError, match="reads several texts of a row"):
+        text_to_onnx(model, ConversationEncoder(**choice), tmp_path / "r.onnx")
+
+
+def test_the_last_turn_is_read_as_the_encoder_does(model, shared_graph, frame, tmp_path):
+    encoder = ConversationEncoder(text="last_turn")
+    path = text_to_onnx(model, encoder, tmp_path / "r.onnx", sample=frame[:20])
+    chat = [{"role": "system", "content": LONG}, {"role": "user", "content": "How many?"}]
+    rows = [(chat, "Two."), ("How many?", "Two.")]
+    one, other = RewardScorer.load(path).predict(rows)
+    assert one == pytest.approx(other, abs=1e-9)
 
 
 def test_hostile_text(scorer, encoder, model):
@@ -152,7 +237,7 @@ def test_hostile_text(scorer, encoder, model):
         warnings.simplefilter("ignore")
         expected = model.predict(encoder.transform(rows))
     np.testing.assert_allclose(scorer.predict(rows), expected, atol=1e-5)
-    assert scorer.truncated_count_ == 1
+    assert scorer.truncated_answer_count_ == 1
 
 
 @pytest.mark.parametrize(
