@@ -25,6 +25,7 @@ REASONS = {
     "unreadable prompt": "name the text with prompt_key, or pass a DataFrame",
     "unreadable feedback": "explain the spelling with labels={...}",
     "unreadable mark of asked answers": "use true, false, 1, 0 or empty",
+    "redacted text": "record texts (OPENINFERENCE_HIDE_INPUTS and its like)",
     "nested too deeply": "flatten the record",
 }
 

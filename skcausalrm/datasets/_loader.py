@@ -21,7 +21,7 @@ from ._merge import merge_logs
 from ._plain import feedback_columns, read_plain
 from ._roles import Names, join
 from ._sources import read_records, split_sources
-from ._spans import Export, Reading
+from ._spans import Export, Reading, index_to_column
 from ._tools import TOOLS
 from ._tools._tool import Tool
 from ._values import is_signed, parse_times
@@ -281,7 +281,7 @@ def _read_export(
         )
     try:
         return tool.read(records, _concat(score_tables) if score_tables else None, reading)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else error
         raise FileFormatError(
             f"A record of the {tool.name} export is malformed ({what}): repair or drop it, or "
@@ -293,7 +293,7 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
     if len(tables) == 1:
         return tables[0]
     # Phoenix keeps ids in a named index.
-    return pd.concat(tables, ignore_index=tables[0].index.name is None)
+    return pd.concat(map(index_to_column, tables), ignore_index=True)
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """Spans of tracing tools as answers, and the scores that refer to them.
 
 In every tool an answer is a topmost span of the export that has texts. A score on a span below it
-counts for it; so does one on a span above it, or on the trace, that has no other answer.
+counts for it; so does one on a span above it, on the trace or on the conversation, that has no
+other answer.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,17 +20,19 @@ from numpy.typing import NDArray
 from ..exceptions import FileFormatError
 from ..text._messages import as_plain, is_list
 from ._left_out import LeftOut
+from ._span_trees import AnswerMap, as_keys, topmost
 from ._texts import Unreadable, decode, input_prompt, output_text, read_texts
 from ._values import parse_times
 
 # Raters: a product's user, a member of the team in the tool's own interface, a model or a program.
 USER, HUMAN, MODEL, UNKNOWN = "user", "human", "model", "unknown"
-_MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
 SCORE_COLUMNS = [
     *("id", "name", "value", "kind", "rater", "timestamp", "comment", "tags", "metadata"),
 ]
 # Columns that an answer takes from any span of its trace, such as the request above it.
 _OF_TRACES = ("user", "conversation")
+# Columns of numbers, which CSV files hold as texts.
+_NUMBERS = ("latency", "prompt_tokens", "completion_tokens")
 # The beginning of a pydantic model's printed form.
 _PRINTED = re.compile(r"\w+=\S")
 _MARK_COLUMNS = ["id", "tags", "metadata"]
@@ -114,26 +117,6 @@ def seconds_between(start: pd.Series, end: pd.Series) -> pd.Series:
     return seconds.where(seconds > 0).astype(object)
 
 
-def topmost(ids: pd.Series, parents: pd.Series, candidate: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the position of each row's highest ancestor (or itself) that is a candidate, or -1."""
-    up = _parent_positions(ids, parents)
-    current, top = np.arange(len(ids)), np.full(len(ids), -1)
-    for _ in range(_MAX_DEPTH):
-        alive = current >= 0
-        if not alive.any():
-            break
-        top = np.where(alive & candidate[current], current, top)
-        current = np.where(alive, up[current], -1)
-    return top
-
-
-def _parent_positions(ids: pd.Series, parents: pd.Series) -> NDArray[np.int64]:
-    index = pd.Index(ids.astype(str))
-    first = ~index.duplicated()
-    positions = pd.Series(np.arange(len(index))[first], index=index[first])
-    return positions.reindex(parents.astype(str)).fillna(-1).to_numpy(dtype=np.int64)
-
-
 @dataclass
 class Spans:
     """The columns of an export's spans that `find_answers` reads, one value per span.
@@ -171,9 +154,12 @@ class Spans:
 def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export:
     """Choose the answers among spans, and assign scores and marks to their answers.
 
-    `scores` has SCORE_COLUMNS with the span's id, or missing, in ``id`` and the trace's id, or
-    missing, in ``trace``.
+    `scores` has SCORE_COLUMNS with the span's id in ``id`` and the trace's in ``trace``, and may
+    have the conversation's in ``conversation``. Any of them may be missing.
     """
+    unnamed = [f"row {position}" for position in range(len(spans.ids))]
+    ids = as_keys(spans.ids)
+    spans = replace(spans, ids=ids.where(ids.notna(), unnamed), traces=as_keys(spans.traces))
     has_input, has_output = spans.inputs.notna().to_numpy(), spans.outputs.notna().to_numpy()
     candidate = has_input | has_output if spans.candidate is None else spans.candidate
     top = topmost(spans.ids, spans.parents, candidate)
@@ -181,22 +167,25 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
     calls = has_input & has_output if spans.is_call is None else spans.is_call
     prompts, completions, left_out = _read_rows(spans, rows, top, calls, reading)
     kept = rows[left_out.kept]
-    answers = pd.DataFrame({"id": spans.ids.iloc[kept].astype(str).to_numpy()})
+    answers = pd.DataFrame({"id": spans.ids.iloc[kept].to_numpy()})
     answers["prompt"] = pd.Series(prompts, dtype=object)[left_out.kept].to_numpy()
     answers["completion"] = pd.Series(completions, dtype=object)[left_out.kept].to_numpy()
     for name, values in spans.columns.items():
         if values.notna().any():
             values = values.map(as_name, na_action="ignore")
             # A root span often lacks the model, which the call below it has.
-            of_top = values[top >= 0].groupby(top[top >= 0]).first()
-            answers[name] = of_top.reindex(kept).to_numpy()
+            below = values[top >= 0].groupby(top[top >= 0]).first().reindex(kept)
+            candidates = [values.iloc[kept], below]
             if name in _OF_TRACES:
-                of_trace = values.groupby(spans.traces.astype(str)).first()
-                rest = spans.traces.iloc[kept].astype(str).map(of_trace).to_numpy()
-                answers[name] = answers[name].where(answers[name].notna(), rest)
+                of_trace = values.groupby(spans.traces).first()
+                candidates.append(spans.traces.iloc[kept].map(of_trace))
+            filled = first_filled(*(c.reset_index(drop=True) for c in candidates))
+            answers[name] = _as_numbers(filled) if name in _NUMBERS else filled.infer_objects()
 
-    answer_of = _Answers(spans, top, kept)
-    scores = scores.assign(id=answer_of(scores["id"], scores["trace"]))[SCORE_COLUMNS]
+    conversations = pick(answers, "conversation")
+    answer_of = AnswerMap(spans.ids, spans.parents, spans.traces, top, kept, conversations)
+    matches = answer_of(scores["id"], scores["trace"], scores["conversation"])
+    scores = scores.assign(id=matches)[SCORE_COLUMNS]
     matched = scores["id"].notna()
     some = (spans.tags.notna() | spans.metadata.notna()).to_numpy()
     of = answer_of(spans.ids[some], spans.traces[some])
@@ -208,6 +197,11 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
         left_out.summary(),
         {"n_unmatched": int((~matched).sum()), "n_spans": len(spans.ids)},
     )
+
+
+def _as_numbers(values: pd.Series) -> pd.Series:
+    """Return numbers, missing where a value is none."""
+    return pd.to_numeric(values.where(values.map(np.isscalar)), errors="coerce")
 
 
 def _read_rows(
@@ -222,6 +216,8 @@ def _read_rows(
     prompts, bad_prompts = read_texts(inputs, partial(_read_present, reading.prompt))
     completions, bad_completions = read_texts(outputs, reading.completion)
     bad = {**bad_completions, **bad_prompts}
+    for reason in bad_completions.keys() & bad_prompts.keys():
+        bad[reason] = bad_completions[reason] | bad_prompts[reason]
     unread = np.any([*bad.values(), np.zeros(len(rows), dtype=bool)], axis=0)
     if unread.any():
         below: dict[int, list[int]] = {}
@@ -260,48 +256,12 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 
-class _Answers:
-    """Map from the ids of spans and traces to the id of their answer."""
-
-    def __init__(self, spans: Spans, top: NDArray[np.intp], kept: NDArray[np.intp]):
-        ids = spans.ids.astype(str).to_numpy()
-        inside = np.isin(top, kept)
-        below = pd.Series(ids[top[inside]], index=ids[inside])
-        up = _parent_positions(spans.ids, spans.parents)
-        above: list[pd.Series] = []
-        current = kept.copy()
-        for _ in range(_MAX_DEPTH):
-            current = np.where(current >= 0, up[current], -1)
-            alive = current >= 0
-            if not alive.any():
-                break
-            above.append(pd.Series(ids[kept[alive]], index=ids[current[alive]]))
-        traces = pd.Series(ids[kept], index=spans.traces.iloc[kept].astype(str))
-        self._by_span = below[~below.index.duplicated()]
-        self._by_parent = _only(pd.concat(above)) if above else None
-        self._by_trace = _only(traces)
-
-    def __call__(self, spans: pd.Series, traces: pd.Series) -> pd.Series:
-        names = spans.astype(str)
-        answer = names.map(self._by_span).astype(object)
-        if self._by_parent is not None:
-            answer = answer.where(answer.notna(), names.map(self._by_parent))
-        # A span that is in the export, but has several answers below it, has none of its own.
-        trace = traces.astype(str)
-        return answer.where(answer.notna(), trace.map(self._by_trace))
-
-
-def _only(answers: pd.Series) -> pd.Series:
-    """Return the entries whose index has no other answer."""
-    answers = answers[~pd.MultiIndex.from_arrays([answers.index, answers]).duplicated()]
-    return answers[~answers.index.duplicated(keep=False)]
-
-
 def make_scores(
     frame: pd.DataFrame,
     *,
     span: pd.Series,
     trace: pd.Series,
+    conversation: pd.Series | None = None,
     name: pd.Series,
     value: pd.Series,
     kind: pd.Series,
@@ -310,11 +270,12 @@ def make_scores(
     comment: pd.Series,
     metadata: pd.Series,
 ) -> pd.DataFrame:
-    """Return raw scores with SCORE_COLUMNS and ``trace``; an unreadable time counts as none."""
+    """Return raw scores for `find_answers`; a time that cannot be read counts as none."""
     return pd.DataFrame(
         {
             "id": span,
             "trace": trace,
+            "conversation": missing(frame) if conversation is None else conversation,
             "name": name.map(str),
             "value": value,
             "kind": kind,
@@ -335,7 +296,9 @@ def as_name(value: Any) -> Any:
 
 def no_scores() -> pd.DataFrame:
     """Return an empty table of raw scores."""
-    return pd.DataFrame({name: pd.Series(dtype=object) for name in [*SCORE_COLUMNS, "trace"]})
+    return pd.DataFrame(
+        {name: pd.Series(dtype=object) for name in [*SCORE_COLUMNS, "trace", "conversation"]}
+    )
 
 
 def no_marks() -> pd.DataFrame:

@@ -25,6 +25,7 @@ _SYSTEM_KEYS = ("system", "system_prompt", "system_instruction", "instructions")
 # Lists of alternatives in replies of OpenAI, LangChain and Gemini; the first is what users see.
 _ALTERNATIVES = ("choices", "generations", "candidates")
 _ENCODED_KEYS = frozenset((*_INPUT_KEYS, *_HISTORY_KEYS, "args", "kwargs"))
+_REDACTED = "__REDACTED__"  # text that OpenInference writes where it was told to hide one
 _MAX_ENCODED = 2**20  # maximum length of a Python literal, whose parser takes 100 times its memory
 
 Prompt = str | list[dict[str, str]]
@@ -115,6 +116,13 @@ def input_prompt(value: Any, key: str | None = None) -> Prompt:
     Unreadable
         If it cannot be told which text is the prompt.
     """
+    prompt = _prompt(value, key)
+    if (prompt if isinstance(prompt, str) else prompt[-1]["content"]) == _REDACTED:
+        raise Unreadable("redacted text")
+    return prompt
+
+
+def _prompt(value: Any, key: str | None) -> Prompt:
     value = as_plain(value if key is None else follow(value, key))
     value = decode_chat(value, _ENCODED_KEYS)
     if isinstance(value, str):
@@ -180,6 +188,8 @@ def output_text(value: Any, key: str | None = None) -> str:
     value = as_plain(value if key is None else follow(value, key))
     decoded = decode_chat(value, _ALTERNATIVES)
     text = decoded if isinstance(decoded, str) else _answer(decoded)
+    if text == _REDACTED:
+        raise Unreadable("redacted text")
     if not text.strip():
         raise Unreadable("no answer" if _has_no_text(value) else "empty answer")
     return text

@@ -6,6 +6,7 @@ Loaders, the encoder, the server and the rewards for trainers all call these fun
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,7 +44,8 @@ _HIDDEN_PARTS = frozenset(
 def as_plain(value: Any) -> Any:
     """Return an SDK's object as dictionaries and lists; return any other value as it is.
 
-    Pydantic models, dataclasses, named tuples and objects with ``to_dict`` are converted.
+    Pydantic models, dataclasses, named tuples, objects with ``to_dict`` and OpenTelemetry's spans
+    and log records are converted.
 
     Examples
     --------
@@ -53,6 +55,8 @@ def as_plain(value: Any) -> Any:
     """
     if type(value) in _PLAIN or isinstance(value, Mapping | np.ndarray | int | float | str):
         return value
+    if type(value).__module__.startswith("opentelemetry.") and hasattr(value, "to_json"):
+        return json.loads(value.to_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: as_plain(getattr(value, field.name)) for field in dataclasses.fields(value)

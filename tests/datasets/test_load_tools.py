@@ -309,7 +309,7 @@ def chats_of(messages):
     [
         (
             [{"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"value": {}}]}]}]}]}],
-            "otel source holds no answer",
+            "spans has messages",
         ),
         (
             [{"snapshot": {"history": {}}, "meta": None, "data": {"rating": 1}}],

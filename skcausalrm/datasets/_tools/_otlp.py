@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...text._messages import is_list
 from .._texts import decode
 
+# Fields of OTLP's values, in lower case without underscores.
+_TYPED = {
+    *("stringvalue", "boolvalue", "intvalue", "doublevalue", "bytesvalue"),
+    *("arrayvalue", "kvlistvalue"),
+}
+_TIMES = ("timeUnixNano", "observedTimeUnixNano", "timestamp", "observedTimestamp")
+# Attributes of an event that hold all messages of a call.
+_HOLDERS = (
+    *("gen_ai.input.messages", "gen_ai.output.messages"),
+    *("gen_ai.prompt", "gen_ai.completion"),
+)
 _MESSAGE = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message")
 
 
@@ -26,7 +38,7 @@ def attributes_of(pairs: Any) -> dict[str, Any]:
     """
     pairs = decode(pairs)
     if isinstance(pairs, Mapping):
-        return dict(pairs)
+        return {str(name): item for name, item in pairs.items()}
     if not is_list(pairs):
         return {}
     return {
@@ -37,12 +49,14 @@ def attributes_of(pairs: Any) -> dict[str, Any]:
 
 
 def value_of(value: Any) -> Any:
-    """Return the value that one of the typed fields of OTLP holds, in either spelling."""
+    """Return the value that one of the typed fields of OTLP holds, or an untyped value itself."""
     if not isinstance(value, Mapping):
         return value
     fields = {
         str(name).replace("_", "").lower(): item for name, item in value.items() if item is not None
     }
+    if not fields.keys() <= _TYPED:
+        return value
     if isinstance(array := fields.get("arrayvalue"), Mapping):
         items: Any = array.get("values")
         return [value_of(item) for item in items] if is_list(items) else []
@@ -74,7 +88,7 @@ def read_spans(records: pd.DataFrame) -> list[dict[str, Any]]:
 def _raw_spans(records: pd.DataFrame) -> list[Any]:
     spans: list[Any] = _items(records, ("resourceSpans", "scopeSpans", "spans"))
     if "context" in records.columns:  # the console exporter's
-        spans += records.to_dict("records")
+        spans += records[records["context"].notna()].to_dict("records")
     return spans
 
 
@@ -90,32 +104,32 @@ class Event:
     body: Any
 
 
-def read_events(records: pd.DataFrame) -> list[Event]:
-    """Return the events inside spans, and the log records."""
-    found = [
-        (
-            event,
-            _first(span, "spanId") or _inside(span, "context", "span_id"),
-            _first(span, "traceId"),
-        )
-        for span in [
-            *_items(records, ("resourceSpans", "scopeSpans", "spans")),
-            *(records.to_dict("records") if "context" in records.columns else ()),
-        ]
-        for event in _listed(span.get("events"))
-    ]
-    found += [
-        (log, _first(log, "spanId"), _first(log, "traceId"))
-        for log in _items(records, ("resourceLogs", "scopeLogs", "logRecords"))
-    ]
-    events = []
-    for event, span, trace in found:
+def read_events(*tables: pd.DataFrame) -> list[Event]:
+    """Return the events inside spans, and the log records; each once, if delivered twice."""
+    events: dict[Any, Event] = {}
+    for event in (event for table in tables for event in _events(table)):
+        key = repr(event) if event.time else len(events)
+        events.setdefault(key, event)
+    return list(events.values())
+
+
+def _events(records: pd.DataFrame) -> Iterator[Event]:
+    spans = _raw_spans(records)
+    found = [(event, span) for span in spans for event in _listed(span.get("events"))]
+    logs: list[Any] = _items(records, ("resourceLogs", "scopeLogs", "logRecords"))
+    if "severity_number" in records.columns:  # the console exporter's
+        is_span = records["context"].notna() if "context" in records.columns else False
+        logs += records[~np.broadcast_to(is_span, len(records))].to_dict("records")
+    for event, owner in [*found, *((log, log) for log in logs)]:
         attributes = attributes_of(event.get("attributes"))
-        name = _first(event, "eventName") or event.get("name") or attributes.get("event.name")
-        time = _first(event, "timeUnixNano") or _first(event, "observedTimeUnixNano")
-        body = decode(value_of(event.get("body")))
-        events.append(Event(name, _id(span), _id(trace), time, attributes, body))
-    return events
+        yield Event(
+            name=_first(event, "eventName") or event.get("name") or attributes.get("event.name"),
+            span=_id(_first(owner, "spanId") or _inside(owner, "context", "span_id")),
+            trace=_id(_first(owner, "traceId") or _inside(owner, "context", "trace_id")),
+            time=next(filter(None, (_first(event, name) for name in _TIMES)), None),
+            attributes=attributes,
+            body=decode(value_of(event.get("body"))),
+        )
 
 
 class MessageEvents:
@@ -123,7 +137,7 @@ class MessageEvents:
 
     def __init__(self, events: Iterable[Event]):
         self._inputs: dict[str | None, list[dict[str, Any]]] = {}
-        self._outputs: dict[str | None, Any] = {}
+        self._outputs: dict[str | None, dict[int, Any]] = {}
         self._details: dict[str | None, dict[str, Any]] = {}
         for event in events:
             body = (
@@ -136,10 +150,10 @@ class MessageEvents:
                 message = decode(body.get("message", body))
                 if isinstance(message, Mapping):
                     message = {"role": "assistant", **message}
-                self._outputs.setdefault(event.span, message)
-            elif "gen_ai.input.messages" in event.attributes or (
-                "gen_ai.prompt" in event.attributes or "gen_ai.completion" in event.attributes
-            ):
+                choices = self._outputs.setdefault(event.span, {})
+                index = body.get("index")
+                choices.setdefault(index if isinstance(index, int) else 0, message)
+            elif any(name in event.attributes for name in _HOLDERS):
                 self._details.setdefault(event.span, {}).update(event.attributes)
 
     def inputs(self, span: str) -> list[dict[str, Any]] | None:
@@ -148,7 +162,8 @@ class MessageEvents:
 
     def output(self, span: str) -> Any:
         """Return the first answer of a span's call."""
-        return self._outputs.get(span)
+        choices = self._outputs.get(span)
+        return None if choices is None else choices[min(choices)]
 
     def details(self, span: str) -> dict[str, Any]:
         """Return the attributes with messages that an event of the span holds."""
@@ -185,5 +200,9 @@ def _id(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     if value.endswith("=") and len(value) in (12, 24):
-        return base64.b64decode(value + "==").hex()
-    return value.removeprefix("0x").lower()
+        try:
+            return base64.b64decode(value, validate=True).hex()
+        except ValueError:
+            return value
+    value = value.removeprefix("0x").lower()
+    return None if set(value) == {"0"} else value  # zeros stand for no span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -25,15 +26,21 @@ from .._spans import (
     require,
     seconds_between,
 )
-from .._texts import decode
+from ._openinference import answers_among, below, by_mime_type, first_answer, messages_in
 from ._otlp import attributes_of
 from ._tool import Tool
 
+# Columns that a flattened REST record has for parts of one attribute.
+_PARTS = re.compile(r"attributes\.(llm\.(input|output)_messages\.\d|metadata\.)")
+
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read spans of the client, the REST API and its OTLP pages; annotations by span or trace."""
+    """Read spans of the client, the REST API and its OTLP pages, and annotations.
+
+    Annotations are of spans, traces or sessions.
+    """
     records = index_to_column(records)
-    nested = pick(records, "attributes").map(attributes_of)
+    nested = _attributes(records)
 
     def attribute(*path: str) -> pd.Series:
         return first_filled(pick(records, ".".join(("attributes", *path))), get(nested, *path))
@@ -41,7 +48,20 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     context = pick(records, "context")
     start = pick(records, "start_time", "start_time_unix_nano")
     end = pick(records, "end_time", "end_time_unix_nano")
-    inputs, outputs = attribute("input", "value"), attribute("output", "value")
+    kinds = first_filled(pick(records, "span_kind"), attribute("openinference", "span", "kind"))
+
+    def messages(side: str, role: str) -> pd.Series:
+        name = f"{side}_messages"
+        return first_filled(
+            attribute("llm", name).map(lambda value: messages_in(value, role)),
+            nested.map(lambda own: messages_in(below(own, f"llm.{name}"), role)),
+        )
+
+    def value(side: str) -> pd.Series:
+        return by_mime_type(attribute(side, "value"), attribute(side, "mime_type"))
+
+    inputs = first_filled(messages("input", "user"), value("input"))
+    outputs = first_filled(messages("output", "assistant").map(first_answer), value("output"))
     if inputs.isna().all() and outputs.isna().all():
         raise FileFormatError(
             "The Phoenix spans hold no inputs and outputs, as those inside traces do not: export "
@@ -49,13 +69,15 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         )
     ids = first_filled(pick(records, "context.span_id", "span_id"), get(context, "span_id"))
     traces = first_filled(pick(records, "context.trace_id", "trace_id"), get(context, "trace_id"))
+    parents = pick(records, "parent_id", "parent_span_id")
+    candidate, is_call = answers_among(kinds, ids, parents, inputs.notna() | outputs.notna())
     table = Spans(
         ids=ids,
-        parents=pick(records, "parent_id", "parent_span_id"),
+        parents=parents,
         traces=traces,
-        candidate=inputs.notna().to_numpy(),
-        inputs=_decoded(inputs, attribute("input", "mime_type")),
-        outputs=_decoded(outputs, attribute("output", "mime_type")),
+        candidate=candidate,
+        inputs=inputs,
+        outputs=outputs,
         columns={
             "user": attribute("user", "id"),
             "conversation": attribute("session", "id"),
@@ -66,15 +88,27 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
             "completion_tokens": attribute("llm", "token_count", "completion"),
         },
         tags=attribute("tag", "tags"),
-        metadata=attribute("metadata"),
-        is_call=(
-            first_filled(pick(records, "span_kind"), attribute("openinference", "span", "kind"))
-            .astype(str)
-            .str.endswith("LLM")
-            .to_numpy()
+        metadata=first_filled(
+            attribute("metadata"), nested.map(lambda own: below(own, "metadata"))
         ),
+        is_call=is_call,
     )
     return find_answers(table, no_scores() if scores is None else _read_scores(scores), reading)
+
+
+def _attributes(records: pd.DataFrame) -> pd.Series:
+    """Return each span's attributes, with the parts that are columns of their own."""
+    nested = pick(records, "attributes").map(attributes_of)
+    parts = [name for name in records.columns if _PARTS.match(str(name))]
+    if not parts:
+        return nested
+    columns = records[parts].rename(columns=lambda name: name.removeprefix("attributes."))
+    own = [
+        {name: item for name, item in row.items() if item is not None and item == item}
+        for row in columns.to_dict("records")
+    ]
+    pairs = zip(nested, own, strict=True)
+    return pd.Series([{**one, **other} for one, other in pairs], index=records.index, dtype=object)
 
 
 def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
@@ -102,6 +136,7 @@ def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
         scores,
         span=pick(scores, "span_id"),
         trace=pick(scores, "trace_id"),
+        conversation=pick(scores, "session_id"),
         name=pick(scores, "annotation_name", "name"),
         value=first_filled(of_result("score"), of_result("label")),
         kind=kind,
@@ -111,12 +146,6 @@ def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
         comment=of_result("explanation"),
         metadata=pick(scores, "metadata"),
     )
-
-
-def _decoded(values: pd.Series, mime_types: pd.Series) -> pd.Series:
-    """Decode the values that their mime type calls JSON."""
-    is_json = mime_types.astype(str).str.contains("json")
-    return values.astype(object).mask(is_json, values.map(decode, na_action="ignore"))
 
 
 def detect(columns: set[str]) -> bool:
