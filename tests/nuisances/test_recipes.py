@@ -110,6 +110,17 @@ def test_impossible_rates(bad):
         correct_labels([0, 1], bad)
 
 
+def test_a_rate_of_one_is_refused_by_name():
+    with pytest.raises(InvalidInputError, match=r"false_negative_rate is 1.0, but .* in \[0, 1\)"):
+        correct_labels([0, 1], (0.0, 1.0))
+
+
+def test_corrected_labels_are_float64():
+    corrected = correct_labels(np.array([0, 1], dtype=np.float32), (0.1, 0.2))
+    assert corrected.dtype == np.float64
+    np.testing.assert_allclose(corrected, [-1 / 7, 9 / 7], rtol=1e-15)
+
+
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=30), st.floats(0.1, 10))
 def test_effective_sample_size_is_scale_free_and_at_most_n(weights, scale):
     ess = effective_sample_size(weights)
