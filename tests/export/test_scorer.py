@@ -52,24 +52,34 @@ def test_needs_neither_torch_nor_scikit_learn(path, tmp_path):
     assert float(done.stdout) == 0.5
 
 
+class Spy:
+    """Session that notes the rows of each batch."""
+
+    def __init__(self, session):
+        self.session, self.sizes = session, []
+
+    def run(self, outputs, inputs):
+        self.sizes.append(len(inputs["X"]))
+        return self.session.run(outputs, inputs)
+
+
 def test_batches_of_bounded_size_give_the_same(make_mixture, tmp_path, monkeypatch):
     path = to_onnx(make_mixture(3, 5), tmp_path / "mixture.onnx")
     X = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
     at_once = RewardScorer.load(path).predict(X)
-    sizes = []
     loaded = RewardScorer.load(path)
-    session = loaded._session
-
-    class Spy:
-        def run(self, outputs, inputs):
-            sizes.append(len(inputs["X"]))
-            return session.run(outputs, inputs)
-
-    loaded._session = Spy()
+    spy = loaded._session = Spy(loaded._session)
     monkeypatch.setattr(scorer, "_BATCH_BYTES", 12 * 64)
     np.testing.assert_array_equal(loaded.predict(X), at_once)
-    assert max(sizes) == 64
-    assert sum(sizes) == 1000
+    assert spy.sizes == [64] * 15 + [40]
+
+
+@pytest.mark.parametrize(("n_columns", "batch"), [(3, 2**15), (1024, 2**12)])
+def test_batches_hold_32768_rows_or_16_mib(make_mixture, tmp_path, n_columns, batch):
+    loaded = RewardScorer.load(to_onnx(make_mixture(n_columns, 2), tmp_path / "mixture.onnx"))
+    spy = loaded._session = Spy(loaded._session)
+    loaded.predict(np.zeros((batch + 1, n_columns), dtype=np.float32))
+    assert spy.sizes == [batch, 1]
 
 
 def test_no_rows_give_no_rewards(path):

@@ -59,7 +59,7 @@ def test_steps_that_would_overshoot_are_halved():
 
     At either level, ``10 log(rate) + 90 log(1 - rate) - (phi + 1)^2 / 2`` is greatest.
     """
-    scores = np.repeat([-1.0, 1.0], 100) + np.tile(np.linspace(0, 0.1, 100), 2)
+    scores = np.repeat([-1.0, 1.0], 100) + np.tile(np.linspace(0, 1, 100), 2)
     flipped = np.arange(100) % 10 == 5
     labels = np.concatenate([flipped, ~flipped]).astype(float)
     curve = fit_noisy_sigmoid(scores, labels, np.arange(200))

@@ -31,6 +31,7 @@ from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.heads import MLPHead
 from skcausalrm.metrics import pseudo_outcomes
 from skcausalrm.nuisances._recipes import NEEDS
+from skcausalrm.reward._fit_reward import group_hashes
 
 METHODS = list(NEEDS)
 # To the likelihood of "selection" a weight counts as so many rows, against a prior.
@@ -553,6 +554,15 @@ def test_shared_groups_are_found_whatever_their_dtype(log):
             model.score(log.X, log.y, groups=tested)
     with pytest.raises(ex.GroupsError, match="missing in 1 of"):
         model.score(log.X, log.y, groups=[None, *groups[1:].tolist()])
+
+
+def test_groups_hash_alike_if_they_are_written_alike():
+    hashes = group_hashes(["a", 1.5, 2.0, 2, None, "a"])
+    assert len(hashes) == 3
+    assert (np.diff(hashes.astype(float)) > 0).all()
+    for one in (["a"], [2], ["2"], [1.5], ["1.5"]):
+        assert np.isin(group_hashes(one), hashes).all()
+    assert not np.isin(group_hashes([1, "2.0"]), hashes).any()
 
 
 def test_a_frozen_noise_estimator_is_one_of_flip_rates(log):

@@ -89,6 +89,15 @@ def test_base_rate_rises_along_each_link_and_the_ends_do_not_matter(mixtures):
         assert np.diff(near).max(initial=0) < 0.6 * sd
 
 
+def test_widths_are_those_of_the_trapezoid_rule(mixtures):
+    whole = mixtures[1]
+    for link in averaging.LINKS:
+        at = whole.links == link
+        levels, widths = whole.levels[at], whole.widths[at]
+        for values in (np.ones(len(levels)), levels, levels**2):
+            assert widths @ values == pytest.approx(trapezoid(values, levels))
+
+
 def test_tangent_and_covariance_are_those_of_the_maximum(log):
     counts, knowledge = counted(log), Knowledge()
     mixture = average(counts, knowledge, SAFE)[0]

@@ -6,7 +6,7 @@ import pytest
 from skcausalrm._utils._columns import RowColumns
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.model_selection._cross_fitting import make_folds
-from skcausalrm.selection._linear_predictors import fit_linear_predictors
+from skcausalrm.selection._linear_predictors import _slope_rows, fit_linear_predictors
 
 LIKED, RATED = 0, 1
 
@@ -120,3 +120,12 @@ def test_slope_is_how_much_less_the_folds_mean_varies_on_new_rows(seed):
     assert found.slope[LIKED] > 1.08
     stretched = (log.X[new] @ found.directions).var(axis=0)
     np.testing.assert_allclose(stretched, found.slope, rtol=0.1)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(500, None), (10_000, 2000), (400_000, 20_000)])
+def test_the_slope_is_measured_on_a_fifth_of_the_rows_and_at_most_20_000(n, expected):
+    rows = _slope_rows(np.arange(n), np.random.RandomState(0))
+    if expected is None:
+        assert rows is None  # 100 rows are too few
+    else:
+        assert rows.sum() == pytest.approx(expected, rel=0.05)
