@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..exceptions import FileFormatError
 from ..text._messages import is_list
+from ._columns import can_parse
 from ._left_out import LeftOut, add_summaries
 from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get
 from ._texts import decode
@@ -65,7 +66,9 @@ def _parameter(column: str) -> str:
     return f"{column}_{'column' if column in ('prompt', 'completion') else 'name'}"
 
 
-def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str]]:
+def assign_roles(
+    scores: pd.DataFrame, names: Names, labels: Mapping[Any, float | None] | None = None
+) -> dict[str, tuple[str, str]]:
     """Return the name and the kind of rater of the score for each column."""
 
     def by(kind: str) -> list[str]:
@@ -99,7 +102,9 @@ def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str
         ]
 
     if "feedback" not in roles:
-        of_users, unknown = free(USER), free(UNKNOWN)
+        of_users = free(USER)
+        # A metric such as a length cannot be feedback, and must not stop the import.
+        unknown = [name for name in free(UNKNOWN) if _are_labels(scores, name, labels)]
         if len(of_users) > 1 or (unknown and not of_users):
             raise FileFormatError(
                 f"The scores are named {of_users + unknown}, and it is not clear which of them is "
@@ -112,6 +117,12 @@ def assign_roles(scores: pd.DataFrame, names: Names) -> dict[str, tuple[str, str
         if len(fitting) == 1:
             roles["judge_score"] = (fitting[0], MODEL)
     return roles
+
+
+def _are_labels(scores: pd.DataFrame, name: str, labels: Mapping[Any, float | None] | None) -> bool:
+    """Return True if the scores of this name by unknown raters are all labels."""
+    values = scores.loc[(scores["name"] == name) & (scores["kind"] == UNKNOWN), "value"]
+    return can_parse(lambda: parse_labels(values, name, labels))
 
 
 def _is_share(scores: pd.DataFrame, name: str) -> bool:
@@ -150,7 +161,7 @@ def join(
         "n_unreadable_scores": 0,
         **export.counts,
     }
-    for column, (name, kind) in assign_roles(scores, names).items():
+    for column, (name, kind) in assign_roles(scores, names, labels).items():
         of_role = (scores["name"] == name) & (scores["kind"] == kind)
         used |= of_role
         by = ["id", "rater"] if column == "verified" else ["id"]

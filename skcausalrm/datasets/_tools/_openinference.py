@@ -73,15 +73,33 @@ def messages_in(value: Any, role: str) -> list[dict[str, Any]] | None:
 def first_answer(messages: Any) -> Any:
     """Return the first of alternative answers that has a text; return other messages as they are.
 
+    A message that calls a tool is no alternative to the one after it.
+
     Examples
     --------
     >>> first_answer([{"role": "assistant", "content": text} for text in ("", "4", "Four.")])
     [{'role': 'assistant', 'content': '4'}]
     """
-    chat = as_messages(messages)
-    if chat is None or any(message["role"] != "assistant" for message in chat):
+    chat = as_messages(messages) if is_list(messages) else None
+    if (
+        chat is None
+        or len(chat) != len(messages)
+        or any(message["role"] != "assistant" for message in chat)
+    ):
         return messages
-    return [message for message in chat if message["content"].strip()][:1] or messages
+    spoken = [
+        message
+        for message, written in zip(chat, messages, strict=True)
+        if message["content"].strip() and not _calls_tool(written)
+    ]
+    return spoken[:1] or messages
+
+
+def _calls_tool(message: Any) -> bool:
+    parts = message.get("parts") if isinstance(message, Mapping) else None
+    return is_list(parts) and any(
+        isinstance(part, Mapping) and part.get("type") == "tool_call" for part in parts
+    )
 
 
 def by_mime_type(values: pd.Series, mime_types: pd.Series) -> pd.Series:

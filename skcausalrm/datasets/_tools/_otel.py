@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...exceptions import FileFormatError
 from ...text._messages import content_text, is_list
+from .._span_trees import as_keys
 from .._spans import (
     UNKNOWN,
     Export,
@@ -37,6 +38,8 @@ _OF_LOGS = (
     *({"resourceLogs"}, {"resource_logs"}),
     {"body", "severity_number", "trace_id", "span_id", "attributes"},
 )
+# Names under which OpenLLMetry's users record a conversation.
+_CONVERSATIONS = ("session", "conversation", "thread", "chat")
 _PARTS = ("text", "image_url", "image", "input_text", "input_image", "input_audio", "file")
 # OpenLLMetry's older attributes, such as gen_ai.prompt.0.content.
 _NUMBERED = re.compile(r"(?:gen_ai|llm)\.(prompt|completion)s?\.(\d+)\.(\w+).*")
@@ -64,21 +67,24 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
 
     def texts(side: str, key: str, role: str) -> list[pd.Series]:
         """Return the messages of OpenLLMetry's numbered attributes, of events, of OpenInference."""
-        value = by_mime_type(attribute(f"{side}.value"), attribute(f"{side}.mime_type"))
+        found = attributes.map(lambda own: messages_in(below(own, f"llm.{side}_messages"), role))
         return [
             numbered.map(lambda messages: messages.get(key)),
             ids.map(messages.inputs if side == "input" else messages.output),
-            attributes.map(lambda own: messages_in(below(own, f"llm.{side}_messages"), role)),
-            value,
+            found if side == "input" else found.map(first_answer),
+            by_mime_type(attribute(f"{side}.value"), attribute(f"{side}.mime_type")),
             attribute(f"gen_ai.{key}"),
             attribute(f"traceloop.entity.{side}").map(from_json, na_action="ignore"),
         ]
 
-    inputs = first_filled(attribute("gen_ai.input.messages"), *texts("input", "prompt", "user"))
+    inputs = first_filled(
+        attribute("gen_ai.input.messages").map(decode, na_action="ignore"),
+        *texts("input", "prompt", "user"),
+    )
     outputs = first_filled(
-        attribute("gen_ai.output.messages").map(decode, na_action="ignore"),
+        attribute("gen_ai.output.messages").map(decode, na_action="ignore").map(first_answer),
         *texts("output", "completion", "assistant"),
-    ).map(first_answer)
+    )
     kinds = first_filled(
         attribute("openinference.span.kind", "gen_ai.operation.name"),
         attribute("llm.request.type", "traceloop.span.kind"),
@@ -105,7 +111,8 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
                 *("user.id", "enduser.id", "enduser.pseudo.id", f"{properties}.user_id")
             ),
             "conversation": attribute(
-                "gen_ai.conversation.id", "session.id", f"{properties}.session_id"
+                *("gen_ai.conversation.id", "session.id"),
+                *(f"{properties}.{name}_id" for name in _CONVERSATIONS),
             ),
             "model": attribute(
                 *("gen_ai.response.model", "gen_ai.request.model", "llm.model_name"),
@@ -139,11 +146,11 @@ def _read_results(results: list[Event], ids: pd.Series, responses: pd.Series) ->
     def field(name: str) -> pd.Series:
         return pd.Series([event.attributes.get(name) for event in results], dtype=object)
 
-    by_response = pd.Series(ids.to_numpy(), index=responses.to_numpy())
+    by_response = pd.Series(ids.to_numpy(), index=as_keys(responses).to_numpy())
     by_response = by_response[by_response.index.notna() & ~by_response.index.duplicated()]
     return make_scores(
         table,
-        span=first_filled(field("gen_ai.response.id").map(by_response), table["span"]),
+        span=first_filled(as_keys(field("gen_ai.response.id")).map(by_response), table["span"]),
         trace=pd.Series([event.trace for event in results], dtype=object),
         name=first_filled(
             field("gen_ai.evaluation.name"),
@@ -189,7 +196,7 @@ def _parts(content: Any) -> Any:
 
 def _with_system(inputs: pd.Series, system: pd.Series) -> pd.Series:
     def join(messages: Any, instructions: Any) -> Any:
-        messages, instructions = decode(messages), decode(instructions)
+        instructions = decode(instructions)
         if not isinstance(instructions, str | list) or not is_list(messages):
             return messages
         return [{"role": "system", "content": content_text(instructions)}, *messages]

@@ -232,14 +232,30 @@ class TestTexts:
         logs = self.load(CHAT | TEXTS | {"gen_ai.output.messages": parts(*outputs)})
         assert logs["completion"].tolist() == [answer]
 
+    def test_a_message_that_calls_a_tool_is_no_alternative(self):
+        call = {"type": "tool_call", "id": "1", "name": "look", "arguments": {}}
+        turns = [
+            {"role": "assistant", "parts": [{"type": "text", "content": "Let me see."}, call]},
+            {"role": "assistant", "parts": [{"type": "text", "content": "Four."}]},
+        ]
+        logs = self.load(CHAT | TEXTS | {"gen_ai.output.messages": json.dumps(turns)})
+        assert logs["completion"].tolist() == ["Four."]
+
+    def test_the_last_message_of_an_agent(self):
+        turns = [{"role": "assistant", "content": text} for text in ("Let me see.", "Four.")]
+        output = {"traceloop.entity.output": json.dumps({"messages": turns})}
+        assert self.load(RECORDED["workflow"][0] | output)["completion"].tolist() == ["Four."]
+
     @pytest.mark.parametrize("text", ['{"answer": "Paris"}', "[1, 2]", '[{"type": "fruit"}]'])
     def test_answers_that_are_json_stay_texts(self, text):
         for attributes in (
             TEXTS | {"gen_ai.output.messages": parts(("assistant", text))},
             numbered("gen_ai.prompt", USER) | numbered("gen_ai.completion", {"content": text}),
-            {"input.value": "q", "output.value": text, "output.mime_type": "text/plain"},
+            {"input.value": text, "output.value": text, "output.mime_type": "text/plain"},
         ):
-            assert self.load(CHAT | attributes)["completion"].tolist() == [text]
+            logs = self.load(CHAT | attributes)
+            assert logs["completion"].tolist() == [text]
+        assert logs["prompt"].tolist() == [text]
 
     def test_images_and_tool_calls_among_numbered_prompts(self):
         picture = [{"type": "text", "text": "A cat?"}, {"type": "image_url", "image_url": {}}]
@@ -330,6 +346,22 @@ class TestEvaluations:
         assert logs[["feedback", "verified", "judge_score"]].to_numpy()[0].tolist() == [1, 0, 0.3]
         with pytest.raises(FileFormatError, match="pass feedback_name"):
             load_feedback([self.spans()], scores=[records])
+
+    @pytest.mark.parametrize("score", [0.3, 350])
+    def test_a_metric_nobody_asked_for(self, score):
+        records = logs_of(evaluation(score, ONE, "metric"))
+        logs = load_feedback([self.spans()], scores=[records])
+        assert logs["feedback"].isna().all()
+        assert logs.attrs["load_feedback"]["n_other_scores"] == 1
+        records = logs_of(evaluation(score, ONE, "metric"), evaluation(1.0, ONE))
+        logs = load_feedback([self.spans()], scores=[records], feedback_name="thumbs")
+        assert logs["feedback"].fillna(-1).tolist() == [1, -1]
+
+    def test_response_ids_that_are_none(self):
+        odd = span(TWO, CHAT | TEXTS | {"gen_ai.response.id": {"a": ["b"]}})
+        scores = logs_of(evaluation(1.0, TWO, **{"gen_ai.response.id": [{}]}))
+        logs = load_feedback([traces(odd)], scores=[scores], feedback_name="thumbs")
+        assert logs["feedback"].tolist() == [1]
 
     def test_delivered_twice(self):
         attributes, _, records = RECORDED["logs"]
