@@ -80,12 +80,10 @@ def first_answer(messages: Any) -> Any:
     >>> first_answer([{"role": "assistant", "content": text} for text in ("", "4", "Four.")])
     [{'role': 'assistant', 'content': '4'}]
     """
-    chat = as_messages(messages) if is_list(messages) else None
-    if (
-        chat is None
-        or len(chat) != len(messages)
-        or any(message["role"] != "assistant" for message in chat)
-    ):
+    chat = as_messages(messages)
+    if chat is None or not is_list(messages) or len(chat) != len(messages):
+        return messages
+    if any(message["role"] != "assistant" for message in chat):
         return messages
     spoken = [
         message
@@ -96,7 +94,7 @@ def first_answer(messages: Any) -> Any:
 
 
 def _calls_tool(message: Any) -> bool:
-    parts = message.get("parts") if isinstance(message, Mapping) else None
+    parts: Any = message.get("parts") if isinstance(message, Mapping) else None
     return is_list(parts) and any(
         isinstance(part, Mapping) and part.get("type") == "tool_call" for part in parts
     )
