@@ -120,9 +120,10 @@ def assign_roles(
 
 
 def _are_labels(scores: pd.DataFrame, name: str, labels: Mapping[Any, float | None] | None) -> bool:
-    """Return True if the scores of this name by unknown raters are all labels."""
+    """Return True if the scores of this name by unknown raters are labels or texts."""
     values = scores.loc[(scores["name"] == name) & (scores["kind"] == UNKNOWN), "value"]
-    return can_parse(lambda: parse_labels(values, name, labels))
+    is_number = pd.to_numeric(values.map(str), errors="coerce").notna().all()
+    return not is_number or can_parse(lambda: parse_labels(values, name, labels))
 
 
 def _is_share(scores: pd.DataFrame, name: str) -> bool:
