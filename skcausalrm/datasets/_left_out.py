@@ -26,6 +26,8 @@ REASONS = {
     "unreadable feedback": "explain the spelling with labels={...}",
     "unreadable mark of asked answers": "use true, false, 1, 0 or empty",
     "redacted text": "record texts (OPENINFERENCE_HIDE_INPUTS and its like)",
+    "shortened text": "export whole texts (MLflow: with the spans)",
+    "no messages": "export the chat with its messages",
     "nested too deeply": "flatten the record",
 }
 

@@ -221,17 +221,17 @@ def load_feedback(
     chosen = one_format(formats)
     reading = Reading(prompt_key, completion_key, on_error)
     facts: dict[str, Any] = {"n_records": sum(map(len, tables))}
+    if scores is not None and (chosen not in TOOLS or TOOLS[chosen].scores_inside):
+        raise UnusedParameterError(
+            f"scores was given, but the format {chosen!r} has its feedback in the rows "
+            "themselves: leave it out or name another format."
+        )
     if chosen in TOOLS:
         export = _read_export(TOOLS[chosen], tables, score_tables, reading)
         frame, counts = join(export, names, labels, on_error)
         facts |= counts
         frame = _with_times(frame, facts)
     else:
-        if scores is not None:
-            raise UnusedParameterError(
-                f"scores was given, but the format {chosen!r} has its feedback in the rows "
-                "themselves: leave it out or name another format."
-            )
         frame = _read_plain_logs(sources, formats, names, labels, reading, facts)
     if n_repaired:
         facts["n_repaired"] = n_repaired

@@ -11,7 +11,7 @@ import pandas as pd
 from ..exceptions import FileFormatError
 from ..text._messages import as_message
 from ._left_out import LeftOut
-from ._spans import SCORE_COLUMNS, Export, as_name, no_marks
+from ._spans import NUMBERS, SCORE_COLUMNS, Export, as_name, as_numbers, no_marks
 from ._texts import simplify_prompt
 
 
@@ -83,6 +83,7 @@ def export_chats(
             "messages."
         )
     table = table.drop(columns=[name for name in table.columns if table[name].isna().all()])
+    table = table.assign(**{n: as_numbers(table[n]) for n in NUMBERS if n in table.columns})
     known = scores["id"].isin(table["id"])
     return Export(
         table,

@@ -20,6 +20,7 @@ from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, FileFormatError
 from ..text._conversation import valid_unicode
 from ..text._messages import as_plain
+from ._texts import decode
 
 _BLANK = re.compile(r"\s*")
 # Results of `infer_dtype` for values of one type without text.
@@ -43,6 +44,8 @@ def split_sources(source: Any, name: str = "source") -> list[tuple[str, Any]]:
 def _is_source(item: Any) -> bool:
     if isinstance(item, Mapping):
         return type(item).__module__.split(".")[0] == "datasets"
+    if isinstance(item, str) and item.lstrip().startswith("{"):
+        return False  # a record as JSON
     return isinstance(item, str | Path | list | tuple | Iterator) or hasattr(item, "columns")
 
 
@@ -280,7 +283,7 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
     if isinstance(value, list):
         if len(value) == 1 and isinstance(value[0], list):
             value = value[0]  # a list on one line of a JSON Lines file
-        value = [as_plain(item) for item in value]
+        value = [as_plain(decode(item)) for item in value]
         pages = [_page(item, "data") if isinstance(item, Mapping) else None for item in value]
         if all(pages):
             value = [as_plain(item) for page in pages for item in page or ()]

@@ -32,7 +32,7 @@ SCORE_COLUMNS = [
 # Columns that an answer takes from any span of its trace, such as the request above it.
 _OF_TRACES = ("user", "conversation")
 # Columns of numbers, which CSV files hold as texts.
-_NUMBERS = ("latency", "prompt_tokens", "completion_tokens")
+NUMBERS = ("latency", "prompt_tokens", "completion_tokens")
 # The beginning of a pydantic model's printed form.
 _PRINTED = re.compile(r"\w+=\S")
 _MARK_COLUMNS = ["id", "tags", "metadata"]
@@ -180,7 +180,7 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
                 of_trace = values.groupby(spans.traces).first()
                 candidates.append(spans.traces.iloc[kept].map(of_trace))
             filled = first_filled(*(c.reset_index(drop=True) for c in candidates))
-            answers[name] = _as_numbers(filled) if name in _NUMBERS else filled.infer_objects()
+            answers[name] = as_numbers(filled) if name in NUMBERS else filled.infer_objects()
 
     conversations = pick(answers, "conversation")
     answer_of = AnswerMap(spans.ids, spans.parents, spans.traces, top, kept, conversations)
@@ -199,7 +199,7 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
     )
 
 
-def _as_numbers(values: pd.Series) -> pd.Series:
+def as_numbers(values: pd.Series) -> pd.Series:
     """Return numbers, missing where a value is none."""
     return pd.to_numeric(values.where(values.map(np.isscalar)), errors="coerce")
 

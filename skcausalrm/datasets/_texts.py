@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,13 @@ Prompt = str | list[dict[str, str]]
 
 class Unreadable(ValueError):
     """A value without a text that can be told; the argument is the reason of `LeftOut`."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A text that a tool's reader does not take, with the reason of `LeftOut`."""
+
+    reason: str
 
 
 def decode(value: Any) -> Any:
@@ -123,6 +131,8 @@ def input_prompt(value: Any, key: str | None = None) -> Prompt:
 
 
 def _prompt(value: Any, key: str | None) -> Prompt:
+    if isinstance(value, Refused):
+        raise Unreadable(value.reason)
     value = as_plain(value if key is None else follow(value, key))
     value = decode_chat(value, _ENCODED_KEYS)
     if isinstance(value, str):
@@ -185,6 +195,8 @@ def output_text(value: Any, key: str | None = None) -> str:
     Unreadable
         If there is no text, or it cannot be told which text is the answer.
     """
+    if isinstance(value, Refused):
+        raise Unreadable(value.reason)
     value = as_plain(value if key is None else follow(value, key))
     decoded = decode_chat(value, _ALTERNATIVES)
     text = decoded if isinstance(decoded, str) else _answer(decoded)

@@ -16,10 +16,22 @@ import numpy as np
 ROLES = {
     "system": "system",
     "developer": "developer",
-    "tool": "tool",
+    **dict.fromkeys(("tool", "observation", "function_response"), "tool"),
     **dict.fromkeys(("user", "human", "prompter", "user_message"), "user"),
     **dict.fromkeys(
-        ("assistant", "ai", "model", "gpt", "bot", "chatbot", "assistant_message"), "assistant"
+        (
+            "assistant",
+            "ai",
+            "model",
+            "gpt",
+            "chatgpt",
+            "bing",
+            "bard",
+            "bot",
+            "chatbot",
+            "assistant_message",
+        ),
+        "assistant",
     ),
 }
 # Keys that hold the text of a message or of one of its parts, in order of preference.
@@ -57,13 +69,15 @@ def as_plain(value: Any) -> Any:
         return value
     if type(value).__module__.startswith("opentelemetry.") and hasattr(value, "to_json"):
         return json.loads(value.to_json())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, type):
+        return value
+    for method in ("model_dump", "_asdict", "to_dict", "dict"):
+        if callable(getattr(value, method, None)):
+            return getattr(value, method)()
+    if dataclasses.is_dataclass(value):
         return {
             field.name: as_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
-    for method in ("model_dump", "_asdict", "to_dict", "dict"):
-        if not isinstance(value, type) and callable(getattr(value, method, None)):
-            return getattr(value, method)()
     if type(value).__name__ == "SimpleNamespace":
         return dict(vars(value))
     return value

@@ -1,45 +1,84 @@
-"""LibreChat: the messages of its database, with feedback inside them."""
+"""LibreChat: the messages of its database or of an exported conversation, with feedback inside."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from ...text._messages import content_text
+from ...text._messages import content_text, is_list
 from .._message_trees import Message, export_chats
-from .._spans import USER, Export, Reading, get, make_scores, missing, pick
+from .._spans import USER, Export, Reading, first_filled, get, make_scores, missing, pick
 from .._texts import decode
+from .._values import parse_times
 from ._tool import Tool
+
+_DATABASE_TYPES = ("$date", "$numberLong", "$numberInt", "$oid")
+_HOLDERS = ("messages", "messagesTree")
 
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read messages as `mongoexport` writes them."""
-    rows: list[Any] = records.to_dict("records")
+    """Read messages as `mongoexport` writes them, or conversations with their messages."""
+    if set(_HOLDERS) & set(records.columns):
+        records = pd.DataFrame(
+            [message for row in records.to_dict("records") for message in _listed(row)],
+            dtype=object,
+        )
+    created = pick(records, "createdAt").map(_plain)
+    records = records.assign(createdAt=created).iloc[parse_times(created)[0].argsort(kind="stable")]
     feedback = pick(records, "feedback")
     raw = make_scores(
         records,
         span=pick(records, "messageId"),
         trace=missing(records),
         name=pd.Series("feedback", index=records.index),
-        value=get(feedback, "rating"),
+        value=first_filled(get(feedback, "rating"), pick(records, "feedback.rating")),
         kind=pd.Series(USER, index=records.index),
         rater=pick(records, "user"),
         timestamp=missing(records),
-        comment=get(feedback, "text"),
+        comment=first_filled(get(feedback, "text"), pick(records, "feedback.text")),
         metadata=missing(records),
-    ).assign(tags=get(feedback, "tag").map(_key))
-    raw = raw[raw["value"].notna()]
+    )
+    tags = first_filled(get(feedback, "tag"), pick(records, "feedback.tag"))
+    raw = raw.assign(tags=tags.map(_key))[raw["value"].notna()]
+    rows: list[Any] = records.to_dict("records")
     return export_chats(map(_message, rows), raw, reading.on_error, "LibreChat")
 
 
+def _listed(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the messages of an exported conversation, which may hold each other."""
+    held: Any = next((decode(row[name]) for name in _HOLDERS if is_list(decode(row.get(name)))), [])
+    waiting: list[tuple[Any, Any]] = [(message, None) for message in reversed(held)]
+    while waiting:
+        message, parent = waiting.pop()
+        if not isinstance(message, Mapping):
+            continue
+        yield {
+            "conversationId": row.get("conversationId"),
+            "parentMessageId": parent,
+            **{name: value for name, value in message.items() if name != "children"},
+        }
+        children: Any = message.get("children")
+        for child in reversed(children) if is_list(children) else ():
+            waiting.append((child, message.get("messageId")))
+
+
+def _plain(value: Any) -> Any:
+    """Return the value inside the typed fields of the database's extended JSON."""
+    while isinstance(value := decode(value), Mapping):
+        name = next((name for name in _DATABASE_TYPES if name in value), None)
+        if name is None:
+            return None
+        value = value[name]
+    return value
+
+
 def _key(tag: Any) -> Any:
-    return tag.get("key", tag) if isinstance(tag, Mapping) else tag
+    return tag.get("key", tag) if isinstance(tag := decode(tag), Mapping) else tag
 
 
 def _message(row: dict[str, Any]) -> Message:
-    created = row.get("createdAt")
     by_user = str(row.get("isCreatedByUser")).lower() == "true"
     text = row.get("text")
     if not isinstance(text, str) or not text.strip():
@@ -53,14 +92,19 @@ def _message(row: dict[str, Any]) -> Message:
         {
             "user": row.get("user"),
             "model": row.get("model"),
-            "timestamp": created.get("$date") if isinstance(created, Mapping) else created,
+            "timestamp": row.get("createdAt"),
+            "completion_tokens": _plain(row.get("tokenCount")),
         },
     )
 
 
 def detect(columns: set[str]) -> bool:
-    """Return True for LibreChat's messages."""
-    return {"messageId", "parentMessageId", "isCreatedByUser", "conversationId"} <= columns
+    """Return True for messages or exported conversations."""
+    return (
+        {"messageId", "parentMessageId", "isCreatedByUser"} <= columns
+        or {"conversationId", "messages", "exportAt"} <= columns
+        or {"conversationId", "messagesTree"} <= columns
+    )
 
 
-TOOL = Tool("librechat", read, detect)
+TOOL = Tool("librechat", read, detect, scores_inside=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
+from ...exceptions import FileFormatError
 from ...text._messages import as_plain, is_list
 from .._spans import (
     MODEL,
@@ -22,24 +25,31 @@ from .._spans import (
     no_scores,
     pick,
 )
-from .._texts import decode
+from .._texts import Refused, decode
 from ._otlp import attributes_of
 from ._tool import Tool
 
 # MLflow does not tell the product's users from reviewers: both are HUMAN.
 _RATERS = {"HUMAN": USER, "LLM_JUDGE": MODEL, "AI_JUDGE": MODEL, "CODE": MODEL}
-_FRAME = {
-    *("trace_id", "request", "response", "spans", "assessments", "trace_metadata", "tags"),
-    *("request_time", "execution_duration", "state", "request_metadata", "timestamp_ms"),
-}
+# Event of a span for each piece of a streamed output.
+_CHUNK = "mlflow.chunk.item."
+# Lengths at which MLflow cuts a text that it keeps outside the spans, and the end of such a text.
+_CUT_LENGTHS, _CUT_END = (250, 1_000, 10_000), "..."
 
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read `Trace` objects, their `to_dict`, or the table of `search_traces`."""
+    """Read `Trace` objects, their `to_dict` or `to_json`, or the table of `search_traces`."""
+    if "request_preview" in records.columns:
+        raise FileFormatError(
+            "These MLflow records are TraceInfo objects, whose texts are cut previews: export the "
+            "traces themselves with mlflow.search_traces()."
+        )
     rows: list[Any] = records.to_dict("records")
-    traces = [_trace(record) for record in rows]
-    spans = pd.DataFrame([row for trace in traces for row in _spans(*trace)])
-    found = pd.DataFrame([row for trace in traces for row in _assessments(*trace)])
+    traces = [_Trace(row) for row in rows]
+    spans = pd.DataFrame([row for trace in traces for row in trace.spans()])
+    found = pd.DataFrame([row for trace in traces for row in trace.feedback()])
+    if not found.empty:
+        found = found[found["value"].notna()]  # a judge that failed has no value
     table = Spans(
         ids=pick(spans, "id"),
         parents=pick(spans, "parent"),
@@ -57,105 +67,131 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         metadata=pick(spans, "metadata"),
         is_call=pick(spans, "type").isin(["CHAT_MODEL", "LLM"]).to_numpy(),
     )
-    return find_answers(table, no_scores() if found.empty else _read_scores(found), reading)
+    raw = (
+        no_scores()
+        if found.empty
+        else make_scores(found, **{str(name): found[name] for name in found.columns})
+    )
+    return find_answers(table, raw, reading)
 
 
-def _trace(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Return the facts of a trace, named as in `TraceInfo`, and its spans."""
-    whole = _object(record.get("trace")) or record
-    info, data = _object(whole.get("info")), _object(whole.get("data"))
-    if info:
-        return info, _list(data.get("spans"))
-    info = {name: record[name] for name in _FRAME & set(record)}
-    info["execution_duration_ms"] = info.pop("execution_duration", None)
-    return info, _list(record.get("spans"))
+class _Trace:
+    """A trace by `to_dict`, or as a row of the table of `search_traces`.
 
+    In the ids of answers the root has the trace's id, because feedback refers to either.
+    """
 
-def _spans(info: dict[str, Any], spans: list[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the spans of a trace; the root has the trace's id and facts."""
-    trace = str(info.get("trace_id") or info.get("request_id"))
-    metadata = {
-        **_object(info.get("tags")),
-        **_object(info.get("trace_metadata") or info.get("request_metadata")),
-    }
-    usage = _object(metadata.get("mlflow.trace.tokenUsage"))
-    duration = pd.to_numeric(pd.Series([info.get("execution_duration_ms")]), errors="coerce")[0]
-    facts = {
-        "trace": trace,
-        "user": metadata.get("mlflow.trace.user"),
-        "conversation": metadata.get("mlflow.trace.session"),
-        "timestamp": info.get("request_time") or info.get("timestamp_ms"),
-        "latency": None if pd.isna(duration) else duration / 1000,
-        "prompt_tokens": usage.get("input_tokens"),
-        "completion_tokens": usage.get("output_tokens"),
-        "metadata": metadata,
-    }
-    for span in map(_object, spans):
-        attributes = {
-            name: _loaded(value) for name, value in attributes_of(span.get("attributes")).items()
-        }
-        root = not (span.get("parent_span_id") or span.get("parent_id"))
-        root_facts = facts if root else {"trace": trace}
-        yield {
-            "id": trace if root else f"{trace}/{span.get('span_id')}",
-            "parent": None if root else _parent(span, spans, trace),
-            "inputs": attributes.get("mlflow.spanInputs", span.get("inputs")),
-            "outputs": attributes.get("mlflow.spanOutputs", span.get("outputs")),
-            "type": attributes.get("mlflow.spanType", span.get("span_type")),
-            "model": attributes.get("mlflow.llm.model") or attributes.get("model"),
-            **root_facts,
-        }
-    if not spans:
-        inputs, outputs = info.get("request"), info.get("response")
-        yield {
-            "id": trace,
-            "parent": None,
-            "inputs": decode(metadata.get("mlflow.traceInputs") if inputs is None else inputs),
-            "outputs": decode(metadata.get("mlflow.traceOutputs") if outputs is None else outputs),
-            **facts,
+    def __init__(self, record: Mapping[str, Any]):
+        whole = _object(record.get("trace")) or record
+        info, data = _object(whole.get("info")), _object(whole.get("data"))
+        self._record, self._info = record, info or dict(record)
+        self.id = str(self._info.get("trace_id"))
+        spans = data.get("spans") if info else record.get("spans")
+        self._spans = [span for span in map(_object, _list(spans)) if span]
+        self._names = {
+            span.get("span_id"): f"{self.id}/{_hexadecimal(span.get('span_id'))}"
+            if _above(span)
+            else self.id
+            for span in self._spans
         }
 
+    def spans(self) -> Iterator[dict[str, Any]]:
+        """Yield the spans; the root has the trace's facts."""
+        facts = self._facts()
+        for span in self._spans:
+            above = _above(span)
+            attributes = {
+                name: _loaded(value)
+                for name, value in attributes_of(span.get("attributes")).items()
+            }
+            outputs: Any = attributes.get("mlflow.spanOutputs", span.get("outputs"))
+            yield {
+                "id": self._names[span.get("span_id")],
+                "parent": self._names.get(above, self.id) if above else None,
+                "trace": self.id,
+                "inputs": attributes.get("mlflow.spanInputs", span.get("inputs")),
+                "outputs": "".join(outputs) if _is_streamed(span, outputs) else outputs,
+                "type": attributes.get("mlflow.spanType", span.get("span_type")),
+                "model": attributes.get("mlflow.llm.model") or attributes.get("model"),
+                **({} if above else facts),
+            }
+        if not self._spans:
+            yield {
+                "id": self.id,
+                "parent": None,
+                "trace": self.id,
+                "inputs": self._beside("request", "mlflow.traceInputs"),
+                "outputs": self._beside("response", "mlflow.traceOutputs"),
+                **facts,
+            }
 
-def _parent(span: dict[str, Any], spans: list[Any], trace: str) -> str:
-    """Return the id of the span above, which for the root is that of the trace."""
+    def _beside(self, column: str, key: str) -> Any:
+        """Return a text that is kept outside the spans, unless MLflow cut it."""
+        value = self._record.get(column)
+        if value is None or isinstance(value, float):
+            value = _loaded(_object(self._info.get("trace_metadata")).get(key))
+        is_cut = isinstance(value, str) and value.endswith(_CUT_END) and len(value) in _CUT_LENGTHS
+        return Refused("shortened text") if is_cut else value
+
+    def _facts(self) -> dict[str, Any]:
+        info = self._info
+        metadata = {**_object(info.get("tags")), **_object(info.get("trace_metadata"))}
+        usage = _object(metadata.get("mlflow.trace.tokenUsage"))
+        duration = info.get("execution_duration_ms", info.get("execution_duration"))
+        seconds = pd.to_numeric(pd.Series([duration]), errors="coerce")[0] / 1000
+        return {
+            "user": metadata.get("mlflow.trace.user"),
+            "conversation": metadata.get("mlflow.trace.session"),
+            "timestamp": info.get("request_time"),
+            "latency": None if pd.isna(seconds) else seconds,
+            "prompt_tokens": usage.get("input_tokens"),
+            "completion_tokens": usage.get("output_tokens"),
+            "metadata": metadata,
+        }
+
+    def feedback(self) -> Iterator[dict[str, Any]]:
+        """Yield the feedback that no later one overrides; expectations are none."""
+        names = {_hexadecimal(span): name for span, name in self._names.items()}
+        for item in map(_object, _list(self._info.get("assessments"))):
+            feedback = item.get("feedback")
+            if feedback is None or item.get("valid") is False:
+                continue
+            source = _object(item.get("source"))
+            yield {
+                "span": names.get(item.get("span_id")),
+                "trace": self.id,
+                "name": item.get("assessment_name"),
+                "value": _object(feedback).get("value"),
+                "kind": _RATERS.get(str(source.get("source_type")).upper(), UNKNOWN),
+                "rater": source.get("source_id"),
+                "timestamp": item.get("last_update_time") or item.get("create_time"),
+                "comment": item.get("rationale"),
+                "metadata": item.get("metadata"),
+            }
+
+
+def _above(span: Mapping[str, Any]) -> Any:
+    """Return the id of the span above, None for the root."""
     above = span.get("parent_span_id") or span.get("parent_id")
-    for other in map(_object, spans):
-        if other.get("span_id") == above:
-            root = not (other.get("parent_span_id") or other.get("parent_id"))
-            return trace if root else f"{trace}/{above}"
-    return trace
+    return above if isinstance(above, str) else None
 
 
-def _assessments(info: dict[str, Any], spans: list[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the feedback on a trace; expectations are no feedback."""
-    trace = str(info.get("trace_id") or info.get("request_id"))
-    roots = {
-        other.get("span_id")
-        for other in map(_object, spans)
-        if not (other.get("parent_span_id") or other.get("parent_id"))
-    }
-    for item in map(_object, _list(info.get("assessments"))):
-        feedback = item.get("feedback")
-        if feedback is None or item.get("valid") is False:
-            continue
-        source = _object(item.get("source"))
-        span = item.get("span_id")
-        yield {
-            "span": None if span is None else trace if span in roots else f"{trace}/{span}",
-            "trace": trace,
-            "name": item.get("assessment_name") or item.get("name"),
-            "value": _object(feedback).get("value") if isinstance(feedback, Mapping) else feedback,
-            "kind": _RATERS.get(str(source.get("source_type")).upper(), UNKNOWN),
-            "rater": source.get("source_id"),
-            "timestamp": item.get("last_update_time") or item.get("create_time"),
-            "comment": item.get("rationale"),
-            "metadata": item.get("metadata"),
-        }
+def _hexadecimal(span: Any) -> Any:
+    """Return a span's id in the form of assessments; `Span.to_dict` writes it in base64."""
+    try:
+        return base64.b64decode(span, validate=True).hex() if len(span) == 12 else span
+    except (TypeError, ValueError, binascii.Error):
+        return span
 
 
-def _read_scores(found: pd.DataFrame) -> pd.DataFrame:
-    found = found[found["value"].notna()]
-    return make_scores(found, **{str(name): found[name] for name in found.columns})
+def _is_streamed(span: Mapping[str, Any], outputs: Any) -> bool:
+    """Return True if a generator yielded the texts of the output."""
+    events = [event for event in map(_object, _list(span.get("events"))) if event]
+    return (
+        is_list(outputs)
+        and all(isinstance(text, str) for text in outputs)
+        and any(str(event.get("name")).startswith(_CHUNK) for event in events)
+    )
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -177,8 +213,13 @@ def _loaded(value: Any) -> Any:
 
 
 def detect(columns: set[str]) -> bool:
-    """Return True for traces by `to_dict`, or for the table of `search_traces`."""
-    return {"info", "data"} <= columns or {"trace_id", "request", "response", "spans"} <= columns
+    """Return True for traces by `to_dict`, for the table of `search_traces`, or for previews."""
+    return (
+        {"info", "data"} <= columns
+        or {"trace_id", "trace"} <= columns
+        or {"trace_id", "request", "response", "assessments"} <= columns
+        or {"trace_id", "request_preview", "response_preview"} <= columns
+    )
 
 
-TOOL = Tool("mlflow", read, detect)
+TOOL = Tool("mlflow", read, detect, scores_inside=True)

@@ -28,9 +28,12 @@ class Tool:
         Takes the names of a table's columns; returns True if they are surely those of the tool.
     scores_alone : callable
         Takes the names of a table's columns; returns True if it holds scores without answers.
+    scores_inside : bool
+        Whether the tool keeps scores in the records alone, so that none can be passed.
     """
 
     name: str
     read: Callable[[pd.DataFrame, pd.DataFrame | None, Reading], Export]
     detect: Callable[[set[str]], bool]
     scores_alone: Callable[[set[str]], bool] = _never
+    scores_inside: bool = False

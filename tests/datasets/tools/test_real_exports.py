@@ -96,10 +96,11 @@ LOADED = [
     ),
     ("open_webui/chats_all_admin_db.json", None, {}, ("open-webui", 14, 6, 4, 8, 2)),
     *(
-        ("open_webui/chats_all_admin_db.json", f"open_webui/{name}.json", {}, facts_)
+        ("open_webui/chats_all_admin_db.json", f"open_webui/{name}", {}, facts_)
         for name, facts_ in (
-            ("feedbacks_export", ("open-webui", 14, 6, 4, 8, 2)),
-            ("feedbacks_list_admin", ("open-webui", 14, 6, 4, 8, 2)),
+            ("feedbacks_export.json", ("open-webui", 14, 6, 4, 8, 2)),
+            ("feedbacks_list_admin.json", ("open-webui", 14, 6, 4, 8, 2)),
+            ("feedbacks_ui.csv", ("open-webui", 14, 6, 4, 8, 2)),
         )
     ),
     (
@@ -142,10 +143,6 @@ REFUSED = [
     ("open_webui/chats_list_user0.json", None, "export the chats themselves"),
     ("open_webui/feedbacks_ui.csv", None, "pass the traces as source"),
     ("open_webui/feedbacks_user0.json", None, "pass the traces as source"),
-    (
-        *("open_webui/chats_all_admin_db.json", "open_webui/feedbacks_ui.csv"),
-        "export the feedback as JSON",
-    ),
     ("dify/feedback_export.csv", None, "export all messages by the API"),
     ("dify/feedback_export.json", None, "export all messages by the API"),
 ]
