@@ -54,6 +54,14 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     max_length : int, default=None
         Maximum number of tokens of a text. None takes the model's own limit, 256 for the default
         model.
+    text : {"pair", "last_turn", "answer", "apart"}, default="pair"
+        What is read of a row: the whole prompt and the answer; the user's last message and the
+        answer; the answer alone; or prompt and answer as two texts whose embeddings are
+        concatenated, which gives twice the features.
+    long_texts : {"answer_first", "windows", "cut"}, default="answer_first"
+        What is read of a row over `max_length`: the answer, and as much of the end of the prompt
+        as fits; the same, but an answer that is too long by itself in windows whose embeddings are
+        averaged; or the text without its end (with last-token pooling, without its beginning).
     pooling : {"auto", "mean", "cls", "last"}, default="auto"
         Reduction of a text's token vectors to one. "auto" is the pooling of a
         sentence-transformers model (with its projections and normalisation), the last token of a
