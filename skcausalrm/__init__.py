@@ -4,8 +4,6 @@ Importing the package is cheap: names are resolved on first use, and neither tor
 nor matplotlib is imported before something needs it.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

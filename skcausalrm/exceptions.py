@@ -5,8 +5,6 @@ sentence what was wrong, where, and what to do. A warning's `code` tells apart t
 share a class.
 """
 
-from __future__ import annotations
-
 __all__ = [
     "AssumptionWarning",
     "BaseRateUncertainWarning",

@@ -1,7 +1,5 @@
 """Base of the classifiers of two classes."""
 
-from __future__ import annotations
-
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 

@@ -1,7 +1,5 @@
 """Codes of conversations and users, and the clustered covariance of rows that share one."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

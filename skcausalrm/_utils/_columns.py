@@ -1,7 +1,5 @@
 """Per-row extras of a log, checked once."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

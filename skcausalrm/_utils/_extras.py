@@ -1,7 +1,5 @@
 """Late import of optional dependencies, with an error that names the extra to install."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from types import ModuleType
 

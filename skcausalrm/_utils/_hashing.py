@@ -4,8 +4,6 @@ Hashes of texts, files and folders are stored in embedding caches, label files a
 directories. A change to one of these three functions makes stored files useless.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The only module that imports scikit-learn's private helpers."""
 
-from __future__ import annotations
-
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.metrics._scorer import _cached_call as cached_call
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions

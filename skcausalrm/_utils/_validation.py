@@ -1,7 +1,5 @@
 """Input checks of all estimators: feedback with NaN, weights, per-row columns."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Base class of the published methods, and the rows that a method trains its networks on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The density-ratio weight of TRL's BCO trainer."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """CleanLearning: an adapter over the cleanlab package."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.base import clone
 

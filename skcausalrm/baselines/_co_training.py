@@ -1,7 +1,5 @@
 """Two networks that choose each other's rows: CoTeaching and CoDis."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

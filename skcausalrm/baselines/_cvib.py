@@ -1,7 +1,5 @@
 """CVIB: an information bottleneck that draws rated and unrated rows together."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """RobustDivideMix: rows whose label looks wrong are kept without their label."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Parts of DivideMix: division into clean and other rows, new labels, mixed rows, the loss."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """EpsSoftmax: a loss that hardly falls further on labels it already agrees with."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """LabelWave: early stopping where predictions stop changing, without held-out labels."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from numbers import Integral
 from typing import ClassVar

@@ -5,8 +5,6 @@ of several networks read outputs (b, k): reward, propensity and, with three, imp
 targets are (s, o).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus

@@ -1,7 +1,5 @@
 """Propensity, reward and imputation trained jointly."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Reward models without any correction: Plain and Naive."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

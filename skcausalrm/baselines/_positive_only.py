@@ -1,7 +1,5 @@
 """Methods for logs of copies and clicks alone, where nobody says that an answer was bad."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from numbers import Real
 from typing import ClassVar

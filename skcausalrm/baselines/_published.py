@@ -1,7 +1,5 @@
 """The published algorithm of CausalRM, with and without its leak."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Doubly robust learning with smaller weights, by a rule that reads the data."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Selection corrected by a propensity that is fitted first: IPS and DR."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from ..nuisances._propensity import PropensityEstimator

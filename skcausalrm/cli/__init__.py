@@ -5,8 +5,6 @@ input (one sentence says what to do), 1 a failure. Modules with an underscore ho
 commands share.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

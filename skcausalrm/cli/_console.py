@@ -1,7 +1,5 @@
 """Console output and exit statuses: progress and warnings on stderr, results on stdout."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Report of a fit: facts for JSON and for the model directory, and tables for the terminal."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

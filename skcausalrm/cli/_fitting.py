@@ -1,7 +1,5 @@
 """Method of a fit as an object, and the out-of-fold scores of the fit."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

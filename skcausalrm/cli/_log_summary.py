@@ -1,7 +1,5 @@
 """What a log holds: for `inspect`, `pull` and the first lines of `fit`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

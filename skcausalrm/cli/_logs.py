@@ -1,7 +1,5 @@
 """Feedback logs as the arrays that estimators take."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

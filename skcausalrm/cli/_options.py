@@ -1,7 +1,5 @@
 """Arguments and options that several commands share, and their checks."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Annotated, Any

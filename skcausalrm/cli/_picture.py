@@ -1,7 +1,5 @@
 """The demo's picture: naive and corrected rewards next to the known truth."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Hashes of the prompts that a model was trained on, kept with the model."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Pseudo-outcomes that stand for the clean labels of a log, and the flip rates behind them."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 

@@ -1,7 +1,5 @@
 """Rows of text to be scored: read from and written to files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

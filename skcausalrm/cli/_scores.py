@@ -1,7 +1,5 @@
 """Debiased scores of sets of rows, as numbers for JSON and as lines of a table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any

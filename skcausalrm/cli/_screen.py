@@ -1,7 +1,5 @@
 """Screen of `label`: escapes and folds logged text, draws it, reads keys."""
 
-from __future__ import annotations
-
 import re
 import sys
 

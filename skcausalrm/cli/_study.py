@@ -1,7 +1,5 @@
 """The demo's log with known truth, its comparison of methods, and the model that it keeps."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from typing import Any

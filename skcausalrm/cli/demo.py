@@ -1,7 +1,5 @@
 """``skcausalrm demo``: naive against corrected rewards where the truth is known."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

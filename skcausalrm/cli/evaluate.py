@@ -1,7 +1,5 @@
 """``skcausalrm evaluate``: debiased scores of a model on logs it was not trained on."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 import typer

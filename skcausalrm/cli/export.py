@@ -1,7 +1,5 @@
 """``skcausalrm export``: one ONNX file that scores embeddings or text."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """``skcausalrm fit``: a model directory from feedback logs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

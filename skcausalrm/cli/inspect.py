@@ -1,7 +1,5 @@
 """``skcausalrm inspect``: what would be loaded from logs, before anything is encoded."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

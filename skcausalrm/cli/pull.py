@@ -1,7 +1,5 @@
 """``skcausalrm pull``: answers and feedback from a tool's server."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

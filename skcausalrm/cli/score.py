@@ -1,7 +1,5 @@
 """``skcausalrm score``: rewards for rows of text."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``skcausalrm serve``: a reward model over HTTP."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import signal

@@ -1,7 +1,5 @@
 """The conversation of each answer: its group, its turn, and what the user wrote next."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Simulated embeddings with known rewards and biased feedback."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import Any
 

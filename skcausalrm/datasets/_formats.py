@@ -1,7 +1,5 @@
 """The format of a source, by its columns."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from ..exceptions import FileFormatError

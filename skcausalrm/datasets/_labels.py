@@ -10,8 +10,6 @@ withdrawn judgement otherwise. The last line of a key counts. The texts allow a 
 file, so protect it as you protect the logs. Files of several people may be concatenated.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import UTC, datetime

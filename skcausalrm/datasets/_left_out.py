@@ -1,7 +1,5 @@
 """Rows that an import leaves out, counted by reason with the ids of the user's own file."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

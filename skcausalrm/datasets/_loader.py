@@ -1,7 +1,5 @@
 """Feedback logs from files, tables and the exports of tracing tools: `load_feedback`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Requests to an assistant in the generated logs, each with a right and a wrong answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Generated text logs of an assistant with known true rewards."""
 
-from __future__ import annotations
-
 from itertools import product
 from numbers import Integral
 from typing import Any

@@ -3,8 +3,6 @@
 The generators of embeddings and of texts share it, so that a setting means the same in both.
 """
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import Any
 

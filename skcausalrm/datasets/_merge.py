@@ -1,7 +1,5 @@
 """Several logs as one: rows that two of them hold are kept once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import gt
 from typing import Any

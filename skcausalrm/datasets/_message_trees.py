@@ -1,7 +1,5 @@
 """Chats as trees of messages, as chat applications store them: one answer per assistant message."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any

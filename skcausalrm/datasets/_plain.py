@@ -1,7 +1,5 @@
 """Tables that hold text and feedback in their rows: the formats plain, trl and chat."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Trees of spans: the answer above, below or around a span."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

@@ -4,8 +4,6 @@ Scoring needs only numpy and onnxruntime, for text also tokenizers. Importing th
 neither torch nor scikit-learn.
 """
 
-from __future__ import annotations
-
 from .._utils._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(

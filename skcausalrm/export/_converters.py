@@ -1,7 +1,5 @@
 """Graphs of scikit-learn's steps and heads, written by skl2onnx."""
 
-from __future__ import annotations
-
 from typing import Any
 from unittest import mock
 

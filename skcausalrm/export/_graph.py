@@ -1,7 +1,5 @@
 """The ONNX graph of a reward."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Files of a model directory, and how a new directory replaces an old one."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

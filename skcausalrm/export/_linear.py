@@ -3,8 +3,6 @@
 One row costs one product of vectors. Many rows are read in blocks that stay in the CPU's cache.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import math

@@ -1,7 +1,5 @@
 """Metadata of an exported ONNX file: one function writes it, one reads it."""
 
-from __future__ import annotations
-
 import json
 import platform
 from importlib.metadata import version

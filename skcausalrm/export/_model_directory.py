@@ -7,8 +7,6 @@
     head.safetensors    the head's weights
 """
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The function that a fitted reward computes: layers, a link, a recalibration."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace

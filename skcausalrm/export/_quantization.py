@@ -4,8 +4,6 @@ onnxruntime's dynamic int8 has one scale for the activations of a whole batch, s
 depends on the other texts of its batch. Here every token has a scale of its own.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 from unittest import mock

@@ -1,7 +1,5 @@
 """`text_to_onnx`: encoder and reward in one ONNX file, with its tokenizer next to it."""
 
-from __future__ import annotations
-
 import glob
 import json
 import os

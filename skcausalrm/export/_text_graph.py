@@ -1,7 +1,5 @@
 """The ONNX graph of an encoder, and its union with the graph of a reward."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from typing import Any

@@ -1,7 +1,5 @@
 """Token batches of text rows, equal to the encoder's, with numpy and tokenizers only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`export_transformers`: encoder and linear reward as one Hugging Face checkpoint."""
 
-from __future__ import annotations
-
 import json
 import os
 from copy import deepcopy

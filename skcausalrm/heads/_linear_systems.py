@@ -1,7 +1,5 @@
 """Symmetric systems ``(A + shift I) b = rhs``, solved for many shifts at once."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh_tridiagonal

@@ -1,7 +1,5 @@
 """Logistic regressions of all folds at once, preconditioned by Gram matrices."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

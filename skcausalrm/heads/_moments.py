@@ -4,8 +4,6 @@ One pass over X gives a Gram matrix per fold. The training part of a fold is the
 fold, so cross-validation over any number of penalties never reads X again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

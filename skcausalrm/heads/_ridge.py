@@ -1,7 +1,5 @@
 """The default head: ridge regression in closed form, its penalty chosen out of fold."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import ClassVar, NamedTuple
 

@@ -3,8 +3,6 @@
 The module imports torch, so estimators import it inside ``fit``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Scores on feedback logs that agree with scores on clean labels (docs/guide/evaluation.md)."""
 
-from __future__ import annotations
-
 from .._utils._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(

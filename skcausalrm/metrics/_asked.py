@@ -1,7 +1,5 @@
 """Scores on rows that were asked for feedback at random."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.utils import column_or_1d
 

@@ -5,8 +5,6 @@ score here is linear in the labels, or a smooth function of means that are, so z
 label (docs/concepts/scores.md).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

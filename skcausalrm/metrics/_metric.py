@@ -1,7 +1,5 @@
 """Debiased scores by the names that `make_debiased_scorer` and `asked_score` accept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from ._debiased import (

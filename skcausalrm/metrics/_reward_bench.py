@@ -1,7 +1,5 @@
 """Scores of RewardBench 2 on flat columns: a row per answer, a group per prompt."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length

@@ -1,7 +1,5 @@
 """Checked columns of a debiased score: pseudo-outcome, prediction, weight and clusters."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

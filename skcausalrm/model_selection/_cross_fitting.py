@@ -1,7 +1,5 @@
 """Cross-fitting: rows that stay together, folds shared by all nuisances, out-of-fold values."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

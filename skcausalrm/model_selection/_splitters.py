@@ -1,7 +1,5 @@
 """Splitters for feedback: groups stay together, unrated and rated rows are spread evenly."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from numbers import Integral
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Base of the models that corrections rest on."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data

@@ -4,8 +4,6 @@ Each estimator returns (rates, standard errors), both of the false positive and 
 rate, shape (2,).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

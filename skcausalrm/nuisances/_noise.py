@@ -1,7 +1,5 @@
 """NoiseTransitionEstimator: the flip rates of feedback."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Cross-fitted, calibrated probability of a binary outcome, for propensities and flip rates."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

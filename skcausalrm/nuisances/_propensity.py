@@ -1,7 +1,5 @@
 """PropensityEstimator: the probability that a row gets feedback."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

@@ -16,8 +16,6 @@ rates
 Arguments that a recipe does not use may be None. Excluded rows have weight 0 and target NaN.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

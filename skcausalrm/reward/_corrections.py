@@ -1,7 +1,5 @@
 """Corrections: objects that own the settings of one way to make target and weight."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """CausalRewardRegressor and CausalRewardClassifier: reward models from feedback."""
 
-from __future__ import annotations
-
 import sys
 from numbers import Integral
 from typing import ClassVar

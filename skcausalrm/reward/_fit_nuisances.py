@@ -1,7 +1,5 @@
 """Fit the nuisances that a correction needs, out of fold, and apply its recipe."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """From checked rows to a fitted reward, and its debiased score on a log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Heads fitted on a target and a weight."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

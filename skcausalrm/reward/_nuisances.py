@@ -1,7 +1,5 @@
 """Fitted nuisances of one correction, and the target and weight of rows by them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Out-of-fold pseudo-outcomes: one target on which all candidates of a study are scored."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array

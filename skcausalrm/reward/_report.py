@@ -1,7 +1,5 @@
 """Diagnostics of a fitted selection likelihood, next to the estimates of the other recipes."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from contextlib import suppress

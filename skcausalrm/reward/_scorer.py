@@ -1,7 +1,5 @@
 """`make_debiased_scorer`: scikit-learn scorers that score every candidate on the same z."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -4,8 +4,6 @@
 its average over the base rates that the log allows, and the posterior of each row.
 """
 
-from __future__ import annotations
-
 from .._utils._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {"SelectionModel": "._model"})

@@ -5,8 +5,6 @@ intercept b takes values on a grid; at each node the other parameters are maximi
 approximation integrates them out, and predictions average over nodes and links.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

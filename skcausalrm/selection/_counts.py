@@ -1,7 +1,5 @@
 """Outcomes of rows, counted on a grid of the two linear predictors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Fit of the likelihood to linear predictors: averaging, head, posterior, recalibration."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

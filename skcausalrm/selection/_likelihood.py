@@ -11,8 +11,6 @@ alone, with flip rates ``sigmoid(phi) / 2``. The bin is summed out. w holds both
 and the square and cube of the second.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit

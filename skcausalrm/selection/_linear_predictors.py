@@ -1,7 +1,5 @@
 """Two linear predictors per row: of being liked given rated, and of being rated."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Mixture of the solutions along the base rate: posteriors of rows and of the base rate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """SelectionModel: a likelihood of who rates and what they say, which uses the unrated rows too."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Prior knowledge of flip rates, selection and base rate."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

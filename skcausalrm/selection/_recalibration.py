@@ -1,7 +1,5 @@
 """Fit of the recalibration of a reward to the few rows that a person has checked."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize

@@ -4,8 +4,6 @@ Exported rewards use it where neither scipy nor scikit-learn is installed. The O
 (`skcausalrm.export._graph`) is built from the same `CLIP`, `scale` and `offset`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

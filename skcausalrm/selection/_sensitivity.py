@@ -1,7 +1,5 @@
 """Sensitivity of a reward to the strength of selection on the preference."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -3,8 +3,6 @@
 Importing this package imports neither fastapi nor torch; names are resolved on first use.
 """
 
-from __future__ import annotations
-
 from .._utils._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(

@@ -1,7 +1,5 @@
 """The ASGI application: routes, metrics and one page."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

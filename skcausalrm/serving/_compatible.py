@@ -11,8 +11,6 @@ The formats are those of the clients' sources:
   (github.com/huggingface/text-embeddings-inference at 265deb2).
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Awaitable, Callable

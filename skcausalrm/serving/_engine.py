@@ -1,7 +1,5 @@
 """Rows of concurrent requests in common batches, a bounded queue, and a graceful shutdown."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

@@ -1,7 +1,5 @@
 """Rewards as the functions that RLHF trainers call: TRL, verl, OpenRLHF."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import threading

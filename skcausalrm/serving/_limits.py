@@ -1,7 +1,5 @@
 """Limits of a request, the token check, and errors as response bodies."""
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import re

@@ -1,7 +1,5 @@
 """Models that score text: a text ONNX file, or a model directory with its encoder."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Bodies of requests and replies."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field

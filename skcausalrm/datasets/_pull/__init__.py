@@ -1,7 +1,5 @@
 """Answers and feedback fetched from the servers of common tools: `pull_feedback`."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from datetime import date, datetime, timedelta

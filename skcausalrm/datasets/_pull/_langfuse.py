@@ -1,7 +1,5 @@
 """Observations and scores of a Langfuse project."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Runs and feedback of a LangSmith project."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import os

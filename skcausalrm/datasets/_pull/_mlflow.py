@@ -1,7 +1,5 @@
 """Traces of an MLflow experiment, which hold their assessments."""
 
-from __future__ import annotations
-
 import functools
 import os
 from datetime import datetime

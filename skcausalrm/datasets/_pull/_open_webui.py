@@ -1,7 +1,5 @@
 """Chats and feedback of an Open WebUI server, over its API."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Pages of an unfinished pull on disk, so that a killed pull continues where it stopped."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import shutil

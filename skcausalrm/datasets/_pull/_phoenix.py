@@ -1,7 +1,5 @@
 """Spans and annotations of a Phoenix server."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """A loaded log as one Parquet file that loads again to the same table."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path
