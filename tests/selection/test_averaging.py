@@ -46,6 +46,21 @@ def test_maximum_is_that_of_a_general_optimiser(log, b):
     np.testing.assert_allclose(hessian, model.evaluate(theta)[2])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_maximum_is_within_half_a_millionth_of_a_nat(seed):
+    """By Newton's decrement, also along the flat directions of 20 rows."""
+    rng = np.random.default_rng(seed)
+    z, outcome = rng.normal(size=(20, 2)), rng.choice(3, 20, p=[0.6, 0.15, 0.25])
+    model = GradedLikelihood(count_outcomes(z, outcome, None), Knowledge(), 0.3, 2.3)
+    for b in (-4, -2, 0, 2, 4):
+        start = model.start.copy()
+        start[B], start[A.start] = b, 1.0
+        theta, _, hessian = maximise(model, start)
+        gradient = model.evaluate(theta)[1][model.free]
+        step = np.linalg.solve(-hessian[np.ix_(model.free, model.free)], gradient)
+        assert gradient @ step < 1e-6
+
+
 def test_a_start_on_a_saddle_still_climbs(log):
     model = GradedLikelihood(counted(log), Knowledge(), 1.0, 2.3)
     start = model.start.copy()
@@ -87,6 +102,23 @@ def test_base_rate_rises_along_each_link_and_the_ends_do_not_matter(mixtures):
             assert weight < 0.01
         near = [node.level for node in nodes if node.score > best - 2]
         assert np.diff(near).max(initial=0) < 0.6 * sd
+
+
+@pytest.mark.parametrize(
+    ("levels", "weights", "low", "high"),
+    [
+        ([0.0], [1.0], -0.9, 0.9),
+        ([-1.0, 1.0], [0.5, 0.5], -1.8, 1.8),
+        ([0, 3], [0.9, 0.1], -8 / 9, 3),
+    ],
+)
+def test_the_interval_is_of_nodes_uniform_over_their_widths(mixtures, levels, weights, low, high):
+    """Widths of 2: one node is uniform on (-1, 1), two at -1 and 1 on (-2, 2)."""
+    nodes = [mixtures[1].nodes[0]._replace(base_rate=expit(level)) for level in levels]
+    mixture = mixtures[1]._replace(
+        nodes=nodes, weights=np.array(weights), widths=np.full(len(levels), 2.0)
+    )
+    assert logit(mixture.base_rate_interval) == pytest.approx([low, high], abs=2e-3)
 
 
 def test_widths_are_those_of_the_trapezoid_rule(mixtures):

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from skcausalrm.exceptions import AssumptionWarning, FewFeedbackWarning
-from skcausalrm.selection._recalibration import fit_recalibration
+from skcausalrm.selection._recalibration import _stratum_weights, fit_recalibration
 from skcausalrm.selection._recalibration_map import Recalibration
 
 quick = settings(max_examples=60, deadline=None)
@@ -112,6 +112,13 @@ def test_rows_picked_by_feedback_count_for_their_share():
         prediction, verified, feedback, posterior=np.where(np.isnan(verified), np.nan, prediction)
     )
     assert blind.intercept > 0.5  # the same rows, not weighted: most of them were liked
+
+
+def test_strata_weigh_what_they_weigh_in_the_log():
+    """Unrated, disliked and liked rows, of which one was checked, weigh 8, 3 and 5."""
+    kinds, weight = np.array([0, 0, 1, 2, 2]), np.array([1.0, 3.0, 1.0, 2.0, 0.5])
+    found = _stratum_weights(kinds, weight, np.array([8.0, 3.0, 5.0]))
+    np.testing.assert_allclose(found, [2, 6, 3, 4, 1])
 
 
 def test_posterior_is_what_moves():
