@@ -9,7 +9,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from skcausalrm.exceptions import ExportWarning, ModelDirectoryError
+from skcausalrm.exceptions import ExportWarning, ModelDirectoryError, UnusedParameterError
 from skcausalrm.export import RewardScorer, to_onnx
 from skcausalrm.export import _scorer as scorer
 
@@ -82,6 +82,21 @@ def test_batches_hold_32768_rows_or_16_mib(make_mixture, tmp_path, n_columns, ba
     assert spy.sizes == [batch, 1]
 
 
+def test_a_row_larger_than_a_batch_is_a_batch(make_mixture, tmp_path, monkeypatch):
+    loaded = RewardScorer.load(to_onnx(make_mixture(3, 2), tmp_path / "mixture.onnx"))
+    spy = loaded._session = Spy(loaded._session)
+    monkeypatch.setattr(scorer, "_BATCH_BYTES", 11)
+    loaded.predict(np.zeros((3, 3)))
+    assert spy.sizes == [1, 1, 1]
+
+
+def test_a_linear_head_needs_no_session(path):
+    loaded = RewardScorer.load(path)
+    spy = loaded._session = Spy(loaded._session)
+    loaded.predict(np.zeros((3, 3)))
+    assert spy.sizes == []
+
+
 def test_no_rows_give_no_rewards(path):
     assert RewardScorer.load(path).predict(np.empty((0, 3))).shape == (0,)
 
@@ -133,6 +148,8 @@ def test_columns_in_another_order_are_refused(make_ridge, tmp_path):
     assert loaded.predict(frame)[0] == pytest.approx(0.5)
     with pytest.raises(ValueError, match=r"Column 0 of X is 'b' where .* 'a'"):
         loaded.predict(frame[["b", "a"]])
+    with pytest.raises(ValueError, match="X has 3 columns where the model was trained with 2"):
+        loaded.predict(frame.assign(c=0.3))
 
 
 def test_pickles_as_the_file_it_is(path):
@@ -189,6 +206,28 @@ def test_providers_by_name(path):
         RewardScorer.load(path, device="tpu")
 
 
+@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.ExportWarning")
+@pytest.mark.parametrize(
+    ("wanted", "used"),
+    [
+        ([("CPUExecutionProvider", {"a": "1"})], [("CPUExecutionProvider", {"a": "1"})]),
+        (["NoSuchExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]),
+        (["NoSuchExecutionProvider"], ["CPUExecutionProvider"]),
+    ],
+)
+def test_the_session_gets_the_providers_that_are_here(path, monkeypatch, wanted, used):
+    given = []
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, model, options, providers):
+            given.append(providers)
+            super().__init__(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    assert RewardScorer.load(path, providers=wanted).predict([[0.25, 0.0, 0.0]])[0] == 0.5
+    assert given == [used]
+
+
 def test_files_that_are_not_ours(path, tmp_path):
     with pytest.raises(FileNotFoundError):
         RewardScorer.load(tmp_path / "absent.onnx")
@@ -215,6 +254,15 @@ def test_files_from_another_time(path, key, value, message):
     next(p for p in file.metadata_props if p.key == key).value = value
     with pytest.raises(ModelDirectoryError, match=message):
         RewardScorer(file.SerializeToString())
+
+
+def test_the_best_come_first_and_equal_scores_keep_their_order():
+    assert scorer.best_first(np.array([0.5, 2.0, -1.0, 2.0, 0.5])).tolist() == [1, 3, 0, 4, 2]
+
+
+def test_embeddings_are_not_ranked_as_text(path):
+    with pytest.raises(UnusedParameterError, match=r"sort by predict\(X\)"):
+        RewardScorer.load(path).rank("Hello", ["Hi", "Hey"])
 
 
 def test_no_providers_are_refused(path):
