@@ -446,6 +446,15 @@ def test_a_head_of_probabilities_refuses_continuous_feedback(log):
         CausalRewardRegressor("naive", MLPHead()).fit(log.X, graded)
 
 
+def test_only_continuous_feedback_makes_given_flip_rates_useless(log):
+    graded = np.where(np.isnan(log.y), np.nan, 3 * log.probability + 1)
+    for y, due in ((log.y, False), (graded, True)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            CausalRewardRegressor(DoublyRobust(noise_estimator=KNOWN)).fit(log.X, y)
+        assert ("continuous-feedback" in [w.message.code for w in caught]) == due
+
+
 def test_warnings_of_their_own():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 3))

@@ -76,6 +76,7 @@ class TestChoice:
         [
             ("continuous", "dr", "the feedback is not 0/1"),
             ("few", "dr", "only 29 rated rows are of one class"),
+            ("few liked", "dr", "only 29 rated rows are of one class"),
             ("complete", "noise", "all 4000 rows are rated"),
         ],
     )
@@ -85,6 +86,8 @@ class TestChoice:
             y = np.where(np.isnan(y), np.nan, log.probability)
         elif case == "few":
             y[np.flatnonzero(y == 0)[29:]] = np.nan
+        elif case == "few liked":
+            y[np.flatnonzero(y == 1)[29:]] = np.nan
         else:
             y = np.where(np.isnan(y), log.reward, y)
         with pytest.warns(ex.MethodFallbackWarning, match=f"used '{method}', because {reason}"):
@@ -182,6 +185,20 @@ class TestReport:
         rated = np.count_nonzero(~np.isnan(log.y))
         assert recipes["naive"]["effective_sample_size"] == pytest.approx(rated)
         assert recipes["snips"]["effective_sample_size"] < rated
+
+    def test_no_rows_were_checked_or_asked(self, plain_report):
+        assert (plain_report["n_verified"], plain_report["n_asked"]) == (0, 0)
+
+    def test_base_rates_are_weighted(self, log):
+        rows = slice(1200)
+        weight = np.where(log.probability[rows] > 0.6, 2.0, 0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ex.SkcausalrmWarning)
+            model = CausalRewardRegressor("selection", random_state=0)
+            model.fit(log.X[rows], log.y[rows], sample_weight=weight)
+            found = selection_report(model, log.X[rows], log.y[rows], sample_weight=weight)
+        p = model.nuisances_.selection_model.oof_probability_
+        assert found["recipes"]["selection"]["base_rate"] == pytest.approx(weight @ p / sum(weight))
 
     def test_each_recipe_says_what_it_would_have_said_itself(self, log, plain_report):
         for name in ("naive", "dr"):
