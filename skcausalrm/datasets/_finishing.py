@@ -30,6 +30,7 @@ _LOSSES = {
     "n_asked_by_answer": "asked answers that only their feedback marks, so that the asked who "
     "gave none look like rows that nobody asked about (mark the trace instead)",
     "n_other_scores": "scores that are neither feedback nor named for another column",
+    "n_unsubmitted": "judgements that people discarded or left as drafts, which do not count",
     "n_unreadable_scores": "verified labels or judge scores that cannot be read, which are empty",
     "n_unreadable_times": "times that cannot be read, which are empty",
     "n_zeros_unrated": "zeros of feedback that were read as no rating, because -1 occurs too "

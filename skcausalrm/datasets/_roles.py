@@ -147,7 +147,7 @@ def join(
     verdicts of each person counts. The second result counts the scores that were not used, and
     holds the summary of the answers that were left out.
     """
-    if names.verified is None and export.verified is not None:
+    if names.verified is None and export.verified not in (None, *names.given().values()):
         names = replace(names, verified=export.verified)
     frame = export.answers.set_index("id", drop=False)
     repeated = frame.index.duplicated(keep="last")

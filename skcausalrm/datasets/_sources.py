@@ -305,10 +305,24 @@ def _page(value: Mapping[str, Any], key: str) -> list[Any] | None:
 
 
 def _by_columns(value: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Return the table that ``DataFrame.to_json()`` wrote as an object of columns, if it is one."""
+    """Return the table in an object of columns or of rows by id, as pandas and tools write it."""
     columns = list(value.values())
+    if _are_lists_of_one_length(columns):
+        return pd.DataFrame({key: pd.Series(column, dtype=object) for key, column in value.items()})
     if len(columns) < 2 or not all(isinstance(column, Mapping) and column for column in columns):
         return None
     if any(set(column) != set(columns[0]) for column in columns):
         return None
+    if all(str(column.get("id")) == key for key, column in value.items()):
+        return pd.DataFrame(columns, dtype=object)
     return pd.DataFrame({key: pd.Series(column) for key, column in value.items()})
+
+
+def _are_lists_of_one_length(columns: list[Any]) -> bool:
+    """Return True for columns; fields of one record that each hold messages are none."""
+    return (
+        len(columns) > 1
+        and all(isinstance(column, list) and column for column in columns)
+        and len(set(map(len, columns))) == 1
+        and not all(isinstance(item, Mapping) for column in columns for item in column)
+    )

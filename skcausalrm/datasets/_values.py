@@ -30,6 +30,8 @@ _LABELS = _FLAGS | {
     **dict.fromkeys(("disliked", "downvote", "negative", "bad", ":thumbsdown:", ": 1:"), 0.0),
     "-1": 0.0,
 }
+# Marks of skin tones and of coloured signs, as in the thumb that a person chose.
+_SKIN_TONES = dict.fromkeys((*range(0x1F3FB, 0x1F400), 0xFE0F))
 _LATEST = 9.2e9  # latest time that pandas holds (year 2261), in seconds since 1970
 
 
@@ -151,7 +153,7 @@ def shorten(value: Any, length: int = 60) -> str:
 
 def _spelling(value: Any) -> str:
     """Return a text in lower case without dashes, and a whole number without its point or plus."""
-    text = str(value).strip().lower()
+    text = str(value).strip().lower().translate(_SKIN_TONES)
     try:
         number = float(text)
     except ValueError:

@@ -175,6 +175,30 @@ TOOLS = {
         "message_id": key, "parent_id": None, "message_tree_id": "t", "role": "assistant",
         "text": "a", "labels": {"quality": {"value": 1.0}},
     },
+    # Other forms of the same tools.
+    "argilla flat": lambda key: {
+        "id": key, "prompt": "q", "response": "a", "ok.responses": ["yes"],
+        "ok.responses.users": ["u"], "ok.responses.status": ["submitted"], "ok.suggestion": 0.5,
+    },
+    "label-studio rows": lambda key: {
+        "id": key, "prompt": "q", "response": "a", "ok": "Good", "annotator": 1,
+        "annotation_id": 1, "created_at": "2026-01-01", "updated_at": "2026-01-01", "lead_time": 1,
+    },
+    "oasst trees": lambda key: {"message_tree_id": key, "prompt": {
+        "message_id": f"{key}q", "role": "prompter", "text": "q", "replies": [
+            {"message_id": f"{key}a", "role": "assistant", "text": "a", "rank": 0, "replies": [],
+             "emojis": {"+1": 2}, "labels": {"quality": {"value": 1.0}}}]}},
+    "dify console": lambda key: {
+        "id": key, "query": "", "inputs": {"x": "q"}, "answer": "a", "conversation_id": "c",
+        "parent_message_id": None, "provider_response_latency": 0.5, "feedbacks": [
+            {"rating": "like", "from_source": "admin", "from_account": {"id": "u"}}],
+    },
+    "chainlit threads": lambda key: {
+        "id": key, "userIdentifier": "u", "steps": [
+            {"id": f"{key}q", "type": "user_message", "output": "q", "start": "2026-01-01"},
+            {"id": f"{key}a", "type": "assistant_message", "output": "a", "parentId": f"{key}q",
+             "feedback": {"forId": f"{key}q", "value": 1}, "start": "2026-01-02"}],
+    },
 }  # fmt: skip
 
 
@@ -195,7 +219,7 @@ def test_exports_of_tools(tool, path, value):
     make = TOOLS[tool]
     rows = [make("k1"), make("k2"), replaced(make("k3"), path, value)]
     try:
-        logs = load(rows, format=tool)
+        logs = load(rows, format=tool.split()[0])
     except TYPED:
         return
     assert logs["completion"].map(lambda text: isinstance(text, str) and bool(text.strip())).all()

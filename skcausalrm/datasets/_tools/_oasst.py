@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...text._messages import as_plain, is_list
@@ -15,13 +17,17 @@ from ._tool import Tool
 
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read trees, or messages with ``parent_id``; labels serve if they are named."""
+    """Read trees, or messages with ``parent_id``; people's judgements serve if they are named.
+
+    These are each label, ``rank`` (the best of its siblings is good, the others are not) and
+    ``reactions`` (thumbs up against thumbs down).
+    """
     rows: list[Any] = records.to_dict("records")
     messages = [found for row in rows for found in _flatten(row)]
     labels = [
         {"span": str(message.get("message_id")), "name": name, "value": value}
         for message in messages
-        for name, value in _labels(message.get("labels"))
+        for name, value in _judgements(message)
     ]
     raw = no_scores()
     if labels:
@@ -37,7 +43,10 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
             metadata=empty,
             **{str(name): table[name] for name in table.columns},
         )
-    return export_chats(map(_message, messages), raw, reading.on_error, "OpenAssistant")
+    export = export_chats(map(_message, messages), raw, reading.on_error, "OpenAssistant")
+    # Siblings are answers by different people, not answers that somebody asked for again.
+    export.answers = export.answers.drop(columns="regenerated", errors="ignore")
+    return export
 
 
 def _flatten(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -50,18 +59,38 @@ def _flatten(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         message, parent = waiting.pop()
         yield {"message_tree_id": row.get("message_tree_id"), "parent_id": parent, **message}
         replies: Any = message.get("replies")
-        for reply in reversed(list(replies) if is_list(replies) else []):
-            waiting.append((dict(reply), message.get("message_id")))
+        for reply in reversed(list(map(as_plain, replies)) if is_list(replies) else []):
+            if isinstance(reply, Mapping):
+                waiting.append((dict(reply), message.get("message_id")))
 
 
-def _labels(labels: Any) -> Iterator[tuple[str, Any]]:
-    labels = decode(labels)
-    if not isinstance(labels, Mapping):
+def _judgements(message: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the names and the verdicts of the people who saw a message.
+
+    A label or a reaction is the mean of several people: above one half is good.
+    """
+    for name, value in _named(message.get("labels"), "value"):
+        share = float(value) if isinstance(value, Real) else np.nan
+        if share < 0.5 or share > 0.5:  # neither a tie nor missing
+            yield name, float(share > 0.5)
+    rank = pd.to_numeric(pd.Series([message.get("rank")]), errors="coerce")[0]
+    if not pd.isna(rank):
+        yield "rank", float(rank == 0)
+    thumbs = dict(_named(message.get("emojis"), "count"))
+    more = (thumbs.get("+1") or 0) - (thumbs.get("-1") or 0)
+    if more:
+        yield "reactions", float(more > 0)
+
+
+def _named(values: Any, field: str) -> Iterator[tuple[str, Any]]:
+    """Yield names and values: of an object, or of lists as in the data set."""
+    values = decode(values)
+    if not isinstance(values, Mapping):
         return
-    if is_list(labels.get("name")) and is_list(labels.get("value")):
-        yield from zip(labels["name"], labels["value"], strict=False)
+    if is_list(values.get("name")) and is_list(values.get(field)):
+        yield from zip(map(str, values["name"]), values[field], strict=False)
         return
-    for name, value in labels.items():
+    for name, value in values.items():
         yield str(name), value.get("value") if isinstance(value, Mapping) else value
 
 
@@ -85,4 +114,4 @@ def detect(columns: set[str]) -> bool:
     return "message_tree_id" in columns and bool({"prompt", "parent_id"} & columns)
 
 
-TOOL = Tool("oasst", read, detect)
+TOOL = Tool("oasst", read, detect, scores_inside=True)

@@ -33,13 +33,14 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     """Read calls; feedback by call, or from `summary.weave.feedback`."""
     ids = pick(records, "id")
     summary, attributes = pick(records, "summary"), pick(records, "attributes")
+    used = [get(summary, "usage").map(_usage).str[place] for place in range(3)]
     start, end = pick(records, "started_at"), pick(records, "ended_at")
     table = Spans(
         ids=ids,
         parents=pick(records, "parent_id"),
         traces=first_filled(pick(records, "trace_id"), ids),
         inputs=pick(records, "inputs").map(_without_self, na_action="ignore"),
-        outputs=pick(records, "output").map(decode, na_action="ignore"),
+        outputs=pick(records, "output"),
         columns={
             "user": get(attributes, "user_id"),
             "conversation": first_filled(
@@ -47,9 +48,13 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
                 get(attributes, "session_id"),
                 get(attributes, "thread_id"),
             ),
-            "model": first_filled(get(pick(records, "inputs"), "model"), get(attributes, "model")),
+            "model": first_filled(
+                get(pick(records, "inputs"), "model"), get(attributes, "model"), used[0]
+            ),
             "timestamp": start,
             "latency": seconds_between(start, end),
+            "prompt_tokens": used[1],
+            "completion_tokens": used[2],
         },
         tags=get(attributes, "tags"),
         metadata=attributes,
@@ -75,6 +80,23 @@ def _without_self(inputs: Any) -> Any:
     if not isinstance(inputs, Mapping):
         return inputs
     return {name: value for name, value in inputs.items() if name != "self"}
+
+
+def _usage(usage: Any) -> tuple[Any, Any, Any]:
+    """Return the model, if it is one, and the tokens of prompts and answers."""
+    entries = {} if not isinstance(usage, Mapping) else usage
+    counts = [entry for entry in entries.values() if isinstance(entry, Mapping)]
+
+    def total(*names: str) -> Any:
+        found = [entry[name] for entry in counts for name in names if entry.get(name) is not None]
+        numbers = [number for number in found if isinstance(number, int | float)]
+        return sum(numbers) if numbers else None
+
+    return (
+        next(iter(entries)) if len(entries) == 1 else None,
+        total("prompt_tokens", "input_tokens"),
+        total("completion_tokens", "output_tokens"),
+    )
 
 
 def _call(item: Mapping[str, Any]) -> Any:
