@@ -27,6 +27,7 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Pages whose plain Python blocks another test runs.
 RUN_ELSEWHERE = {
     "docs/command_line.md": "tests/cli/test_docs_page.py",
+    "docs/feedback_formats.md": "tests/datasets/tools/test_formats_page.py",
     "docs/guide/baselines.md": "tests/test_published_comparison.py",
     "docs/guide/export.md": "tests/export/test_docs_pages.py",
     "docs/guide/rlhf.md": "tests/export/test_docs_pages.py",
