@@ -167,7 +167,7 @@ def test_the_latest_feedback_counts_and_overridden_ones_do_not():
 
 def test_streamed_output_is_one_text():
     chunks = [{"name": f"mlflow.chunk.item.{k}", "attributes": {}} for k in range(2)]
-    spans = [span(ROOT, {"q": "Hi"}, ["Hel", "lo."], events=chunks)]
+    spans = [span(ROOT, {"q": "Hi"}, ["He", "llo."], events=chunks)]
     assert quietly([trace("t", spans)])["completion"].tolist() == ["Hello."]
 
 
