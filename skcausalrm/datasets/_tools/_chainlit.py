@@ -49,11 +49,12 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
 
 def _answer_of(ids: pd.Series, parents: pd.Series, steps: pd.DataFrame) -> dict[str, str]:
     """Return the message that feedback on a step is about: the last answer of a run, or its own."""
-    above: dict[Any, Any] = dict(zip(ids, parents, strict=True))
+    above = dict(zip(ids, parents, strict=True))
     found: dict[str, str] = {}
     answers = pick(steps, "id")[steps["type"] == "assistant_message"].astype(str)
     for answer in answers:
-        step, seen = above.get(answer), {answer}
+        step: Any = above.get(answer)
+        seen = {answer}
         while step in above and step not in seen:
             found[step] = answer
             seen.add(step)
