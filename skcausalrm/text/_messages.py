@@ -146,8 +146,8 @@ def has_unread_parts(message: Any) -> bool:
 def as_message(value: Any) -> dict[str, str] | None:
     """Return a message as role and text, or None if the value is no message.
 
-    OpenAI, OpenTelemetry, OpenInference, LangChain, Gemini and ShareGPT messages are read. A
-    message without content, such as one that only calls a tool, has an empty text.
+    OpenAI, OpenTelemetry, OpenInference, LangChain, Gemini, ShareGPT and Label Studio messages are
+    read. A message without content, such as one that only calls a tool, has an empty text.
 
     Examples
     --------
@@ -180,6 +180,8 @@ def as_message(value: Any) -> dict[str, str] | None:
     role = value.get("role") or value.get("from")
     if role is None and "content" in value:
         role = value.get("type")  # LangChain's message objects
+    if role is None and str(value.get("author")).lower() in ROLES:
+        role = value["author"]  # Label Studio's dialogues
     if not isinstance(role, str) or not role:
         return None
     parts = next((value[key] for key in _TEXT_KEYS if value.get(key) is not None), None)

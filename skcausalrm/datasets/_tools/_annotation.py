@@ -248,20 +248,25 @@ def _export(
 def _sides(fields: Any, reading: Reading) -> tuple[Any, Any]:
     """Return the values that hold the prompt and the answer.
 
-    They are the two parts of the only chat that an assistant ends, else the fields themselves. A
-    text that both would be read from, such as the only one of a classification, is no answer.
+    They are the two parts of the only chat that an assistant ends, else the fields themselves, or
+    the only other chat and the rest of the fields. A text that both would be read from, such as
+    the only one of a classification, is no answer.
     """
     if not isinstance(fields := as_plain(fields), Mapping):
         return fields, fields
-    chats = [as_messages(decode_chat(value)) for value in fields.values() if value is not None]
-    found = [chat for chat in chats if chat and chat[-1]["role"] == "assistant"]
+    chats = {name: as_messages(decode_chat(value)) for name, value in fields.items()}
+    found = [chat for chat in chats.values() if chat and chat[-1]["role"] == "assistant"]
     if len(found) == 1 and len(found[0]) > 1:
         return found[0][:-1], found[0][-1]
     try:
         prompt, completion = reading.prompt(fields), reading.completion(fields)
     except (Unreadable, RecursionError):
-        return fields, fields
-    same = prompt == completion and [*fields.values()].count(prompt) == 1
+        others = [name for name, chat in chats.items() if chat and chat not in found]
+        if len(others) != 1:
+            return fields, fields
+        rest = {name: value for name, value in fields.items() if name != others[0]}
+        return chats[others[0]], rest
+    same = prompt == completion and [*fields.values()].count(prompt) < 2
     return Refused("unreadable prompt") if same else fields, fields
 
 

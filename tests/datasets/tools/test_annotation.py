@@ -200,3 +200,19 @@ def test_a_single_text_is_no_answer_to_itself():
     assert left_out == {"unreadable prompt": {"count": 1, "ids": ["1"]}}
     echo = quietly([task(1, data={"prompt": "Hi", "response": "Hi"})])
     assert echo[["prompt", "completion"]].to_numpy().tolist() == [["Hi", "Hi"]]
+
+
+@pytest.mark.parametrize("make", [lambda data: record("a", "yes", fields=data),
+                                  lambda data: task("a", data=data)])  # fmt: skip
+def test_an_answer_next_to_the_chat_before_it(make):
+    logs = quietly([make({"chat": CHAT[:3], "reply": "Maybe.", "source": None})])
+    assert logs["completion"].tolist() == ["Maybe."]
+    assert [turn["content"] for turn in logs["prompt"][0]] == ["Soup?", "Yes.", "And?"]
+
+
+def test_dialogues_of_authors():
+    told = [{"author": turn["role"], "text": turn["content"]} for turn in CHAT]
+    assert quietly([task(1, data={"dialogue": told})])["completion"].tolist() == ["No."]
+    unknown = [{"author": f"Person {k % 2}", "text": turn["text"]} for k, turn in enumerate(told)]
+    logs = quietly([task(1, data={"dialogue": unknown}), task(2)])
+    assert logs["id"].tolist() == ["2"]
