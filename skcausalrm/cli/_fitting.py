@@ -80,8 +80,6 @@ def out_of_fold_scores(
             X,
             log.y,
             make_folds(X, log.y, log.groups, reward.cv, reward.random_state),
-            rows=np.ones(len(X), dtype=bool),
             fit_params={"groups": log.groups, **columns},
-            predict=lambda fitted, rows: fitted.predict(rows),
         )
     return all_scores(log, z, prediction, reward.nuisances_.rates)

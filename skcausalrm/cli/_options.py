@@ -1,6 +1,9 @@
 """Arguments and options that several commands share, and their checks."""
 
 import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,66 +69,6 @@ Logs = Annotated[
         show_default=False,
     ),
 ]
-Scores = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="Scores of a tracing tool, if exported apart from the traces; repeatable.",
-        show_default=False,
-    ),
-]
-Format = Annotated[
-    str,
-    typer.Option(help="Format of the logs, such as plain, trl, chat or langfuse; auto detects it."),
-]
-FeedbackName = Annotated[str | None, typer.Option(help="Column or score with the users' feedback.")]
-Verified = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FILE_OR_NAME",
-        help="Judgements by careful people: a label file (.jsonl), or the name of a column or "
-        "score; repeatable. Default: the column verified.",
-        show_default=False,
-    ),
-]
-AskedName = Annotated[
-    str | None,
-    typer.Option(
-        "--asked",
-        metavar="NAME",
-        help="Column, tag or metadata that marks answers whose users were asked at random. "
-        "Default: the column asked.",
-        show_default=False,
-    ),
-]
-JudgeScoreName = Annotated[
-    str | None, typer.Option(help="Column or score given by a model (a judge).")
-]
-Labels = Annotated[
-    list[Any] | None,
-    typer.Option(
-        metavar="SPELLING=1|0|none",
-        parser=parse_label,
-        help="Meaning of a spelling of the feedback, such as '5 stars=1'; repeatable.",
-        show_default=False,
-    ),
-]
-PromptColumn = Annotated[
-    str | None, typer.Option(help="Column with the prompts, if it has another name.")
-]
-CompletionColumn = Annotated[
-    str | None, typer.Option(help="Column with the answers, if it has another name.")
-]
-PromptKey = Annotated[
-    str | None,
-    typer.Option(help="Dotted path of the prompt inside inputs, such as question or args.0."),
-]
-CompletionKey = Annotated[
-    str | None, typer.Option(help="Dotted path of the answer inside outputs.")
-]
-Strict = Annotated[
-    bool,
-    typer.Option("--strict", help="Raise at unreadable rows; else they are left out."),
-]
 FalsePositiveRate = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Known P(thumbs up | bad answer). Default: estimated."),
@@ -152,19 +95,110 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
-_OF_LOGS = {
-    *("scores", "format", "feedback_name", "verified", "asked_name", "judge_score_name"),
-    *("prompt_column", "completion_column", "prompt_key", "completion_key"),
+# Options that say how to read logs, by the names that `read_frame` and `pull_feedback` use.
+_OF_LOGS: dict[str, Any] = {
+    "scores": Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Scores of a tracing tool, if exported apart from the traces; repeatable.",
+            show_default=False,
+        ),
+    ],
+    "format": Annotated[
+        str,
+        typer.Option(
+            help="Format of the logs, such as plain, trl, chat or langfuse; auto detects it."
+        ),
+    ],
+    "feedback_name": Annotated[
+        str | None, typer.Option(help="Column or score with the users' feedback.")
+    ],
+    "verified": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE_OR_NAME",
+            help="Judgements by careful people: a label file (.jsonl), or the name of a column or "
+            "score; repeatable. Default: the column verified.",
+            show_default=False,
+        ),
+    ],
+    "asked_name": Annotated[
+        str | None,
+        typer.Option(
+            "--asked",
+            metavar="NAME",
+            help="Column, tag or metadata that marks answers whose users were asked at random. "
+            "Default: the column asked.",
+            show_default=False,
+        ),
+    ],
+    "judge_score_name": Annotated[
+        str | None, typer.Option(help="Column or score given by a model (a judge).")
+    ],
+    "labels": Annotated[
+        list[Any] | None,
+        typer.Option(
+            metavar="SPELLING=1|0|none",
+            parser=parse_label,
+            help="Meaning of a spelling of the feedback, such as '5 stars=1'; repeatable.",
+            show_default=False,
+        ),
+    ],
+    "prompt_column": Annotated[
+        str | None, typer.Option(help="Column with the prompts, if it has another name.")
+    ],
+    "completion_column": Annotated[
+        str | None, typer.Option(help="Column with the answers, if it has another name.")
+    ],
+    "prompt_key": Annotated[
+        str | None,
+        typer.Option(help="Dotted path of the prompt inside inputs, such as question or args.0."),
+    ],
+    "completion_key": Annotated[
+        str | None, typer.Option(help="Dotted path of the answer inside outputs.")
+    ],
+    "strict": Annotated[
+        bool,
+        typer.Option("--strict", help="Raise at unreadable rows; else they are left out."),
+    ],
 }
+_DEFAULTS: dict[str, Any] = {"format": "auto", "strict": False}  # None for the others
+
+
+def reads_logs(*, without: Sequence[str] = ()) -> Callable[..., Any]:
+    """Return a decorator that gives a command the options on how to read logs.
+
+    Typer finds the options of a command in its signature, so they are added there, before the
+    command's own. The command reads them by `of_logs`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = signature(command, eval_str=True).parameters.values()
+        added = [
+            Parameter(
+                name, Parameter.POSITIONAL_OR_KEYWORD, default=_DEFAULTS.get(name), annotation=kind
+            )
+            for name, kind in _OF_LOGS.items()
+            if name not in without
+        ]
+        parameters = sorted([*added, *own], key=lambda one: one.default is not one.empty)
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            command(**{one.name: given[one.name] for one in own})
+
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return decorate
 
 
 def of_logs(ctx: typer.Context) -> dict[str, Any]:
-    """Return the options of a command that say how to read its logs, as `read_frame` takes them."""
-    return {
-        **{name: value for name, value in ctx.params.items() if name in _OF_LOGS},
-        "labels": dict(ctx.params["labels"] or ()),
-        "on_error": "raise" if ctx.params["strict"] else "omit",
-    }
+    """Return the options of a command that say how to read its logs, as loaders take them."""
+    given = {name: value for name, value in ctx.params.items() if name in _OF_LOGS}
+    on_error = "raise" if given.pop("strict") else "omit"
+    return given | {"labels": dict(given["labels"] or ()), "on_error": on_error}
 
 
 def check_parent(path: Path) -> None:

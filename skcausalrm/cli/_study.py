@@ -166,9 +166,7 @@ def _predictions(X: np.ndarray, logs: Bunch, folds: Folds, seed: int) -> dict[st
                 X,
                 labels,
                 folds,
-                rows=np.ones(len(X), dtype=bool),
                 fit_params={"groups": folds.groups, **columns},
-                predict=lambda fitted, rows: fitted.predict(rows),
             )
     return predictions
 

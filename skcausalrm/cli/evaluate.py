@@ -13,22 +13,11 @@ from ._models import encode
 _MIN_RATED = 20
 
 
+@options.reads_logs()
 def evaluate(
     ctx: typer.Context,
     model_dir: options.ModelDirectory,
     logs: options.Logs,
-    scores: options.Scores = None,
-    format: options.Format = "auto",
-    feedback_name: options.FeedbackName = None,
-    verified: options.Verified = None,
-    asked_name: options.AskedName = None,
-    judge_score_name: options.JudgeScoreName = None,
-    labels: options.Labels = None,
-    prompt_column: options.PromptColumn = None,
-    completion_column: options.CompletionColumn = None,
-    prompt_key: options.PromptKey = None,
-    completion_key: options.CompletionKey = None,
-    strict: options.Strict = False,
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
     base_rate: options.BaseRate = None,
@@ -79,14 +68,10 @@ def evaluate(
     prediction = model.scorer.predict(X)
 
     progress("fitting pseudo-outcomes")
-    given = {
-        "false_positive_rate": false_positive_rate,
-        "false_negative_rate": false_negative_rate,
-    }
-    fitted_with = report.get("known_flip_rates", (None, None))
+    fpr, fnr = report.get("known_flip_rates", (None, None))
     known_rates = {
-        name: fitted if rate is None else rate
-        for (name, rate), fitted in zip(given.items(), fitted_with, strict=True)
+        "false_positive_rate": fpr if false_positive_rate is None else false_positive_rate,
+        "false_negative_rate": fnr if false_negative_rate is None else false_negative_rate,
     }
     if method == "selection":
         z, rates = by_selection(X, log, known_rates, random_state, base_rate)

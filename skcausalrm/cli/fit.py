@@ -10,22 +10,11 @@ from ._console import print_json, progress
 from ._models import check_saving, encode
 
 
+@options.reads_logs()
 def fit(
     ctx: typer.Context,
     logs: options.Logs,
     out: Annotated[Path, typer.Option(help="Model directory to write.", show_default=False)],
-    scores: options.Scores = None,
-    format: options.Format = "auto",
-    feedback_name: options.FeedbackName = None,
-    verified: options.Verified = None,
-    asked_name: options.AskedName = None,
-    judge_score_name: options.JudgeScoreName = None,
-    labels: options.Labels = None,
-    prompt_column: options.PromptColumn = None,
-    completion_column: options.CompletionColumn = None,
-    prompt_key: options.PromptKey = None,
-    completion_key: options.CompletionKey = None,
-    strict: options.Strict = False,
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
@@ -63,7 +52,7 @@ def fit(
         )
     if method == "naive" and set(known_rates.values()) != {None}:
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
-    if method != "dr" and judge_score_name is not None:
+    if method != "dr" and ctx.params["judge_score_name"] is not None:
         raise typer.BadParameter(
             f"--method {method} uses no judge score: leave --judge-score-name out."
         )

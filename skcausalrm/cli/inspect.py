@@ -12,21 +12,10 @@ from ._screen import harmless
 _WIDTH = 90
 
 
+@options.reads_logs()
 def inspect(
     ctx: typer.Context,
     logs: options.Logs,
-    scores: options.Scores = None,
-    format: options.Format = "auto",
-    feedback_name: options.FeedbackName = None,
-    verified: options.Verified = None,
-    asked_name: options.AskedName = None,
-    judge_score_name: options.JudgeScoreName = None,
-    labels: options.Labels = None,
-    prompt_column: options.PromptColumn = None,
-    completion_column: options.CompletionColumn = None,
-    prompt_key: options.PromptKey = None,
-    completion_key: options.CompletionKey = None,
-    strict: options.Strict = False,
     examples: Annotated[int, typer.Option(min=0, help="Rows to print, rated ones first.")] = 5,
     as_json: options.AsJson = False,
 ) -> None:

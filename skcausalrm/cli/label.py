@@ -22,6 +22,7 @@ _NAMES = {1.0: "good", 0.0: "bad", None: "skipped"}
 _VERDICTS = {"g": 1.0, "b": 0.0, "s": None}
 
 
+@options.reads_logs(without=["asked_name"])
 def label(
     ctx: typer.Context,
     logs: options.Logs,
@@ -29,17 +30,6 @@ def label(
     n: Annotated[
         int, typer.Option("--n", min=1, help="Answers to judge, not counting skipped ones.")
     ] = 50,
-    scores: options.Scores = None,
-    format: options.Format = "auto",
-    feedback_name: options.FeedbackName = None,
-    verified: options.Verified = None,
-    judge_score_name: options.JudgeScoreName = None,
-    labels: options.Labels = None,
-    prompt_column: options.PromptColumn = None,
-    completion_column: options.CompletionColumn = None,
-    prompt_key: options.PromptKey = None,
-    completion_key: options.CompletionKey = None,
-    strict: options.Strict = False,
     random_state: Annotated[int, typer.Option(help="Seed of the random order of answers.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -82,12 +72,13 @@ def label(
     if result["left"]:
         line += " (the same command continues)"
     if result["good"] + result["bad"]:
+        chosen = ctx.params
         given: dict[str, list] = {
-            "--verified": [out, *(verified or ())],
+            "--verified": [out, *(chosen["verified"] or ())],
             "--out": ["MODEL_DIR"],
-            "--scores": scores or [],
-            "--format": [format] * (format != "auto"),
-            "--feedback-name": [feedback_name] * (feedback_name is not None),
+            "--scores": chosen["scores"] or [],
+            "--format": [chosen["format"]] * (chosen["format"] != "auto"),
+            "--feedback-name": [chosen["feedback_name"]] * (chosen["feedback_name"] is not None),
         }  # without the judge score, which fit takes with --method dr alone
         words = [
             *logs,

@@ -40,19 +40,14 @@ VerifiedName = Annotated[
 ]
 
 
+@options.reads_logs(without=["scores", "format", "verified", "prompt_column", "completion_column"])
 def pull(
+    ctx: typer.Context,
     tool: Tool,
     out: Out,
     since: Since = None,
     project: Project = None,
-    feedback_name: options.FeedbackName = None,
-    verified: VerifiedName = None,
-    asked: options.AskedName = None,
-    judge_score_name: options.JudgeScoreName = None,
-    labels: options.Labels = None,
-    prompt_key: options.PromptKey = None,
-    completion_key: options.CompletionKey = None,
-    strict: options.Strict = False,
+    verified_name: VerifiedName = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -74,14 +69,8 @@ def pull(
         project=project,
         overwrite=overwrite,
         progress=progress,
-        feedback_name=feedback_name,
-        verified_name=verified,
-        asked_name=asked,
-        judge_score_name=judge_score_name,
-        labels=dict(labels or ()),
-        prompt_key=prompt_key,
-        completion_key=completion_key,
-        on_error="raise" if strict else "omit",
+        verified_name=verified_name,
+        **options.of_logs(ctx),
     )
     facts = {**summarise(frame), "out": str(out)}
     if as_json:
