@@ -5,27 +5,6 @@ sentence what was wrong, where, and what to do. A warning's `code` tells apart t
 share a class.
 """
 
-__all__ = [
-    "AssumptionWarning",
-    "BaseRateUncertainWarning",
-    "DataLossWarning",
-    "ExportParityError",
-    "ExportWarning",
-    "FeedbackError",
-    "FewFeedbackWarning",
-    "FileFormatError",
-    "GroupsError",
-    "InvalidInputError",
-    "MethodFallbackWarning",
-    "MissingExtraError",
-    "ModelDirectoryError",
-    "OverlapWarning",
-    "OverloadedError",
-    "SkcausalrmWarning",
-    "UnsupportedExportError",
-    "UnusedParameterError",
-]
-
 
 class FeedbackError(ValueError):
     """Feedback that cannot be fitted: absent, of one class, or with values it cannot hold."""

@@ -21,11 +21,16 @@ FOLDERS = [
 ]
 
 
+def names_of(module):
+    """Return the public names of a module; one without imports need not list them."""
+    return getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
+
+
 def public_names():
     """Yield each public class, function, method and property once, by its shortest path."""
     seen = set()
     for module in ["skcausalrm", "skcausalrm.exceptions", *(f"skcausalrm.{f}" for f in FOLDERS)]:
-        for name in import_module(module).__all__:
+        for name in names_of(import_module(module)):
             found = getattr(import_module(module), name)
             own = getattr(found, "__module__", "").startswith("skcausalrm")
             if not own or not callable(found) or found in seen:
