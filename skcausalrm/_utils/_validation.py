@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..exceptions import FeedbackError, FewFeedbackWarning, InvalidInputError
 from ._sklearn_compat import check_sample_weight
@@ -24,6 +25,12 @@ class Feedback(NamedTuple):
     values: NDArray[np.float64]
     observed: NDArray[np.bool_]
     binary: bool
+
+
+def check_new_rows(estimator, X) -> NDArray:
+    """Return X of a prediction, checked against the columns that the estimator was fitted on."""
+    check_is_fitted(estimator)
+    return validate_data(estimator, X, dtype=FLOATS, reset=False)
 
 
 def _check_length(values, name: str, n_rows: int) -> None:

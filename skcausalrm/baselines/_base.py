@@ -7,10 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._utils._extras import import_extra
-from .._utils._validation import FLOATS, check_feedback, check_two_classes, check_weights
+from .._utils._validation import (
+    FLOATS,
+    check_feedback,
+    check_new_rows,
+    check_two_classes,
+    check_weights,
+)
 from ..exceptions import FeedbackError, GroupsError, UnusedParameterError
 from ..heads._mlp import MLPHead, hold_out
 from ..model_selection._cross_fitting import check_groups
@@ -140,7 +146,19 @@ def check_rows(estimator, X, y, sample_weight, positive_only: bool = False):
     return X, feedback, np.ones(len(X)) if weight is None else weight
 
 
-class BaseBaseline(RegressorMixin, BaseEstimator):
+class ProbabilityRegressor(RegressorMixin, BaseEstimator):
+    """Regressor that predicts a probability and reads groups."""
+
+    __metadata_request__fit: ClassVar = {"groups": True}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # a probability cannot follow targets that lie far outside [0, 1]
+        tags.regressor_tags.poor_score = True
+        return tags
+
+
+class BaseBaseline(ProbabilityRegressor):
     """Base class of a method to compare with: 0/1 feedback with NaN in, a probability out.
 
     A method of one's own overrides :meth:`fit_heads`, which trains networks on checked rows and
@@ -186,8 +204,6 @@ class BaseBaseline(RegressorMixin, BaseEstimator):
     >>> model.fit(data.X, data.y, groups=data.groups).predict(data.X).shape
     (2000,)
     """
-
-    __metadata_request__fit: ClassVar = {"groups": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "head": [MLPHead, None],
@@ -282,8 +298,7 @@ class BaseBaseline(RegressorMixin, BaseEstimator):
         reward : ndarray of shape (n,)
             P(r = 1 given x).
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         return np.mean([head.predict(X) for head in self.heads_], axis=0)
 
     def _check_rows(self, X, y, groups, sample_weight) -> TrainingRows:
@@ -319,12 +334,6 @@ class BaseBaseline(RegressorMixin, BaseEstimator):
                 f"leave link at 'logistic'."
             )
         return head
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # a probability cannot follow targets that lie far outside [0, 1]
-        tags.regressor_tags.poor_score = True
-        return tags
 
 
 def all_baselines() -> list[type]:

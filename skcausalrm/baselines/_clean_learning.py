@@ -73,7 +73,6 @@ class CleanLearning(BaseBaseline):
             make_folds(rows.X, y, rows.groups, _N_FOLDS, rows.rng),
             rows=rows.o & (rows.weight > 0),
             fit_params={"sample_weight": rows.weight, "groups": rows.groups},
-            predict=lambda fitted, X: fitted.predict(X),
         )
         p = p[rows.o]
         # one process: the search takes milliseconds, and torch has run in this one

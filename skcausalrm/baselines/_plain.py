@@ -4,13 +4,11 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._sklearn_compat import Interval
-from .._utils._validation import FLOATS
-from ._base import BaseBaseline, TrainingRows, check_rows
+from .._utils._validation import check_new_rows
+from ._base import BaseBaseline, ProbabilityRegressor, TrainingRows, check_rows
 
 
 class Naive(BaseBaseline):
@@ -61,7 +59,7 @@ class Naive(BaseBaseline):
         return rows.train_heads(rows.s, rows=rows.o)
 
 
-class Plain(RegressorMixin, BaseEstimator):
+class Plain(ProbabilityRegressor):
     r"""Logistic regression on the embeddings of the rated rows, the usual choice today.
 
     It assumes what :class:`Naive` does, and that the log odds of the reward are linear in x. It
@@ -98,8 +96,6 @@ class Plain(RegressorMixin, BaseEstimator):
     >>> Plain().fit(data.X, data.y).predict(data.X).shape
     (2000,)
     """
-
-    __metadata_request__fit: ClassVar = {"groups": True}
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -163,12 +159,5 @@ class Plain(RegressorMixin, BaseEstimator):
         reward : ndarray of shape (n,)
             P(r = 1 given x).
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         return self.model_.predict_proba(X)[:, 1]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # a probability cannot follow targets that lie far outside [0, 1]
-        tags.regressor_tags.poor_score = True
-        return tags

@@ -1,7 +1,5 @@
 """`to_onnx`: build the graph, check that it equals `predict`, then write the file."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path
@@ -130,18 +128,6 @@ def onnx_bytes(fitted: Any, network: RewardNetwork, *, opset: int | None = None)
         return _checked(parity, metadata, opset, double=False)
 
 
-def _checked(parity: _Parity, metadata: dict[str, str], opset, *, double: bool) -> bytes:
-    def content(metadata: dict[str, str]) -> bytes:
-        return build_model(parity.network, metadata, opset, double=double).SerializeToString()
-
-    result = content(metadata)
-    parity.check(RewardScorer(result))
-    if metadata["linear"] != "null":
-        # RewardScorer computed this reward in numpy; other runtimes run the graph
-        parity.check(RewardScorer(content({**metadata, "linear": "null"})))
-    return result
-
-
 def check_parity(
     name: str,
     found: NDArray,
@@ -213,23 +199,30 @@ class _Parity:
                     f"use."
                 )
 
-    def _expected(self, X) -> dict[str, np.ndarray]:
+    def _expected(self, X) -> dict[str, Any]:
         """Return the fitted reward's outputs by name."""
+        from ..reward._head import reward_and_std
+
         by_class = hasattr(self.reward, "predict_proba")
         outputs = {
             "reward": self.reward.predict_proba(X)[:, 1] if by_class else self.reward.predict(X),
             "score": self.reward.decision_function(X),
         }
         if self.network.has_std:
-            outputs["reward_std"] = self._std(np.asarray(X))
+            outputs["reward_std"] = reward_and_std(self.reward, np.asarray(X), return_std=True)[1]
         return outputs
 
-    def _std(self, X: np.ndarray) -> Any:
-        from ..reward._head import reward_and_std
 
-        head, recalibrate = self.reward.estimator_, self.reward.recalibration_
-        prediction, std = reward_and_std(head, X, binary=self.reward.binary_, return_std=True)
-        return std if recalibrate is None else recalibrate.derivative(prediction) * std
+def _checked(parity: _Parity, metadata: dict[str, str], opset, *, double: bool) -> bytes:
+    def content(metadata: dict[str, str]) -> bytes:
+        return build_model(parity.network, metadata, opset, double=double).SerializeToString()
+
+    result = content(metadata)
+    parity.check(RewardScorer(result))
+    if metadata["linear"] != "null":
+        # RewardScorer computed this reward in numpy; other runtimes run the graph
+        parity.check(RewardScorer(content({**metadata, "linear": "null"})))
+    return result
 
 
 def _probes(n_features: int):

@@ -1,12 +1,10 @@
 """RewardScorer: rewards from an exported file with numpy, onnxruntime and tokenizers only."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -112,7 +110,7 @@ class RewardScorer:
         *,
         device: str = "cpu",
         providers: Sequence[Any] | None = None,
-    ) -> RewardScorer:
+    ) -> Self:
         """Read an exported file.
 
         Parameters
@@ -171,8 +169,7 @@ class RewardScorer:
                 f" has none: export the selection model's own head (without single=True) or a "
                 f"ridge head."
             )
-        reward, std = self._run(["reward", "reward_std"], X)
-        return reward, std
+        return tuple(self._run(["reward", "reward_std"], X))
 
     def decision_function(self, X) -> np.ndarray:
         """Return the unbounded scores of the fitted model's ``decision_function``.

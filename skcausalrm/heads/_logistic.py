@@ -78,8 +78,6 @@ def fit_logistic_folds(
     *,
     alpha: float | None = None,
     left_out: NDArray[np.bool_] | None = None,
-    tol: float | None = None,
-    max_iter: int = 100,
 ) -> LogisticFolds:
     """Fit one ridge-penalised logistic regression per fold, on all rows of the other folds.
 
@@ -93,11 +91,6 @@ def fit_logistic_folds(
         Relative penalty, as one of `ALPHAS`; None chooses.
     left_out : ndarray of bool, shape (n,), default=None
         Rows that no fold's model may see. Give alpha with it, because its choice sees all rows.
-    tol : float, default=None
-        Stop when a step promises less log loss per unit of weight than this. None is 1e-5 for
-        float32, well under the effect of sampling noise, and 1e-14 for float64.
-    max_iter : int, default=100
-        Maximum number of steps; each is two passes over X for all folds together.
 
     Returns
     -------
@@ -111,8 +104,9 @@ def fit_logistic_folds(
     mean label. With v the mean of p(1-p) over rows, v Gram + penalty approximates the Hessian of
     a step (Boehning and Lindsay, 1988, use 1/4 for v); a search along the step corrects its length.
     """
-    if tol is None:
-        tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14
+    # Least log loss per unit of weight that a step must promise: 1e-5 is well under the effect of
+    # sampling noise. Each step is two passes over X for all folds together.
+    tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14
     start = None
     if alpha is None:
         linear = fit_ridge(moments, labels, folds_only=True)
@@ -136,7 +130,7 @@ def fit_logistic_folds(
         coefs = start / v
         scores = linear_scores(X, coefs, rows)
     intercepts = np.log(share / (1 - share)) - np.einsum("nk,nk->k", weight, scores) / totals
-    for _ in range(max_iter):
+    for _ in range(100):
         p = expit(scores + intercepts)
         residual = weight * (labels[:, None] - p)
         v = np.einsum("nk,nk->k", weight, p * (1 - p)) / totals

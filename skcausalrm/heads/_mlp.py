@@ -1,9 +1,7 @@
 """A small neural network as reward head: trained by torch, scored by numpy."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import expit, logit
@@ -11,11 +9,11 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._utils._extras import import_extra
 from .._utils._sklearn_compat import Interval, StrOptions
-from .._utils._validation import FLOATS, check_weights
+from .._utils._validation import FLOATS, check_new_rows, check_weights
 from .._utils._warnings import warn
 from ..exceptions import GroupsError
 from ..model_selection._cross_fitting import check_groups
@@ -246,7 +244,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
             del settings[name]
         return settings | {"hidden_layer_sizes": tuple(int(size) for size in sizes)}
 
-    def with_network(self, network) -> MLPHead:
+    def with_network(self, network) -> Self:
         """Return a fitted copy of this head that holds a trained network.
 
         Parameters
@@ -315,8 +313,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         score : ndarray of shape (n,)
             Unbounded scores.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         coefs = [coef.astype(np.float64) for coef in self.coefs_]
         width = max(X.shape[1], *(coef.shape[1] for coef in coefs))
         score = np.empty(len(X))

@@ -3,10 +3,8 @@
 The module imports torch, so estimators import it inside ``fit``.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -37,7 +35,7 @@ class TrainedNetwork(NamedTuple):
     intercepts: list[NDArray[np.float64]]
     training: TrainingResult
 
-    def rescaled(self, scale: float, shift: float) -> TrainedNetwork:
+    def rescaled(self, scale: float, shift: float) -> Self:
         """Return the network whose output is ``scale * output + shift``."""
         return self._replace(
             coefs=[*self.coefs[:-1], self.coefs[-1] * scale],

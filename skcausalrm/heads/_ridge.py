@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._utils._sklearn_compat import Interval
-from .._utils._validation import FLOATS, check_weights
+from .._utils._validation import FLOATS, check_new_rows, check_weights
 from ..model_selection._cross_fitting import make_folds
 from ._moments import FoldMoments, linear_scores
 
@@ -243,8 +243,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         prediction : ndarray of shape (n,)
             Float64.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         return linear_scores(X, self.coef_) + self.intercept_
 
     def predict_std(self, X, *, binary: bool = True) -> NDArray[np.float64]:
@@ -267,8 +266,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         Any two of the K models share most of their rows, so this is small: times sqrt(K - 1) it
         is the delete-a-group jackknife's standard error (Kott, 2001) of the prediction.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         predictions = linear_scores(X, self.fold_coefs_.T) + self.fold_intercepts_
         if binary:
             np.clip(predictions, 0, 1, out=predictions)

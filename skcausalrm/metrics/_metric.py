@@ -2,22 +2,15 @@
 
 from collections.abc import Callable
 
-from ._debiased import (
-    debiased_accuracy_score,
-    debiased_brier_score,
-    debiased_log_loss,
-    debiased_mse,
-    debiased_r2_score,
-    debiased_roc_auc_score,
-)
+from . import _debiased
 
 METRICS: dict[str, Callable] = {
-    "r2": debiased_r2_score,
-    "mse": debiased_mse,
-    "log_loss": debiased_log_loss,
-    "brier": debiased_brier_score,
-    "roc_auc": debiased_roc_auc_score,
-    "accuracy": debiased_accuracy_score,
+    "r2": _debiased.debiased_r2_score,
+    "mse": _debiased.debiased_mse,
+    "log_loss": _debiased.debiased_log_loss,
+    "brier": _debiased.debiased_brier_score,
+    "roc_auc": _debiased.debiased_roc_auc_score,
+    "accuracy": _debiased.debiased_accuracy_score,
 }
 # Scores of which less is better.
 LOSSES = ("mse", "log_loss", "brier")

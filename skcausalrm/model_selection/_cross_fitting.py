@@ -178,9 +178,9 @@ def cross_fit(
     y: NDArray,
     folds: Folds,
     *,
-    rows: NDArray[np.bool_],
+    rows: NDArray[np.bool_] | None = None,
     fit_params: dict[str, NDArray] | None = None,
-    predict: Callable[[Any, NDArray], NDArray],
+    predict: Callable[[Any, NDArray], NDArray] | None = None,
     n_jobs: int | None = None,
 ) -> tuple[list[Any], NDArray[np.float64]]:
     """Fit a clone per fold on the `rows` of the other folds, and predict each fold by its clone.
@@ -193,12 +193,12 @@ def cross_fit(
     y : ndarray of shape (n,)
         Read at `rows` only.
     folds : Folds
-    rows : ndarray of bool, shape (n,)
-        Rows that may be trained on.
+    rows : ndarray of bool, shape (n,), or None
+        Rows that may be trained on; None: all.
     fit_params : dict of ndarray of shape (n,) or None
         Per-row arguments of `fit`, cut to the training rows.
-    predict : callable
-        ``predict(fitted, X_of_fold) -> (n_fold,)``.
+    predict : callable or None
+        ``predict(fitted, X_of_fold) -> (n_fold,)``; None: the estimator's own `predict`.
     n_jobs : int or None
         Folds in parallel.
 
@@ -222,11 +222,13 @@ def cross_fit(
         )
 
     def one_fold(k):
-        train = np.flatnonzero(rows & (folds.of_row != k))
-        test = np.flatnonzero(folds.of_row == k)
+        outside = folds.of_row != k
+        train = np.flatnonzero(outside if rows is None else rows & outside)
+        test = np.flatnonzero(~outside)
         kwargs = {name: values[train] for name, values in given.items()}
         fitted = clone(estimator).fit(X[train], y[train], **kwargs)
-        return fitted, test, predict(fitted, X[test])
+        values = fitted.predict(X[test]) if predict is None else predict(fitted, X[test])
+        return fitted, test, values
 
     predictions = np.empty(len(X))
     estimators = []

@@ -1,16 +1,16 @@
 """Cross-fitted, calibrated probability of a binary outcome, for propensities and flip rates."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._clusters import clustered_covariance
 from .._utils._columns import RowColumns
-from .._utils._validation import FLOATS, check_two_classes
+from .._utils._validation import check_new_rows, check_two_classes
 from ..exceptions import FeedbackError
 from ..heads._logistic import fit_logistic_folds, fit_sigmoid
 from ..heads._moments import FoldMoments, linear_scores
@@ -68,14 +68,9 @@ class FoldProbability:
         return np.mean([self.calibrate(_log_odds(model, X)) for model in self.models], axis=0)
 
 
-class Sigmoid:
-    """Calibration map ``sigmoid(slope * score + intercept)``."""
-
-    def __init__(self, slope=1.0, intercept=0.0):
-        self.slope, self.intercept = slope, intercept
-
-    def __call__(self, scores):
-        return expit(self.slope * scores + self.intercept)
+def sigmoid(slope: float, intercept: float, scores):
+    """Calibration map ``expit(slope * score + intercept)``."""
+    return expit(slope * scores + intercept)
 
 
 class NoisySigmoid:
@@ -171,9 +166,9 @@ def fit_noisy_sigmoid(scores, labels, groups, users=None, weight=None) -> NoisyS
 
 def _fit_calibration(kind, scores, labels, groups, users, weight):
     if kind is None:
-        return Sigmoid()
+        return expit
     if kind == "sigmoid":
-        return Sigmoid(*fit_sigmoid(scores, labels, weight))
+        return partial(sigmoid, *fit_sigmoid(scores, labels, weight))
     if kind == "noisy":
         return fit_noisy_sigmoid(scores, labels, groups, users, weight)
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
@@ -246,7 +241,6 @@ class FoldClassifier(NuisanceClassifier):
             P(feedback is negative or positive, flips included) or P(no feedback, feedback), not
             clipped.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         p = self.model_.predict(X)
         return np.column_stack([1 - p, p])

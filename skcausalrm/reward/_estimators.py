@@ -17,6 +17,7 @@ from .._utils._validation import (
     FLOATS,
     Feedback,
     check_feedback,
+    check_new_rows,
     decode_labels,
     encode_labels,
 )
@@ -142,21 +143,15 @@ class _CausalReward(BaseEstimator):
         ndarray of shape (n,)
             Scores; a classifier's are positive where the positive class is likelier.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         if hasattr(self.estimator_, "decision_function"):
             return self.estimator_.decision_function(X)
         return np.asarray(self.estimator_.predict(X), dtype=np.float64)
 
     def _reward(self, X, return_std: bool = False):
         """Return reward and standard deviation (None unless asked for) of each row."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        reward, std = reward_and_std(self.estimator_, X, binary=self.binary_, return_std=return_std)
-        if self.recalibration_ is None:
-            return reward, std
-        scale = None if std is None else self.recalibration_.derivative(reward) * std
-        return self.recalibration_(reward), scale
+        X = check_new_rows(self, X)
+        return reward_and_std(self, X, return_std=return_std)
 
     def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
         """Return the debiased R2 (regressor) or accuracy (classifier) on a log.

@@ -278,7 +278,6 @@ def _fit_outcome(given, X, t, columns: RowColumns, folds: Folds, rated, defaults
         folds,
         rows=observed,
         fit_params=columns.fit_params,
-        predict=lambda fitted, rows: fitted.predict(rows),
         n_jobs=defaults.n_jobs,
     )
     weight = {name: values[observed] for name, values in columns.fit_params.items()}

@@ -101,26 +101,27 @@ def out_of_fold_predictions(
         folds,
         rows=target.weight > 0,
         fit_params=_fit_params(head, target.weight, folds),
-        predict=lambda fitted, rows: fitted.predict(rows),
         n_jobs=n_jobs,
     )[1]
 
 
 def reward_and_std(
-    head: Any, X: NDArray, *, binary: bool, return_std: bool
+    fitted: Any, X: NDArray, *, return_std: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return a head's reward, clipped to [0, 1] if `binary`, and its standard deviation or None.
+    """Return the rewards of a fitted estimator, and their standard deviations or None.
+
+    Rewards of a head on 0/1 feedback are clipped to [0, 1], then recalibrated.
 
     Raises
     ------
     UnusedParameterError
         If `return_std` and the head keeps neither folds nor components.
     """
-    std = None
+    head, recalibration, std = fitted.estimator_, fitted.recalibration_, None
     if not return_std:
         reward = np.asarray(head.predict(X), dtype=np.float64)
     elif isinstance(head, RidgeHead):
-        reward, std = head.predict(X), head.predict_std(X, binary=binary)
+        reward, std = head.predict(X), head.predict_std(X, binary=fitted.binary_)
     elif isinstance(head, MixtureHead):
         reward, std = head.predict(X, return_std=True)
     else:
@@ -128,4 +129,8 @@ def reward_and_std(
             f"return_std needs a head that keeps its folds or components, but a "
             f"{type(head).__name__} is one model: leave estimator out."
         )
-    return np.clip(reward, 0, 1) if binary else reward, std
+    if fitted.binary_:
+        reward = np.clip(reward, 0, 1)
+    if recalibration is None:
+        return reward, std
+    return recalibration(reward), None if std is None else recalibration.derivative(reward) * std

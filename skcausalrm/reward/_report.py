@@ -1,7 +1,6 @@
 """Diagnostics of a fitted selection likelihood, next to the estimates of the other recipes."""
 
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._columns import RowColumns, check_columns
 from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
 from ..exceptions import FeedbackError, InvalidInputError, SkcausalrmWarning, UnusedParameterError
-from ..metrics._debiased import debiased_r2_score, debiased_roc_auc_score
+from ..metrics._metric import METRICS
 from ..model_selection._cross_fitting import Folds, make_folds
 from ..nuisances._recipes import Target, correct_labels, effective_sample_size
 from ..selection._fitting import UNCERTAIN
@@ -24,10 +23,7 @@ from ._head import fit_head, out_of_fold_predictions
 
 # Simpler recipes that the report compares with, all from the nuisances of "dr".
 _RECIPES = ("naive", "noise", "snips", "dr")
-_METRICS: dict[str, Callable[..., Any]] = {
-    "r2": debiased_r2_score,
-    "roc_auc": debiased_roc_auc_score,
-}
+_METRICS = ("r2", "roc_auc")
 # Minimum ratings of each class for the ranking to be called reliable.
 _MIN_RATED = 200
 # Attributes of `SelectionModel` that the report repeats, without their underscore.
@@ -202,11 +198,11 @@ def _scores(
         "sample_weight": columns.sample_weight,
     }
     found: dict[str, float] = {}
-    for metric, function in _METRICS.items():
+    for metric in _METRICS:
         for kind, part in rows.items():
             given = {k: None if column is None else column[part] for k, column in clusters.items()}
             with suppress(FeedbackError, InvalidInputError):  # too few rows for this score
-                score = function(z[kind][part], prediction[part], **given, return_std=True)
+                score = METRICS[metric](z[kind][part], prediction[part], **given, return_std=True)
                 found[f"{kind}_{metric}"], found[f"{kind}_{metric}_std"] = map(float, score)
     return found
 

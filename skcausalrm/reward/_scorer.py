@@ -95,33 +95,27 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
     return _DebiasedScorer(metric, series, held_out)
 
 
-class _HeldOutZ:
+class _HeldOutZ(dict[str, NDArray[np.float64]]):
     """Cross-fitted z of held-out rows, kept by the content of the rows.
 
     The scorers of one call of `make_debiased_scorer` share one, also after they are copied or
     pickled together. A copy starts empty.
     """
 
-    def __init__(self):
-        self._z_of_rows: dict[str, NDArray[np.float64]] = {}
-
     def __reduce__(self):
         return _HeldOutZ, ()
-
-    def __len__(self):
-        return len(self._z_of_rows)
 
     def find(self, X, y, groups, sample_weight) -> NDArray[np.float64]:
         """Return z of the rows, shape (n,); cross-fit it at the first call only."""
         X = _as_numeric(X)
         y = column_or_1d(y)
         key = joblib.hash((X, y, groups, sample_weight))
-        z = self._z_of_rows.get(key)
+        z = self.get(key)
         if z is None:
             z = cross_fit_z(X, y, groups=groups, sample_weight=sample_weight, random_state=0)
-            if len(self._z_of_rows) >= _MAX_HELD_OUT_SETS:
-                self._z_of_rows.clear()
-            self._z_of_rows[key] = z
+            if len(self) >= _MAX_HELD_OUT_SETS:
+                self.clear()
+            self[key] = z
         return z
 
 

@@ -13,14 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from ._counts import Counts
-from ._likelihood import (
-    GAMMA,
-    LOGISTIC_VARIANCE,
-    PARAMETERS,
-    A,
-    B,
-    GradedLikelihood,
-)
+from ._likelihood import GAMMA, LOGISTIC_VARIANCE, PARAMETERS, A, B, GradedLikelihood
 from ._mixture import Mixture, Node
 from ._priors import Knowledge
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from .._utils._columns import RowColumns
 from ..heads._logistic import fit_logistic_folds
@@ -49,7 +50,7 @@ def fit_linear_predictors(
     y: NDArray,
     columns: RowColumns,
     folds: Folds,
-    rng: np.random.RandomState,
+    random_state: int | np.random.RandomState | None,
 ) -> LinearPredictors:
     """Fit each linear predictor by ridge-penalised logistic regressions, one per fold.
 
@@ -61,7 +62,7 @@ def fit_linear_predictors(
     columns : RowColumns
         Asked rows inform the first predictor, not the second.
     folds : Folds
-    rng : RandomState
+    random_state : int, RandomState instance or None
         Draws the rows on which the slope is measured.
 
     Returns
@@ -74,7 +75,7 @@ def fit_linear_predictors(
     if not _both(liked[volunteers]) and _both(liked[~volunteers]):
         # Clicks hold no dislikes. Next to asked answers they would teach who clicks.
         liked[volunteers] = np.nan
-    left_out = _slope_rows(folds.groups, rng)
+    left_out = _slope_rows(folds.groups, check_random_state(random_state))
     z, directions = np.zeros((n, 2)), np.zeros((d, 2))
     offsets, slope = np.zeros(2), np.ones(2)
     for j, labels in enumerate((liked, np.where(volunteers, ~np.isnan(y), np.nan))):

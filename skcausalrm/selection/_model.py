@@ -5,12 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import Interval
-from .._utils._validation import FLOATS, check_asked, decode_labels
+from .._utils._validation import check_asked, check_new_rows, decode_labels
 from ..metrics._debiased import debiased_accuracy_score
 from ..model_selection._cross_fitting import Folds
 from ..nuisances._base import NuisanceClassifier
@@ -205,8 +203,7 @@ class SelectionModel(NuisanceClassifier):
     def _fit(self, X, y, columns: RowColumns, folds: Folds):
         knowledge = check_knowledge(self)
         check_likelihood_feedback(y, columns, base_rate=self.base_rate)
-        rng = check_random_state(self.random_state)
-        predictors = fit_linear_predictors(X, y, columns, folds, rng)
+        predictors = fit_linear_predictors(X, y, columns, folds, self.random_state)
         found = fit_likelihood(
             predictors,
             y,
@@ -241,8 +238,7 @@ class SelectionModel(NuisanceClassifier):
         ndarray of shape (n, 2)
             Probabilities, recalibrated where there were verified rows.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         p = self.head_.predict(X)
         p = p if self.recalibration_ is None else self.recalibration_(p)
         return np.column_stack([1 - p, p])
@@ -288,8 +284,7 @@ class SelectionModel(NuisanceClassifier):
             Posterior probabilities. For training rows use `oof_posterior_`, whose linear
             predictors have not seen the row's feedback.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_new_rows(self, X)
         y = decode_labels(y, self.classes_, n_rows=len(X))
         z = self.head_.linear_predictors(X)
         posterior = self.row_posterior_(z, y, check_asked(asked, len(X)))

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import check_columns
@@ -108,8 +108,7 @@ def sensitivity_analysis(
     ]
     check_likelihood_feedback(feedback.values, columns, base_rate=model.base_rate)
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
-    rng = check_random_state(model.random_state)
-    predictors = fit_linear_predictors(X, feedback.values, columns, folds, rng)
+    predictors = fit_linear_predictors(X, feedback.values, columns, folds, model.random_state)
     weight = columns.weighted(np.ones(len(X)))
     table = []
     for known in knowledge:
