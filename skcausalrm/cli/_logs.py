@@ -1,4 +1,4 @@
-"""Feedback logs as the arrays that estimators take."""
+"""Feedback logs and their texts as the arrays that estimators take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from .._utils._warnings import warn
 from ..datasets import load_feedback
 from ..datasets._labels import answer_keys, match_labels, read_labels
 from ..exceptions import DataLossWarning, FeedbackError
+from ..text import ConversationEncoder
+from ._console import progress
 
 
 @dataclass(frozen=True)
@@ -165,3 +167,9 @@ def read_log(sources: Sequence[Path], **options: Any) -> FeedbackLog:
         None if users is None else users.to_numpy(),
         columns,
     )
+
+
+def encode(encoder: ConversationEncoder, text: pd.DataFrame) -> np.ndarray:
+    """Return the embeddings of text rows, and print the step."""
+    progress(f"encoding {len(text):,} rows with {encoder.model}")
+    return encoder.fit_transform(text)

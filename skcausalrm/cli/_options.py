@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .._utils._extras import import_extra
+
 
 def parse_base_rate(text: str) -> float | tuple[float, float]:
     """Return the base rate written as ``P`` or ``P:SD``, as `SelectionModel` takes it.
@@ -224,3 +226,20 @@ def check_absent(path: Path, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: pass --overwrite to replace it.")
+
+
+def check_saving(path: Path, overwrite: bool) -> None:
+    """Raise now, before the work, if `save_model_directory` would refuse later.
+
+    Raises
+    ------
+    ModelDirectoryError
+        If something at `path` may not be replaced.
+    MissingExtraError
+        If onnx or onnxruntime is not installed.
+    """
+    from ..export._layout import check_place
+
+    check_place(path.resolve(), overwrite)
+    for package, extra in (("onnx", "export"), ("onnxruntime", "cpu")):
+        import_extra(package, extra=extra, purpose="Saving a model")

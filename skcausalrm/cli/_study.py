@@ -17,7 +17,7 @@ from ..export import save_model_directory
 from ..model_selection._cross_fitting import Folds, cross_fit
 from ..text._saved import encoder_settings
 from ._console import progress
-from ._models import encode
+from ._logs import encode
 from ._prompts import pack_prompts
 from ._rows import format_rows
 

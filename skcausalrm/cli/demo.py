@@ -8,7 +8,6 @@ import typer
 from .._utils._extras import import_extra
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._models import check_saving
 
 _N_FOLDS = 5
 _LOGS = ("logs.jsonl", "labels.jsonl", "held_out.jsonl")
@@ -42,7 +41,7 @@ def demo(
     for path in paths.values():
         options.check_absent(path, overwrite)
     if not logs_only:
-        check_saving(paths["model"], overwrite)
+        options.check_saving(paths["model"], overwrite)
         import_extra("matplotlib", extra="plot", purpose="The demo's picture")
 
     from ..model_selection._cross_fitting import Folds

@@ -7,7 +7,6 @@ import typer
 from ..exceptions import InvalidInputError, UnusedParameterError
 from . import _options as options
 from ._console import print_json, print_table, progress
-from ._models import encode
 
 # Minimum ratings of each class that scores need.
 _MIN_RATED = 20
@@ -40,7 +39,7 @@ def evaluate(
     """
     from ..export import load_model_directory
     from ..text._saved import load_encoder
-    from ._logs import join_names, read_log
+    from ._logs import encode, join_names, read_log
     from ._prompts import count_shared
     from ._pseudo_outcomes import by_doubly_robust, by_selection
     from ._scores import all_scores, scores_by

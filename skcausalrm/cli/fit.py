@@ -7,7 +7,6 @@ import typer
 
 from . import _options as options
 from ._console import print_json, progress
-from ._models import check_saving, encode
 
 
 @options.reads_logs()
@@ -57,7 +56,7 @@ def fit(
             f"--method {method} uses no judge score: leave --judge-score-name out."
         )
     options.check_parent(out)
-    check_saving(out, overwrite)
+    options.check_saving(out, overwrite)
 
     from .. import CausalRewardRegressor, ConversationEncoder
     from ..export import save_model_directory
@@ -66,7 +65,7 @@ def fit(
     from ._fit_report import model_facts, print_report, selection_facts
     from ._fitting import correction, out_of_fold_scores
     from ._log_summary import summarise, summary_lines
-    from ._logs import join_names, read_log
+    from ._logs import encode, join_names, read_log
     from ._prompts import pack_prompts
     from ._screen import harmless
 

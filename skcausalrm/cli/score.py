@@ -8,7 +8,6 @@ import typer
 from .._utils._atomic_files import write_atomically
 from . import _options as options
 from ._console import print_json, print_table
-from ._models import encode
 
 _SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 _SUMMARY = {"mean": "mean", "lowest": "min", "highest": "max"}  # name to method of an array
@@ -48,6 +47,7 @@ def score(
 
     from ..export import load_model_directory
     from ..text._saved import load_encoder
+    from ._logs import encode
     from ._rows import format_rows, read_rows
 
     model = load_model_directory(model_dir)
