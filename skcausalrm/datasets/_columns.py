@@ -17,12 +17,12 @@ _ALIASES = {
     "id": ("id", "message_id", "uuid", "answer_id", "response_id", "request_id", "trace_id"),
     "prompt": (
         "prompt", "question", "query", "instruction", "input", "user_message", "user_input",
-        "user_query", "user_prompt", "request", "prompt_text",
+        "user_query", "user_prompt", "request", "prompt_text", "inputs",
     ),
     "completion": (
         "completion", "answer", "response", "output", "assistant_message", "assistant_response",
         "bot_response", "bot_message", "model_response", "model_output", "reply", "generation",
-        "response_text", "chosen_response",
+        "response_text", "chosen_response", "outputs",
     ),
     "messages": ("messages", "conversations", "chat"),
     "feedback": (

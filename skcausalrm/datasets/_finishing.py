@@ -27,6 +27,7 @@ _LOSSES = {
     "n_superseded": "scores superseded by a later one of the same answer",
     "n_outvoted": "verified answers decided by the majority of people who disagree",
     "n_undecided": "answers on which people are evenly split, which are left unverified",
+    "n_split": "answers whose raters disagree evenly, which are left unrated",
     "n_asked_by_answer": "asked answers that only their feedback marks, so that the asked who "
     "gave none look like rows that nobody asked about (mark the trace instead)",
     "n_other_scores": "scores that are neither feedback nor named for another column",

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..exceptions import FileFormatError
+from ..exceptions import FeedbackError, FileFormatError
 from ..text._messages import is_list
-from ._columns import can_parse
 from ._left_out import LeftOut, add_summaries
 from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get
 from ._texts import decode
@@ -102,9 +101,8 @@ def assign_roles(
         ]
 
     if "feedback" not in roles:
-        of_users = free(USER)
-        # A metric such as a length cannot be feedback, and must not stop the import.
-        unknown = [name for name in free(UNKNOWN) if _are_labels(scores, name, labels)]
+        of_users = _only_labels(scores, free(USER), USER, labels)
+        unknown = _only_labels(scores, free(UNKNOWN), UNKNOWN, labels)
         if len(of_users) > 1 or (unknown and not of_users):
             raise FileFormatError(
                 f"The scores are named {of_users + unknown}, and it is not clear which of them is "
@@ -119,11 +117,24 @@ def assign_roles(
     return roles
 
 
-def _are_labels(scores: pd.DataFrame, name: str, labels: Mapping[Any, float | None] | None) -> bool:
-    """Return True if the scores of this name by unknown raters are labels or texts."""
-    values = scores.loc[(scores["name"] == name) & (scores["kind"] == UNKNOWN), "value"]
-    is_number = pd.to_numeric(values.map(str), errors="coerce").notna().all()
-    return not is_number or can_parse(lambda: parse_labels(values, name, labels))
+def _only_labels(
+    scores: pd.DataFrame, names: list[str], kind: str, labels: Mapping[Any, float | None] | None
+) -> list[str]:
+    """Return the names whose values are labels, unlike comments and measures.
+
+    A user's only score is kept, so that values that cannot be read are reported.
+    """
+    if kind == USER and len(names) == 1:
+        return names
+
+    def are_labels(name: str) -> bool:
+        values = scores.loc[(scores["name"] == name) & (scores["kind"] == kind), "value"]
+        try:
+            return bool(parse_labels(values, name, labels)[0].notna().any())
+        except FeedbackError:
+            return False
+
+    return [name for name in names if are_labels(name)]
 
 
 def _is_share(scores: pd.DataFrame, name: str) -> bool:

@@ -127,10 +127,10 @@ def _read(source: Any, name: str) -> pd.DataFrame:
         return source.to_pandas()
     if isinstance(source, Mapping):
         return _from_json(source, name)
-    if isinstance(source, Iterable) and not hasattr(source, "model_dump"):
-        return _from_json(list(source), name)
-    if isinstance(plain := as_plain(source), Mapping):  # an SDK's page of results
+    if isinstance(plain := as_plain(source), Mapping):  # an SDK's record or page of results
         return _from_json(plain, name)
+    if isinstance(source, Iterable):
+        return _from_json(list(source), name)
     raise TypeError(
         f"{name} must be a path, a DataFrame, a data set, a list of dictionaries or of an SDK's "
         f"objects, or a list of these, got {type(source).__name__}."
@@ -279,7 +279,9 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
     if isinstance(value, Mapping):
         if (table := _by_columns(value)) is not None:
             return table
-        value = next(filter(None, (_page(value, key) for key in _PAGE_KEYS)), [value])
+        # A chat message has content too, but no number of results.
+        keys = (*_PAGE_KEYS, "content") if "total" in value else _PAGE_KEYS
+        value = next(filter(None, (_page(value, key) for key in keys)), [value])
     if isinstance(value, list):
         if len(value) == 1 and isinstance(value[0], list):
             value = value[0]  # a list on one line of a JSON Lines file

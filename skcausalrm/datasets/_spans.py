@@ -33,6 +33,8 @@ SCORE_COLUMNS = [
 _OF_TRACES = ("user", "conversation")
 # Columns of numbers, which CSV files hold as texts.
 NUMBERS = ("latency", "prompt_tokens", "completion_tokens")
+# Names of scores that users give, where the export does not record who rated.
+_USERS_SCORE = re.compile(r"user|thumb|vote|feedback", re.IGNORECASE)
 # The beginning of a pydantic model's printed form.
 _PRINTED = re.compile(r"\w+=\S")
 _MARK_COLUMNS = ["id", "tags", "metadata"]
@@ -322,6 +324,11 @@ def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame
     refuse_printed(
         [item for items in lists if is_list(items) for item in items[:1]], f"column {column!r}"
     )
+    if any(isinstance(items, str) and items.lstrip()[:1] == "[" for items in lists):
+        raise FileFormatError(
+            f"The column {column!r} holds texts that are neither JSON nor Python lists: save the "
+            "records as JSON or Parquet."
+        )
     own = {new: records[old].tolist() for new, old in carried.items() if old in records.columns}
     objects = [
         {**{new: values[row] for new, values in own.items()}, **item}
@@ -331,6 +338,20 @@ def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame
         if isinstance(item, Mapping)
     ]
     return pd.DataFrame(objects) if objects else None
+
+
+def with_nested(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame:
+    """Return the records, followed by those that they hold in a column, at any depth."""
+    tables = [records]
+    while (inside := embedded(tables[-1], column, **carried)) is not None:
+        tables[-1] = tables[-1].drop(columns=column)
+        tables.append(inside)
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else records
+
+
+def kind_by_name(name: Any) -> str:
+    """Return the rater that a score's name tells, for exports that do not record who rated."""
+    return USER if _USERS_SCORE.search(str(name)) else UNKNOWN
 
 
 def refuse_printed(values: Iterable[Any], where: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ _SYSTEM_KEYS = ("system", "system_prompt", "system_instruction", "instructions")
 _ALTERNATIVES = ("choices", "generations", "candidates")
 _ENCODED_KEYS = frozenset((*_INPUT_KEYS, *_HISTORY_KEYS, "args", "kwargs"))
 _REDACTED = "__REDACTED__"  # text that OpenInference writes where it was told to hide one
+# An enumeration's member in Python's printed form, such as <ScoreSource.API: 'API'>.
+_PRINTED_ENUM = re.compile(r"<\w+\.\w+: ('[^']*'|\d+)>")
 _MAX_ENCODED = 2**20  # maximum length of a Python literal, whose parser takes 100 times its memory
 
 Prompt = str | list[dict[str, str]]
@@ -60,10 +64,7 @@ def decode(value: Any) -> Any:
         elif start in ("{", "["):
             found = _from_json(value)
             if found is None and len(value) <= _MAX_ENCODED:
-                try:
-                    found = ast.literal_eval(value.strip())
-                except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-                    found = None
+                found = _from_literals(value.strip())
             return value if found is None else found
         else:
             break
@@ -75,6 +76,38 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _from_literals(text: str) -> Any:
+    """Return the value in Python's printed form, with objects in it as dictionaries or texts."""
+    try:
+        try:
+            return ast.literal_eval(text)
+        except ValueError:
+            tree = ast.parse(text, mode="eval")
+        except SyntaxError:
+            tree = ast.parse(_PRINTED_ENUM.sub(r"\1", text), mode="eval")
+        return ast.literal_eval(_AsLiterals().visit(tree))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError, AttributeError):
+        return None
+
+
+class _AsLiterals(ast.NodeTransformer):
+    """Make ``AIMessage(content='Hi')`` a dictionary, and ``UUID('1')`` and times texts."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if name == "datetime":
+            numbers = [part.value for part in node.args if isinstance(part, ast.Constant)]
+            zone = "".join(ast.unparse(part.value) for part in node.keywords)
+            is_utc = "utc" in zone.lower() or zone.endswith("(0)")
+            return ast.Constant(datetime(*numbers).isoformat() + "Z" * is_utc)
+        self.generic_visit(node)
+        if node.args:
+            return node.args[0]
+        kind = ast.Constant(name.removesuffix("Chunk").removesuffix("Message").lower())
+        keys = [ast.Constant(part.arg) for part in node.keywords]
+        return ast.Dict([ast.Constant("type"), *keys], [kind, *(p.value for p in node.keywords)])
 
 
 def decode_chat(value: Any, keys: Iterable[str] = ()) -> Any:
@@ -214,7 +247,7 @@ def _answer(value: Any) -> str:
             if is_list(value.get(name)) and len(value[name]):
                 first = value[name][0]
                 first = first[0] if is_list(first) and len(first) else first
-                return _answer(first)
+                return _answer(_message_of_generation(first))
         if value.get("error") and not any(value.get(name) for name in _OUTPUT_KEYS):
             return ""
     chat = as_messages(value)
@@ -237,6 +270,14 @@ def _answer(value: Any) -> str:
             return spoken[-1]["content"]
         return _only_text(value, "unreadable answer") if len(value) else ""
     return content_text(value)
+
+
+def _message_of_generation(value: Any) -> Any:
+    """Return a generation of LangChain as its fields, or its message if it has no own text."""
+    if not isinstance(value, Mapping):
+        return value
+    fields = value["kwargs"] if isinstance(value.get("kwargs"), Mapping) else value
+    return fields["message"] if not fields.get("text") and fields.get("message") else fields
 
 
 def _only_text(value: Any, reason: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...exceptions import FileFormatError
 from ...text._messages import as_plain, is_list
 from .._spans import (
     HUMAN,
@@ -20,6 +21,7 @@ from .._spans import (
     find_answers,
     first_filled,
     get,
+    kind_by_name,
     make_scores,
     missing,
     no_scores,
@@ -27,62 +29,60 @@ from .._spans import (
     refuse_printed,
     require,
     seconds_between,
+    with_nested,
 )
 from .._texts import decode
 from ._tool import Tool
 
 _RATERS = {"API": USER, "ANNOTATION": HUMAN, "EVAL": MODEL}
-# Columns of a downloaded table of traces that are no scores.
-_UI_COLUMNS = {
-    *(
-        "id",
-        "timestamp",
-        "name",
-        "userId",
-        "sessionId",
-        "release",
-        "version",
-        "environment",
-        "tags",
-    ),
-    *("bookmarked", "public", "input", "output", "metadata", "comments", "traceId", "level"),
-    *("latency", "inputTokens", "outputTokens", "totalTokens", "inputCost", "outputCost"),
-    *("totalCost", "usage", "errorCount", "warningCount", "defaultCount", "debugCount", "model"),
-    *("observationCount", "timeToFirstToken", "promptName", "promptVersion", "traceName", "type"),
-    *("startTime", "endTime", "projectId", "createdAt", "updatedAt", "externalId", "htmlPath"),
-    *("scores", "observations", "parentObservationId", "statusMessage", "completionStartTime"),
+# Columns with lists in a downloaded table that are no scores.
+_LISTS = {
+    *("tags", "traceTags", "comments", "scores", "observations", "toolCalls", "toolCallNames"),
+    *("toolDefinitions", "modelParameters", "input", "output", "metadata"),
 }
 
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read traces, or observations with their trace's fields; scores by trace or observation."""
-    ids = pick(records, "id")
-    is_observation = bool({"traceId", "trace_id"} & set(records.columns))
+    """Read traces with their observations, or observations; scores by trace or observation."""
+    records = _unwrapped(records)
     raw = [] if scores is None else [_read_scores(scores)]
     if scores is None and (inside := embedded(records, "scores", traceId="id")) is not None:
         raw = [_read_scores(inside)]
-    if not raw and not is_observation:
-        raw = [_score_column(records, name) for name in _score_columns(records)]
+    records = with_nested(records, "observations", traceId="id")
+    ids = pick(records, "id")
+    trace = pick(records, "traceId", "trace_id")
+    traces = first_filled(trace, ids)
+    if not raw:
+        raw = [_score_column(records, traces, name) for name in _score_columns(records)]
+    inputs, outputs = pick(records, "input"), pick(records, "output")
+    if inputs.isna().all() and outputs.isna().all():
+        raise FileFormatError(
+            "The Langfuse records hold no inputs and outputs, as those of a downloaded session do "
+            "not: export the table of traces, or observations with fields='core,basic,io,usage'."
+        )
+    start = pick(records, "startTime", "start_time")
+    kinds = pick(records, "type").map(_source_name)
     usage = first_filled(pick(records, "usageDetails", "usage_details"), pick(records, "usage"))
     table = Spans(
         ids=ids,
-        parents=pick(records, "parentObservationId", "parent_observation_id"),
-        traces=pick(records, "traceId", "trace_id") if is_observation else ids,
-        inputs=pick(records, "input"),
-        outputs=pick(records, "output"),
+        parents=first_filled(
+            pick(records, "parentObservationId", "parent_observation_id"),
+            trace.where(trace.astype(str) != ids.astype(str)),
+        ),
+        traces=traces,
+        inputs=inputs,
+        outputs=outputs,
         columns={
             "user": pick(records, "userId", "user_id"),
             "conversation": pick(records, "sessionId", "session_id"),
             "model": first_filled(
-                pick(records, "model", "providedModelName", "provided_model_name"),
-                _from_observations(records, "model"),
+                pick(records, "model"), pick(records, "providedModelName", "provided_model_name")
             ),
-            "timestamp": pick(records, "timestamp", "startTime", "start_time"),
+            "timestamp": first_filled(pick(records, "timestamp"), start),
             "latency": first_filled(
                 pick(records, "latency"),
-                seconds_between(
-                    pick(records, "startTime", "start_time"), pick(records, "endTime", "end_time")
-                ),
+                pd.to_numeric(pick(records, "latencyMs"), errors="coerce") / 1000,
+                seconds_between(start, pick(records, "endTime", "end_time")),
             ),
             "prompt_tokens": first_filled(
                 pick(records, "inputTokens", "promptTokens", "inputUsage", "input_usage"),
@@ -93,109 +93,134 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
                 get(usage, "output"),
             ),
         },
-        tags=pick(records, "tags", "traceTags", "trace_tags"),
+        tags=first_filled(pick(records, "tags"), pick(records, "traceTags", "trace_tags")),
         metadata=pick(records, "metadata"),
-        is_call=(pick(records, "type").astype(str).str.upper() == "GENERATION").to_numpy()
-        if "type" in records.columns
-        else None,
+        is_call=(kinds == "GENERATION").to_numpy() if (kinds == "GENERATION").any() else None,
     )
     all_scores = pd.concat(raw, ignore_index=True) if raw else no_scores()
     return find_answers(table, all_scores, reading)
 
 
+def _unwrapped(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the traces of downloaded files, which keep the observations next to the trace."""
+    if "trace" not in records.columns or "id" in records.columns:
+        return records
+    rows = records.drop(columns="trace").to_dict("records")
+    traces = [as_plain(decode(trace)) for trace in records["trace"]]
+    pairs = zip(traces, rows, strict=True)
+    return pd.DataFrame([{**trace, **row} for trace, row in pairs if isinstance(trace, Mapping)])
+
+
 def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Return scores of the API in versions 2 and 3, of the UI and of blob storage."""
-    require(scores, "Langfuse scores", ("name",), ("traceId", "trace_id", "subject"))
+    require(
+        scores, "Langfuse scores", ("name",), ("traceId", "trace_id", "subject", "observationId")
+    )
     number = pick(scores, "value")
     text = pick(scores, "stringValue", "string_value")
     # The number of a categorical score is the position of its category.
-    categorical = pick(scores, "dataType", "data_type").astype(str) == "CATEGORICAL"
+    data_type = pick(scores, "dataType", "data_type").map(_source_name)
     subject = pick(scores, "subject")
     refuse_printed(subject, "column 'subject' of the scores")
-    kind, subject_id = get(subject, "kind").astype(str).str.lower(), get(subject, "id")
+    subject_kind, subject_id = get(subject, "kind").map(_source_name), get(subject, "id")
+    trace = first_filled(
+        pick(scores, "traceId", "trace_id"),
+        subject_id.where(subject_kind == "TRACE"),
+        get(subject, "traceId"),
+        get(subject, "trace_id"),
+    )
+    session = first_filled(
+        pick(scores, "sessionId", "session_id"), subject_id.where(subject_kind == "SESSION")
+    )
+    kind = pick(scores, "source").map(_source_name).map(_RATERS).fillna(UNKNOWN)
     return make_scores(
         scores,
         span=first_filled(
-            pick(scores, "observationId", "observation_id"), subject_id.where(kind == "observation")
+            pick(scores, "observationId", "observation_id"),
+            subject_id.where(subject_kind == "OBSERVATION"),
         ),
-        trace=first_filled(
-            pick(scores, "traceId", "trace_id"),
-            subject_id.where(kind == "trace"),
-            get(subject, "traceId"),
-            get(subject, "trace_id"),
-        ),
+        trace=trace,
+        conversation=session.where(trace.isna()),
         name=scores["name"],
-        value=text.where(text.notna() & (categorical | number.isna()), number),
-        kind=pick(scores, "source").map(_source_name).map(_RATERS).fillna(UNKNOWN),
-        rater=pick(scores, "authorUserId", "author_user_id", "authorUserName"),
-        timestamp=pick(scores, "timestamp", "updatedAt", "updated_at", "createdAt", "created_at"),
+        value=text.where(text.notna() & ((data_type == "CATEGORICAL") | number.isna()), number),
+        # A correction is the text that a person would have written, whoever sent it.
+        kind=kind.mask(data_type == "CORRECTION", HUMAN),
+        rater=first_filled(
+            pick(scores, "authorUserId", "author_user_id"), pick(scores, "authorUserName")
+        ),
+        timestamp=first_filled(
+            *(
+                pick(scores, camel, snake)
+                for camel, snake in (
+                    ("timestamp", "timestamp"),
+                    ("updatedAt", "updated_at"),
+                    ("createdAt", "created_at"),
+                )
+            )
+        ),
         comment=pick(scores, "comment"),
         metadata=pick(scores, "metadata"),
     )
 
 
 def _source_name(source: Any) -> str:
-    """Return the source in capitals, also of an SDK's enumeration."""
+    """Return a name in capitals, also of an SDK's enumeration."""
     return str(getattr(source, "value", source)).rpartition(".")[2].upper()
 
 
 def _score_columns(records: pd.DataFrame) -> list[str]:
-    """Return the columns that the UI makes of scores: lists of one value each."""
+    """Return the columns that the UI makes of scores: lists of numbers or categories."""
     return [
         name
         for name in records.columns
-        if name not in _UI_COLUMNS
-        and (values := records[name].dropna()).size
-        and all(is_list(decode(value)) for value in values)
+        if name not in _LISTS
+        and (lists := records[name].dropna().map(decode)).size
+        and lists.map(is_list).all()
+        and any(len(items) for items in lists)
+        and all(isinstance(item, str | int | float) for items in lists for item in items)
     ]
 
 
-def _score_column(records: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a column of the UI as scores whose rater is unknown, except for the user's."""
+def _score_column(records: pd.DataFrame, traces: pd.Series, name: str) -> pd.DataFrame:
+    """Return a column of the UI as scores; it does not record who rated."""
     lists = records[name].map(decode, na_action="ignore")
-    value = lists.map(lambda items: items[-1] if is_list(items) and len(items) else None)
-    some = value.notna()
-    empty = missing(records)[some]
-    kind = USER if "user" in name.lower() or "thumb" in name.lower() else UNKNOWN
+    rows = [row for row, items in enumerate(lists) if is_list(items) for _ in items]
+    values = [item for items in lists if is_list(items) for item in items]
+    some = records.iloc[rows].reset_index(drop=True)
     return make_scores(
-        records[some],
-        span=empty,
-        trace=records.loc[some, "id"],
-        name=pd.Series(name, index=records.index[some]),
-        value=value[some],
-        kind=pd.Series(kind, index=records.index[some]),
-        rater=empty,
-        timestamp=empty,
-        comment=empty,
-        metadata=empty,
+        some,
+        span=pick(some, "id"),
+        trace=traces.iloc[rows].reset_index(drop=True),
+        name=pd.Series(name, index=some.index),
+        value=pd.Series(values, index=some.index, dtype=object),
+        kind=pd.Series(kind_by_name(name), index=some.index),
+        rater=missing(some),
+        timestamp=missing(some),
+        comment=missing(some),
+        metadata=missing(some),
     )
-
-
-def _from_observations(records: pd.DataFrame, name: str) -> pd.Series:
-    """Return the first value of a field among the observations inside a trace."""
-
-    def first(observations: Any) -> Any:
-        items = decode(observations)
-        for item in map(as_plain, items if is_list(items) else ()):
-            if isinstance(item, Mapping) and item.get(name) is not None:
-                return item[name]
-        return None
-
-    return pick(records, "observations").map(first)
 
 
 def detect(columns: set[str]) -> bool:
     """Return True for observations, scores, or a trace with what only Langfuse has."""
-    texts = {"input", "output"} <= columns
-    of_trace = bool({"bookmarked", "observations", "htmlPath"} & columns) and "id" in columns
-    is_score = {"name", "value"} <= columns and bool({"traceId", "trace_id", "subject"} & columns)
-    parents = {"parentObservationId", "parent_observation_id"}
-    return is_score or (texts and (of_trace or bool(parents & columns)))
+    traces, parents = {"traceId", "trace_id"}, {"parentObservationId", "parent_observation_id"}
+    is_score = {"name", "value"} <= columns and bool((traces | {"subject"}) & columns)
+    is_observation = bool(traces & columns) and bool(parents & columns)
+    own = {"bookmarked", "observations", "htmlPath", "html_path"}
+    is_trace = bool(own & columns) and {"id", "input", "output"} <= columns
+    is_session = {"id", "environment", "timestamp", "scores"} <= columns
+    return is_score or is_observation or is_trace or is_session or _is_download(columns)
+
+
+def _is_download(columns: set[str]) -> bool:
+    return {"trace", "observations"} <= columns
 
 
 TOOL = Tool(
     "langfuse",
     read,
     detect,
-    scores_alone=lambda columns: "value" in columns and "input" not in columns,
+    scores_alone=lambda columns: (
+        "value" in columns and "input" not in columns and not _is_download(columns)
+    ),
 )

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ...text._messages import is_list
+from ...text._messages import as_plain, is_list
+from .._columns import has_roles
 from .._spans import (
     HUMAN,
     MODEL,
@@ -19,24 +20,42 @@ from .._spans import (
     find_answers,
     first_filled,
     get,
+    kind_by_name,
     make_scores,
     missing,
-    no_scores,
     pick,
     require,
     seconds_between,
+    with_nested,
 )
 from .._texts import decode
 from ._tool import Tool
 
+# "app" is LangSmith's own interface, where the team annotates; any other source is a model's.
+_RATERS = {"api": USER, "app": HUMAN}
+# Columns that tell a run from a person's own table of inputs and outputs.
+_OF_RUNS = {
+    *("run_type", "dotted_order", "parent_run_id", "parent_run_ids", "feedback_stats"),
+    *("child_runs", "is_root"),
+}
+_SPLIT = object()  # stands for the ratings of several people who disagree evenly
+
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
     """Read runs of `list_runs`, of `runs.query` and of bulk exports; feedback by run id."""
-    ids = pick(records, "id")
-    metadata = first_filled(
-        get(pick(records, "extra"), "metadata"), pick(records, "metadata").map(decode)
-    )
+    records = with_nested(records, "child_runs", trace_id="trace_id", thread_id="thread_id")
+    ids = pick(records, "id", "run_id")
+    extra = pick(records, "extra")
+    inputs = pick(records, "inputs").map(decode, na_action="ignore")
+    outputs = pick(records, "outputs").map(decode, na_action="ignore")
+    metadata = first_filled(get(extra, "metadata"), pick(records, "metadata").map(decode))
     start, end = pick(records, "start_time"), pick(records, "end_time")
+
+    def tokens(side: str) -> pd.Series:
+        return first_filled(
+            *(get(holder, "usage_metadata", f"{side}_tokens") for holder in (outputs, metadata))
+        )
+
     table = Spans(
         ids=ids,
         # runs.query() lists all runs above, the nearest one last.
@@ -44,8 +63,8 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
             pick(records, "parent_run_id"), pick(records, "parent_run_ids").map(_last)
         ),
         traces=first_filled(pick(records, "trace_id"), ids),
-        inputs=pick(records, "inputs").map(decode, na_action="ignore"),
-        outputs=pick(records, "outputs").map(decode, na_action="ignore"),
+        inputs=inputs,
+        outputs=outputs,
         columns={
             "user": get(metadata, "user_id"),
             "conversation": first_filled(
@@ -53,12 +72,14 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
                 *(get(metadata, key) for key in ("session_id", "thread_id", "conversation_id")),
             ),
             "model": first_filled(
-                get(metadata, "ls_model_name"), get(pick(records, "inputs"), "model")
+                get(metadata, "ls_model_name"),
+                *(get(extra, "invocation_params", key) for key in ("model", "model_name")),
+                get(inputs, "model"),
             ),
             "timestamp": start,
-            "latency": seconds_between(start, end),
-            "prompt_tokens": pick(records, "prompt_tokens"),
-            "completion_tokens": pick(records, "completion_tokens"),
+            "latency": first_filled(pick(records, "latency_seconds"), seconds_between(start, end)),
+            "prompt_tokens": first_filled(pick(records, "prompt_tokens"), tokens("input")),
+            "completion_tokens": first_filled(pick(records, "completion_tokens"), tokens("output")),
         },
         tags=pick(records, "tags"),
         metadata=metadata,
@@ -66,8 +87,12 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         if "run_type" in records.columns
         else None,
     )
-    raw = _read_statistics(records) if scores is None else _read_feedback(scores)
-    return find_answers(table, raw, reading)
+    if scores is not None:
+        return find_answers(table, _read_feedback(scores), reading)
+    raw, n_split = _read_statistics(records, ids)
+    export = find_answers(table, raw, reading)
+    export.counts["n_split"] = n_split
+    return export
 
 
 def _last(items: Any) -> Any:
@@ -83,9 +108,11 @@ def _name(value: Any) -> str:
 def _read_feedback(scores: pd.DataFrame) -> pd.DataFrame:
     require(scores, "LangSmith feedback", ("key",), ("run_id",))
     source = pick(scores, "feedback_source")
-    origin = get(source, "type")
-    # "app" is LangSmith's own interface, where the team annotates.
-    kind = origin.map({"api": USER, "app": HUMAN}).fillna(MODEL).mask(origin.isna(), UNKNOWN)
+    origin = first_filled(
+        get(source, "type"),
+        pick(scores, "feedback_source_type", "feedback_source.type"),
+    ).map(_name, na_action="ignore")
+    kind = origin.map(_RATERS).fillna(MODEL).mask(origin.isna(), UNKNOWN)
     return make_scores(
         scores,
         span=scores["run_id"],
@@ -94,43 +121,79 @@ def _read_feedback(scores: pd.DataFrame) -> pd.DataFrame:
         value=first_filled(pick(scores, "score"), pick(scores, "value")),
         kind=kind,
         rater=get(source, "user_id"),
-        timestamp=pick(scores, "modified_at", "created_at"),
+        timestamp=first_filled(pick(scores, "modified_at"), pick(scores, "created_at")),
         comment=pick(scores, "comment"),
         metadata=get(source, "metadata"),
     )
 
 
-def _read_statistics(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the means of scores inside the runs; they do not record who rated."""
+def _read_statistics(records: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFrame, int]:
+    """Return the scores that the runs sum up, and the number of them that are evenly split."""
     statistics = pick(records, "feedback_stats").map(decode)
     found = [
-        (row, name, entry.get("avg", entry.get("mean")))
-        for row, entries in enumerate(statistics)
+        (row, name, entry)
+        for row, entries in enumerate(map(as_plain, statistics))
         if isinstance(entries, Mapping)
-        for name, entry in entries.items()
-        if isinstance(entry, Mapping) and entry.get("n", 1)
+        for name, item in entries.items()
+        if isinstance(entry := as_plain(item), Mapping)
     ]
-    if not found:
-        return no_scores()
-    rows, names, values = (list(column) for column in zip(*found, strict=True))
-    some = records.iloc[rows]
-    return make_scores(
+    kinds = [_rater(name, entry) for _, name, entry in found]
+    values = pd.Series(
+        [_value(entry, kind) for (*_, entry), kind in zip(found, kinds, strict=True)], dtype=object
+    )
+    rows = [row for row, *_ in found]
+    some = records.iloc[rows].reset_index(drop=True)
+    raw = make_scores(
         some,
-        span=some["id"],
+        span=ids.iloc[rows].reset_index(drop=True),
         trace=missing(some),
-        name=pd.Series(names, index=some.index),
-        value=pd.Series(values, index=some.index, dtype=object),
-        kind=pd.Series(UNKNOWN, index=some.index),
+        name=pd.Series([name for _, name, _ in found], dtype=object),
+        value=values.where(values.map(lambda value: value is not _SPLIT), None),
+        kind=pd.Series(kinds, dtype=object),
         rater=missing(some),
         timestamp=missing(some),
-        comment=missing(some),
+        comment=pd.Series([_first(entry.get("comments")) for *_, entry in found], dtype=object),
         metadata=missing(some),
     )
+    n_split = sum(value is _SPLIT for value in values)
+    return raw[values.notna().to_numpy(dtype=bool)], n_split
+
+
+def _rater(name: Any, entry: Mapping[str, Any]) -> str:
+    """Return the rater by the sources, if these agree, else by the score's name."""
+    sources = entry.get("sources")
+    decoded = map(decode, sources if is_list(sources) else ())
+    types = {_name(s.get("type") if isinstance(s, Mapping) else s) for s in decoded}
+    raters = {_RATERS.get(one, MODEL) for one in types}
+    return raters.pop() if len(raters) == 1 else kind_by_name(name)
+
+
+def _value(entry: Mapping[str, Any], kind: str) -> Any:
+    """Return the mean of numbers, for a person's labels the majority, or the commonest category."""
+    mean = entry.get("avg", entry.get("mean"))
+    if mean is not None:
+        is_share = kind in (USER, HUMAN) and isinstance(mean, float) and 0 < mean < 1
+        if is_share and entry.get("n", 1) != 1:
+            return _SPLIT if mean == 0.5 else float(mean > 0.5)
+        return mean
+    categories = decode(entry.get("values"))
+    if not isinstance(categories, Mapping) or not categories:
+        return None
+    counts = pd.to_numeric(pd.Series(list(categories.values()), dtype=object), errors="coerce")
+    commonest = (counts == counts.max()).to_numpy()
+    return list(categories)[int(commonest.argmax())] if commonest.sum() == 1 else _SPLIT
+
+
+def _first(items: Any) -> Any:
+    return items[0] if is_list(items) and len(items) else None
 
 
 def detect(columns: set[str]) -> bool:
-    """Return True for runs or feedback."""
-    return {"run_id", "key"} <= columns or {"inputs", "outputs"} <= columns
+    """Return True for runs or feedback; inputs and outputs next to ratings are a person's own."""
+    if {"run_id", "key"} <= columns:
+        return True
+    is_run = bool(_OF_RUNS & columns) or not has_roles(columns, "feedback")
+    return {"inputs", "outputs"} <= columns and is_run
 
 
 TOOL = Tool(

@@ -1,9 +1,14 @@
-"""Opik: traces with the feedback scores inside them."""
+"""Opik: traces and spans with the feedback scores inside them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
+from ...exceptions import FileFormatError
+from ...text._messages import as_plain
 from .._spans import (
     HUMAN,
     MODEL,
@@ -16,74 +21,159 @@ from .._spans import (
     find_answers,
     first_filled,
     get,
+    kind_by_name,
     make_scores,
     missing,
     no_scores,
     pick,
     seconds_between,
+    with_nested,
 )
 from .._texts import decode
 from ._tool import Tool
 
 # "ui" is Opik's own interface, where the team annotates.
 _RATERS = {"sdk": USER, "ui": HUMAN, "online_scoring": MODEL}
+_SCORES = "feedback_scores"
+# Prefix and suffix of the columns that a table downloaded from Opik makes of scores.
+_PREFIX, _REASON = "feedback_scores.", "_reason"
+_NO_SCORE = "-"  # the value of these columns without a score
 
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
-    """Read traces or spans; scores by trace or span, or from the field `feedback_scores`."""
+    """Read traces, spans or both; scores by trace or span, or those inside them."""
+    if "trace_feedback_scores" in records.columns:
+        raise FileFormatError(
+            "The CSV files of opik export have one column for each part of each text, so that "
+            "chats cannot be read: export with --format json."
+        )
+    records = with_nested(_unwrapped(records), "spans", trace_id="id")
     ids = pick(records, "id")
     start, end = pick(records, "start_time"), pick(records, "end_time")
-    usage = pick(records, "usage")
+    metadata, usage = pick(records, "metadata"), pick(records, "usage")
+    output = pick(records, "output").map(decode, na_action="ignore")
+    trace = pick(records, "trace_id")
     table = Spans(
         ids=ids,
-        parents=pick(records, "parent_span_id"),
-        traces=first_filled(pick(records, "trace_id"), ids),
+        parents=first_filled(pick(records, "parent_span_id"), trace),
+        traces=first_filled(trace, ids),
         inputs=pick(records, "input").map(decode, na_action="ignore"),
-        outputs=pick(records, "output").map(decode, na_action="ignore"),
+        outputs=output,
         columns={
-            "user": get(pick(records, "metadata"), "user_id"),
+            "user": get(metadata, "user_id"),
             "conversation": pick(records, "thread_id"),
             "model": first_filled(
-                pick(records, "model"),
-                get(pick(records, "output"), "model"),
-                get(pick(records, "metadata"), "model"),
+                pick(records, "model"), get(output, "model"), get(metadata, "model")
             ),
             "timestamp": start,
-            "latency": seconds_between(start, end),
-            "prompt_tokens": get(usage, "prompt_tokens"),
-            "completion_tokens": get(usage, "completion_tokens"),
+            "latency": first_filled(
+                pd.to_numeric(pick(records, "duration"), errors="coerce") / 1000,
+                seconds_between(start, end),
+            ),
+            **{
+                name: first_filled(get(usage, name), pick(records, f"usage.{name}"))
+                for name in ("prompt_tokens", "completion_tokens")
+            },
         },
         tags=pick(records, "tags"),
-        metadata=pick(records, "metadata"),
+        metadata=metadata,
+        is_call=(pick(records, "type").astype(str) == "llm").to_numpy()
+        if "type" in records.columns
+        else None,
     )
-    if scores is None:
-        scores = embedded(records, "feedback_scores", id="id")
-    raw = no_scores() if scores is None else _read_scores(scores)
-    return find_answers(table, raw, reading)
+    if scores is not None:
+        return find_answers(table, _read_scores(scores), reading)
+    raw = [_score_column(records, name) for name in records.columns if _is_score_column(name)]
+    if (inside := embedded(records, _SCORES, id="id")) is not None:
+        raw.append(_read_scores(inside))
+    # A trace sums up the scores of its spans, which are there themselves if the spans are.
+    summed = embedded(records, "span_feedback_scores", id="id") if trace.isna().all() else None
+    if summed is not None:
+        raw.append(_read_scores(summed))
+    return find_answers(table, pd.concat(raw) if raw else no_scores(), reading)
+
+
+def _unwrapped(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the traces of the files of opik export, which keep the spans next to the trace."""
+    if "trace" not in records.columns or "id" in records.columns:
+        return records
+    pairs = zip(map(as_plain, records["trace"]), records["spans"], strict=True)
+    return pd.DataFrame(
+        [{**trace, "spans": spans} for trace, spans in pairs if isinstance(trace, Mapping)]
+    )
 
 
 def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    scores = _by_author(scores)
     source = pick(scores, "source").map(
         lambda value: str(getattr(value, "value", value)).rpartition(".")[2].lower()
     )
-    number = pick(scores, "value")
     return make_scores(
         scores,
         span=first_filled(pick(scores, "id"), pick(scores, "span_id")),
-        trace=first_filled(pick(scores, "trace_id"), missing(scores)),
+        trace=pick(scores, "trace_id"),
         name=pick(scores, "name"),
-        value=first_filled(number, pick(scores, "category_name")),
+        value=first_filled(pick(scores, "value"), pick(scores, "category_name")),
         kind=source.map(_RATERS).fillna(UNKNOWN),
-        rater=pick(scores, "created_by"),
-        timestamp=pick(scores, "last_updated_at", "created_at"),
+        rater=first_filled(pick(scores, "author"), pick(scores, "created_by")),
+        timestamp=first_filled(pick(scores, "last_updated_at"), pick(scores, "created_at")),
         comment=pick(scores, "reason"),
         metadata=missing(scores),
     )
 
 
+def _by_author(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the score of each author where a score is the mean of several authors'."""
+    if "value_by_author" not in scores.columns:
+        return scores
+    rows: list[dict[str, Any]] = []
+    for score in scores.to_dict("records"):
+        authors = as_plain(decode(score.pop("value_by_author")))
+        entries = authors.items() if isinstance(authors, Mapping) else ()
+        own = [
+            {**score, "author": author, **_filled(entry)}
+            for author, item in entries
+            if isinstance(entry := as_plain(item), Mapping)
+        ]
+        rows += own or [score]
+    return pd.DataFrame(rows)
+
+
+def _filled(entry: Mapping[str, Any]) -> dict[str, Any]:
+    fields = ("value", "category_name", "reason", "source", "last_updated_at", "author")
+    return {name: entry[name] for name in fields if entry.get(name) is not None}
+
+
+def _is_score_column(name: Any) -> bool:
+    return str(name).startswith(_PREFIX) and not str(name).endswith(_REASON)
+
+
+def _score_column(records: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a column of a downloaded table as scores; it does not record who rated."""
+    rated = records[column].notna() & ~records[column].astype(str).isin([_NO_SCORE, ""])
+    some = records[rated]
+    name = column.removeprefix(_PREFIX)
+    return make_scores(
+        some,
+        span=pick(some, "id"),
+        trace=missing(some),
+        name=pd.Series(name, index=some.index),
+        value=some[column],
+        kind=pd.Series(kind_by_name(name), index=some.index),
+        rater=missing(some),
+        timestamp=missing(some),
+        comment=pick(some, column + _REASON),
+        metadata=missing(some),
+    )
+
+
 def detect(columns: set[str]) -> bool:
-    """Return True for traces or spans with their scores."""
-    return "feedback_scores" in columns and {"input", "output"} <= columns
+    """Return True for traces or spans with their scores, or for the files of opik export."""
+    has_scores = _SCORES in columns or any(map(_is_score_column, columns))
+    is_file = {"trace", "spans", "downloaded_at"} <= columns
+    is_span = {"parent_span_id", "trace_id", "input", "output"} <= columns
+    is_table = "trace_feedback_scores" in columns
+    return is_file or is_table or is_span or (has_scores and {"input", "output"} <= columns)
 
 
 TOOL = Tool("opik", read, detect)
