@@ -12,7 +12,7 @@ import pandas as pd
 from ..exceptions import FeedbackError, FileFormatError
 from ..text._messages import is_list
 from ._left_out import LeftOut, add_summaries
-from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get
+from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get, kind_by_name
 from ._texts import decode
 from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
 
@@ -122,7 +122,8 @@ def _only_labels(
 ) -> list[str]:
     """Return the names whose values are labels, unlike comments and measures.
 
-    A user's only score is kept, so that values that cannot be read are reported.
+    A user's only score and texts under a user's name are kept, so that values that cannot be read
+    are reported.
     """
     if kind == USER and len(names) == 1:
         return names
@@ -132,7 +133,8 @@ def _only_labels(
         try:
             return bool(parse_labels(values, name, labels)[0].notna().any())
         except FeedbackError:
-            return False
+            is_number = pd.to_numeric(values.map(str), errors="coerce").notna().all()
+            return kind == UNKNOWN and not is_number and kind_by_name(name) == USER
 
     return [name for name in names if are_labels(name)]
 
