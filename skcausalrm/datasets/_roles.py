@@ -12,7 +12,8 @@ import pandas as pd
 from ..exceptions import FeedbackError, FileFormatError
 from ..text._messages import is_list
 from ._left_out import LeftOut, add_summaries
-from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get, kind_by_name
+from ._score_columns import is_comment, kind_by_name
+from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get
 from ._texts import decode
 from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
 
@@ -125,7 +126,7 @@ def _only_labels(
     A user's only score and texts under a user's name are kept, so that values that cannot be read
     are reported.
     """
-    if kind == USER and len(names) == 1:
+    if kind == USER and len(names) == 1 and not is_comment(names[0]):
         return names
 
     def are_labels(name: str) -> bool:

@@ -33,8 +33,6 @@ SCORE_COLUMNS = [
 _OF_TRACES = ("user", "conversation")
 # Columns of numbers, which CSV files hold as texts.
 NUMBERS = ("latency", "prompt_tokens", "completion_tokens")
-# Names of scores that users give, where the export does not record who rated.
-_USERS_SCORE = re.compile(r"user|thumb|vote|feedback", re.IGNORECASE)
 # The beginning of a pydantic model's printed form.
 _PRINTED = re.compile(r"\w+=\S")
 _MARK_COLUMNS = ["id", "tags", "metadata"]
@@ -332,12 +330,22 @@ def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame
     own = {new: records[old].tolist() for new, old in carried.items() if old in records.columns}
     objects = [
         {**{new: values[row] for new, values in own.items()}, **item}
-        for row, items in enumerate(lists)
-        if is_list(items)
+        for row, items in enumerate(map(_as_objects, lists))
         for item in map(as_plain, items)
         if isinstance(item, Mapping)
     ]
     return pd.DataFrame(objects) if objects else None
+
+
+def _as_objects(items: Any) -> list[Any]:
+    """Return a list of objects as it is, and values or objects by name as objects with a name."""
+    if not isinstance(items, Mapping):
+        return list(items) if is_list(items) else []
+    return [
+        {"name": name, **(value if isinstance(value, Mapping) else {"value": value})}
+        for name, values in items.items()
+        for value in (values if is_list(values) else [values])
+    ]
 
 
 def with_nested(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame:
@@ -347,11 +355,6 @@ def with_nested(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFr
         tables[-1] = tables[-1].drop(columns=column)
         tables.append(inside)
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else records
-
-
-def kind_by_name(name: Any) -> str:
-    """Return the rater that a score's name tells, for exports that do not record who rated."""
-    return USER if _USERS_SCORE.search(str(name)) else UNKNOWN
 
 
 def refuse_printed(values: Iterable[Any], where: str) -> None:

@@ -71,6 +71,11 @@ def decode(value: Any) -> Any:
     return value
 
 
+def decode_field(value: Any) -> Any:
+    """Return the value of a field that holds an object or nothing, either of them as JSON."""
+    return None if isinstance(value, str) and value.strip() == "null" else decode(value)
+
+
 def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -179,6 +184,9 @@ def _prompt(value: Any, key: str | None) -> Prompt:
         raise Unreadable("unreadable prompt")
     if set(value) <= {"args", "kwargs"} and value:
         return _prompt_of_call(value)
+    if is_list(value.get("args")) and not any(key in value for key in _INPUT_KEYS):
+        rest = {key: item for key, item in value.items() if key != "args"}
+        return _prompt_of_call({"args": value["args"], "kwargs": rest})
     fields = {key: item for key, item in value.items() if not _is_missing(item)}
     history: Any = next((fields[key] for key in _HISTORY_KEYS if key in fields), None)
     chat = as_messages(value if history is None else decode_chat(history)) or []
@@ -215,8 +223,9 @@ def _prompt_of_call(call: Mapping[str, Any]) -> Prompt:
     chats = [chat for chat in map(as_messages, args) if chat is not None]
     if len(chats) == 1:
         return simplify_prompt(chats[0])
-    if len(args) == 1:
-        return input_prompt({**kwargs, "input": args[0]})
+    questions = args if len(args) == 1 else [item for item in args if isinstance(item, str)]
+    if len(questions) == 1:
+        return input_prompt({**kwargs, "input": questions[0]})
     raise Unreadable("unreadable prompt")
 
 
@@ -250,6 +259,8 @@ def _answer(value: Any) -> str:
                 return _answer(_message_of_generation(first))
         if value.get("error") and not any(value.get(name) for name in _OUTPUT_KEYS):
             return ""
+    if is_list(value) and (streamed := _streamed_text(value)) is not None:
+        return streamed
     chat = as_messages(value)
     if chat is not None:
         if chat[-1]["role"] == "user":
@@ -272,11 +283,46 @@ def _answer(value: Any) -> str:
     return content_text(value)
 
 
+def _streamed_text(items: Any) -> str | None:
+    """Return the joined pieces of one streamed answer, or None if the items are no pieces.
+
+    Whole texts differ from pieces in that they have spaces inside alone.
+    """
+    if len(items) < 2:
+        return None
+    if all(isinstance(item, str) for item in items):
+        is_whole = any(len(item.split()) > 1 for item in items)
+        has_edges = any(item != item.strip() for item in items)
+        return None if is_whole and not has_edges else "".join(items)
+    pieces = [_fields(as_plain(item)) for item in items]
+    if all(str(piece.get("type", "")).endswith("MessageChunk") for piece in pieces):
+        return "".join(
+            content_text(piece.get("content"))
+            for piece in pieces
+            if piece.get("id") == pieces[-1].get("id")
+        )
+    choices = [piece.get("choices") for piece in pieces]
+    if any(is_list(choice) for choice in choices) and all(
+        is_list(choice) and all(isinstance(c, Mapping) and "delta" in c for c in choice)
+        for choice in choices
+    ):
+        deltas = [choice[0]["delta"] for choice in choices if len(choice)]
+        return "".join(content_text(delta) for delta in deltas)
+    return None
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    """Return the fields of an object of LangChain or of another tool, none of another value."""
+    if not isinstance(value, Mapping):
+        return {}
+    return value["kwargs"] if isinstance(value.get("kwargs"), Mapping) else value
+
+
 def _message_of_generation(value: Any) -> Any:
     """Return a generation of LangChain as its fields, or its message if it has no own text."""
     if not isinstance(value, Mapping):
         return value
-    fields = value["kwargs"] if isinstance(value.get("kwargs"), Mapping) else value
+    fields = _fields(value)
     return fields["message"] if not fields.get("text") and fields.get("message") else fields
 
 

@@ -22,6 +22,7 @@ ROLES = {
         (
             "assistant",
             "ai",
+            "aimessagechunk",
             "model",
             "gpt",
             "chatgpt",
@@ -204,6 +205,8 @@ def as_messages(value: Any) -> list[dict[str, str]] | None:
         return None if held is None else as_messages(held)
     if not is_list(value) or len(value) == 0:
         return None
+    if _is_role_and_text(value):
+        value = [value]
     if len(value) == 1 and is_list(value[0]) and not _is_role_and_text(value[0]):
         return as_messages(value[0])  # LangChain's batches of one
     messages = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from ...exceptions import FileFormatError
 from ...text._messages import as_plain, is_list
+from .._score_columns import column_scores, kind_by_name, single_values
 from .._spans import (
     HUMAN,
     MODEL,
@@ -21,9 +23,7 @@ from .._spans import (
     find_answers,
     first_filled,
     get,
-    kind_by_name,
     make_scores,
-    missing,
     no_scores,
     pick,
     refuse_printed,
@@ -35,7 +35,7 @@ from .._texts import decode
 from ._tool import Tool
 
 _RATERS = {"API": USER, "ANNOTATION": HUMAN, "EVAL": MODEL}
-# Columns with lists in a downloaded table that are no scores.
+# Columns of a downloaded table that are no scores.
 _LISTS = {
     *("tags", "traceTags", "comments", "scores", "observations", "toolCalls", "toolCallNames"),
     *("toolDefinitions", "modelParameters", "input", "output", "metadata"),
@@ -44,7 +44,7 @@ _LISTS = {
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
     """Read traces with their observations, or observations; scores by trace or observation."""
-    records = _unwrapped(records)
+    records = _decoded(_unwrapped(records))
     raw = [] if scores is None else [_read_scores(scores)]
     if scores is None and (inside := embedded(records, "scores", traceId="id")) is not None:
         raw = [_read_scores(inside)]
@@ -53,7 +53,9 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     trace = pick(records, "traceId", "trace_id")
     traces = first_filled(trace, ids)
     if not raw:
-        raw = [_score_column(records, traces, name) for name in _score_columns(records)]
+        raw = [
+            column_scores(records, name, ids=ids, traces=traces) for name in _score_columns(records)
+        ]
     inputs, outputs = pick(records, "input"), pick(records, "output")
     if inputs.isna().all() and outputs.isna().all():
         raise FileFormatError(
@@ -111,6 +113,40 @@ def _unwrapped(records: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{**trace, **row} for trace, row in pairs if isinstance(trace, Mapping)])
 
 
+def _decoded(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the records with objects for texts where the whole table holds them encoded.
+
+    A downloaded trace holds JSON, and a table that Python wrote holds printed objects. Elsewhere a
+    text that looks like one of them may be what a person or a model wrote.
+    """
+    sides = [side for side in ("input", "output") if side in records.columns]
+    texts = [text for side in sides for text in records[side] if isinstance(text, str)]
+    read = None
+    if any(text.startswith('"') for text in texts) and all(map(_is_json, texts)):
+        read = json.loads
+    elif any(
+        isinstance(cell, str) and cell.startswith(("{'", "['", "[{'"))
+        for name in ("metadata", "tags", "observations", "scores")
+        for cell in pick(records, name)
+    ):
+        read = decode
+    if read is None:
+        return records
+    decoded = {
+        side: records[side].map(lambda value: read(value) if isinstance(value, str) else value)
+        for side in sides
+    }
+    return records.assign(**decoded)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Return scores of the API in versions 2 and 3, of the UI and of blob storage."""
     require(
@@ -132,7 +168,9 @@ def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
     session = first_filled(
         pick(scores, "sessionId", "session_id"), subject_id.where(subject_kind == "SESSION")
     )
-    kind = pick(scores, "source").map(_source_name).map(_RATERS).fillna(UNKNOWN)
+    source = pick(scores, "source")
+    kind = source.map(_source_name).map(_RATERS).fillna(UNKNOWN)
+    kind = kind.where(source.notna(), scores["name"].map(kind_by_name))
     return make_scores(
         scores,
         span=first_filled(
@@ -169,8 +207,8 @@ def _source_name(source: Any) -> str:
 
 
 def _score_columns(records: pd.DataFrame) -> list[str]:
-    """Return the columns that the UI makes of scores: lists of numbers or categories."""
-    return [
+    """Return the columns that the UI makes of scores: lists, or values under a score's name."""
+    lists = [
         name
         for name in records.columns
         if name not in _LISTS
@@ -179,26 +217,7 @@ def _score_columns(records: pd.DataFrame) -> list[str]:
         and any(len(items) for items in lists)
         and all(isinstance(item, str | int | float) for items in lists for item in items)
     ]
-
-
-def _score_column(records: pd.DataFrame, traces: pd.Series, name: str) -> pd.DataFrame:
-    """Return a column of the UI as scores; it does not record who rated."""
-    lists = records[name].map(decode, na_action="ignore")
-    rows = [row for row, items in enumerate(lists) if is_list(items) for _ in items]
-    values = [item for items in lists if is_list(items) for item in items]
-    some = records.iloc[rows].reset_index(drop=True)
-    return make_scores(
-        some,
-        span=pick(some, "id"),
-        trace=traces.iloc[rows].reset_index(drop=True),
-        name=pd.Series(name, index=some.index),
-        value=pd.Series(values, index=some.index, dtype=object),
-        kind=pd.Series(kind_by_name(name), index=some.index),
-        rater=missing(some),
-        timestamp=missing(some),
-        comment=missing(some),
-        metadata=missing(some),
-    )
+    return [*lists, *single_values(records, [*lists, *_LISTS])]
 
 
 def detect(columns: set[str]) -> bool:
@@ -206,6 +225,7 @@ def detect(columns: set[str]) -> bool:
     traces, parents = {"traceId", "trace_id"}, {"parentObservationId", "parent_observation_id"}
     is_score = {"name", "value"} <= columns and bool((traces | {"subject"}) & columns)
     is_observation = bool(traces & columns) and bool(parents & columns)
+    is_observation |= {"traceId", "startTime", "input", "output"} <= columns
     own = {"bookmarked", "observations", "htmlPath", "html_path"}
     is_trace = bool(own & columns) and {"id", "input", "output"} <= columns
     is_session = {"id", "environment", "timestamp", "scores"} <= columns

@@ -9,18 +9,18 @@ import pandas as pd
 
 from ...text._messages import as_plain, is_list
 from .._columns import has_roles
+from .._score_columns import column_scores, kind_by_name, single_values
 from .._spans import (
     HUMAN,
     MODEL,
-    UNKNOWN,
     USER,
     Export,
     Reading,
     Spans,
+    embedded,
     find_answers,
     first_filled,
     get,
-    kind_by_name,
     make_scores,
     missing,
     pick,
@@ -28,7 +28,7 @@ from .._spans import (
     seconds_between,
     with_nested,
 )
-from .._texts import decode
+from .._texts import decode, decode_field
 from ._tool import Tool
 
 # "app" is LangSmith's own interface, where the team annotates; any other source is a model's.
@@ -46,8 +46,8 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     records = with_nested(records, "child_runs", trace_id="trace_id", thread_id="thread_id")
     ids = pick(records, "id", "run_id")
     extra = pick(records, "extra")
-    inputs = pick(records, "inputs").map(decode, na_action="ignore")
-    outputs = pick(records, "outputs").map(decode, na_action="ignore")
+    inputs = pick(records, "inputs").map(decode_field, na_action="ignore")
+    outputs = pick(records, "outputs").map(decode_field, na_action="ignore")
     metadata = first_filled(get(extra, "metadata"), pick(records, "metadata").map(decode))
     start, end = pick(records, "start_time"), pick(records, "end_time")
 
@@ -90,7 +90,13 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     if scores is not None:
         return find_answers(table, _read_feedback(scores), reading)
     raw, n_split = _read_statistics(records, ids)
-    export = find_answers(table, raw, reading)
+    tables = [raw] + [
+        column_scores(records, name, ids=ids, traces=missing(records), name=_key(name))
+        for name in single_values(records, _OF_RUNS)
+    ]
+    if (inside := embedded(records, "feedback", run_id="id")) is not None and "key" in inside:
+        tables.append(_read_feedback(inside))
+    export = find_answers(table, pd.concat(tables, ignore_index=True), reading)
     export.counts["n_split"] = n_split
     return export
 
@@ -135,7 +141,7 @@ def _read_statistics(records: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFram
         for row, entries in enumerate(map(as_plain, statistics))
         if isinstance(entries, Mapping)
         for name, item in entries.items()
-        if isinstance(entry := as_plain(item), Mapping)
+        if (entry := _as_entry(as_plain(item))) is not None
     ]
     kinds = [_rater(name, entry) for _, name, entry in found]
     values = pd.Series(
@@ -157,6 +163,18 @@ def _read_statistics(records: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFram
     )
     n_split = sum(value is _SPLIT for value in values)
     return raw[values.notna().to_numpy(dtype=bool)], n_split
+
+
+def _as_entry(item: Any) -> Mapping[str, Any] | None:
+    """Return a summary, also one that holds a score alone."""
+    if isinstance(item, str | int | float):
+        return {"avg": item}
+    return item if isinstance(item, Mapping) else None
+
+
+def _key(column: str) -> str:
+    """Return the feedback's key in a column's name, such as ``feedback.user_score``."""
+    return column.removeprefix("feedback_stats.").removeprefix("feedback.").removesuffix(".avg")
 
 
 def _rater(name: Any, entry: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from ...exceptions import FileFormatError
 from ...text._messages import as_plain
+from .._columns import has_roles
+from .._score_columns import column_scores, kind_by_name
 from .._spans import (
     HUMAN,
     MODEL,
@@ -21,7 +23,6 @@ from .._spans import (
     find_answers,
     first_filled,
     get,
-    kind_by_name,
     make_scores,
     missing,
     no_scores,
@@ -29,12 +30,14 @@ from .._spans import (
     seconds_between,
     with_nested,
 )
-from .._texts import decode
+from .._texts import decode, decode_field
 from ._tool import Tool
 
 # "ui" is Opik's own interface, where the team annotates.
 _RATERS = {"sdk": USER, "ui": HUMAN, "online_scoring": MODEL}
 _SCORES = "feedback_scores"
+# Columns that only Opik's traces have.
+_OWN = {"span_count", "llm_span_count", "visibility_mode", "total_estimated_cost", "error_info"}
 # Prefix and suffix of the columns that a table downloaded from Opik makes of scores.
 _PREFIX, _REASON = "feedback_scores.", "_reason"
 _NO_SCORE = "-"  # the value of these columns without a score
@@ -51,13 +54,13 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     ids = pick(records, "id")
     start, end = pick(records, "start_time"), pick(records, "end_time")
     metadata, usage = pick(records, "metadata"), pick(records, "usage")
-    output = pick(records, "output").map(decode, na_action="ignore")
+    output = pick(records, "output").map(decode_field, na_action="ignore")
     trace = pick(records, "trace_id")
     table = Spans(
         ids=ids,
         parents=first_filled(pick(records, "parent_span_id"), trace),
         traces=first_filled(trace, ids),
-        inputs=pick(records, "input").map(decode, na_action="ignore"),
+        inputs=pick(records, "input").map(decode_field, na_action="ignore"),
         outputs=output,
         columns={
             "user": get(metadata, "user_id"),
@@ -83,7 +86,18 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
     )
     if scores is not None:
         return find_answers(table, _read_scores(scores), reading)
-    raw = [_score_column(records, name) for name in records.columns if _is_score_column(name)]
+    raw = [
+        column_scores(
+            records.replace({column: {_NO_SCORE: None}}),
+            column,
+            ids=ids,
+            traces=trace,
+            name=column.removeprefix(_PREFIX),
+            comment=column + _REASON,
+        )
+        for column in records.columns
+        if _is_score_column(column)
+    ]
     if (inside := embedded(records, _SCORES, id="id")) is not None:
         raw.append(_read_scores(inside))
     # A trace sums up the scores of its spans, which are there themselves if the spans are.
@@ -108,13 +122,14 @@ def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
     source = pick(scores, "source").map(
         lambda value: str(getattr(value, "value", value)).rpartition(".")[2].lower()
     )
+    kind = source.map(_RATERS).fillna(UNKNOWN)
     return make_scores(
         scores,
         span=first_filled(pick(scores, "id"), pick(scores, "span_id")),
         trace=pick(scores, "trace_id"),
         name=pick(scores, "name"),
         value=first_filled(pick(scores, "value"), pick(scores, "category_name")),
-        kind=source.map(_RATERS).fillna(UNKNOWN),
+        kind=kind.where(pick(scores, "source").notna(), pick(scores, "name").map(kind_by_name)),
         rater=first_filled(pick(scores, "author"), pick(scores, "created_by")),
         timestamp=first_filled(pick(scores, "last_updated_at"), pick(scores, "created_at")),
         comment=pick(scores, "reason"),
@@ -148,32 +163,17 @@ def _is_score_column(name: Any) -> bool:
     return str(name).startswith(_PREFIX) and not str(name).endswith(_REASON)
 
 
-def _score_column(records: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return a column of a downloaded table as scores; it does not record who rated."""
-    rated = records[column].notna() & ~records[column].astype(str).isin([_NO_SCORE, ""])
-    some = records[rated]
-    name = column.removeprefix(_PREFIX)
-    return make_scores(
-        some,
-        span=pick(some, "id"),
-        trace=missing(some),
-        name=pd.Series(name, index=some.index),
-        value=some[column],
-        kind=pd.Series(kind_by_name(name), index=some.index),
-        rater=missing(some),
-        timestamp=missing(some),
-        comment=pick(some, column + _REASON),
-        metadata=missing(some),
-    )
-
-
 def detect(columns: set[str]) -> bool:
     """Return True for traces or spans with their scores, or for the files of opik export."""
     has_scores = _SCORES in columns or any(map(_is_score_column, columns))
     is_file = {"trace", "spans", "downloaded_at"} <= columns
     is_span = {"parent_span_id", "trace_id", "input", "output"} <= columns
     is_table = "trace_feedback_scores" in columns
-    return is_file or is_table or is_span or (has_scores and {"input", "output"} <= columns)
+    texts = {"input", "output"} <= columns
+    # Objects without scores leave the field out.
+    is_trace = {"id", "start_time"} <= columns and bool(_OWN & columns)
+    is_trace &= not has_roles(columns, "feedback")
+    return is_file or is_table or is_span or (texts and (has_scores or is_trace))
 
 
 TOOL = Tool("opik", read, detect)
