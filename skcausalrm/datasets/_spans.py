@@ -338,11 +338,18 @@ def embedded(records: pd.DataFrame, column: str, **carried: str) -> pd.DataFrame
 
 
 def _as_objects(items: Any) -> list[Any]:
-    """Return a list of objects as it is, and values or objects by name as objects with a name."""
+    """Return a list of objects as it is, and values or objects by name as objects with a name.
+
+    Such objects are marked by ``by_name``: nothing else tells who rated.
+    """
     if not isinstance(items, Mapping):
         return list(items) if is_list(items) else []
     return [
-        {"name": name, **(value if isinstance(value, Mapping) else {"value": value})}
+        {
+            "name": name,
+            "by_name": True,
+            **(value if isinstance(value, Mapping) else {"value": value}),
+        }
         for name, values in items.items()
         for value in (values if is_list(values) else [values])
     ]

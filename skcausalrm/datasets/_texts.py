@@ -103,14 +103,17 @@ class _AsLiterals(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         name = ast.unparse(node.func).rpartition(".")[2]
         if name == "datetime":
-            numbers = [part.value for part in node.args if isinstance(part, ast.Constant)]
+            numbers = [int(ast.literal_eval(part)) for part in node.args[:7]]
             zone = "".join(ast.unparse(part.value) for part in node.keywords)
             is_utc = "utc" in zone.lower() or zone.endswith("(0)")
-            return ast.Constant(datetime(*numbers).isoformat() + "Z" * is_utc)
+            year, month, day, hour, minute, second, micro = (*numbers, 0, 0, 0, 0)[:7]
+            time = datetime(year, month, day, hour, minute, second, micro)
+            return ast.Constant(time.isoformat() + "Z" * is_utc)
         self.generic_visit(node)
         if node.args:
             return node.args[0]
-        kind = ast.Constant(name.removesuffix("Chunk").removesuffix("Message").lower())
+        is_piece = name.endswith("Chunk")
+        kind = ast.Constant(name if is_piece else name.removesuffix("Message").lower())
         keys = [ast.Constant(part.arg) for part in node.keywords]
         return ast.Dict([ast.Constant("type"), *keys], [kind, *(p.value for p in node.keywords)])
 
@@ -301,13 +304,12 @@ def _streamed_text(items: Any) -> str | None:
             for piece in pieces
             if piece.get("id") == pieces[-1].get("id")
         )
-    choices = [piece.get("choices") for piece in pieces]
-    if any(is_list(choice) for choice in choices) and all(
-        is_list(choice) and all(isinstance(c, Mapping) and "delta" in c for c in choice)
-        for choice in choices
-    ):
-        deltas = [choice[0]["delta"] for choice in choices if len(choice)]
-        return "".join(content_text(delta) for delta in deltas)
+    choices: list[Any] = [piece.get("choices") for piece in pieces]
+    if not all(map(is_list, choices)):
+        return None
+    alternatives = [as_plain(choice[0]) for choice in choices if len(choice)]
+    if alternatives and all(isinstance(one, Mapping) and "delta" in one for one in alternatives):
+        return "".join(content_text(one["delta"]) for one in alternatives)
     return None
 
 

@@ -168,9 +168,8 @@ def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
     session = first_filled(
         pick(scores, "sessionId", "session_id"), subject_id.where(subject_kind == "SESSION")
     )
-    source = pick(scores, "source")
-    kind = source.map(_source_name).map(_RATERS).fillna(UNKNOWN)
-    kind = kind.where(source.notna(), scores["name"].map(kind_by_name))
+    kind = pick(scores, "source").map(_source_name).map(_RATERS).fillna(UNKNOWN)
+    kind = kind.mask(pick(scores, "by_name").notna(), scores["name"].map(kind_by_name))
     return make_scores(
         scores,
         span=first_filled(

@@ -13,6 +13,7 @@ from .._score_columns import column_scores, kind_by_name, single_values
 from .._spans import (
     HUMAN,
     MODEL,
+    UNKNOWN,
     USER,
     Export,
     Reading,

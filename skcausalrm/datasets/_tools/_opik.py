@@ -129,7 +129,7 @@ def _read_scores(scores: pd.DataFrame) -> pd.DataFrame:
         trace=pick(scores, "trace_id"),
         name=pick(scores, "name"),
         value=first_filled(pick(scores, "value"), pick(scores, "category_name")),
-        kind=kind.where(pick(scores, "source").notna(), pick(scores, "name").map(kind_by_name)),
+        kind=kind.mask(pick(scores, "by_name").notna(), pick(scores, "name").map(kind_by_name)),
         rater=first_filled(pick(scores, "author"), pick(scores, "created_by")),
         timestamp=first_filled(pick(scores, "last_updated_at"), pick(scores, "created_at")),
         comment=pick(scores, "reason"),

@@ -121,6 +121,20 @@ class TestDownloads:
         second.write_text(json.dumps({"trace": trace("s"), "observations": []}))
         assert load_feedback([path, second])["id"].tolist() == ["t", "s"]
 
+    def test_texts_of_a_trace_are_json(self, tmp_path):
+        chat = json.dumps([{"role": "user", "content": "q"}])
+        files = []
+        for key, prompt, answer in (("t", '"q"', '"a"'), ("s", chat, '{"answer": "b"}')):
+            file = tmp_path / f"trace-{key}.json"
+            file.write_text(json.dumps({"trace": trace(key, prompt, answer), "observations": []}))
+            files.append(file)
+        logs = load_feedback(files)
+        assert logs["prompt"].tolist() == ["q", "q"]
+        assert logs["completion"].tolist() == ["a", "b"]
+        # In a table where some text is no JSON, a text with quotes is a text.
+        logs = load_feedback([trace("t", '"q"', '"a"'), trace("s", "q", '{"answer": "b"}')])
+        assert logs["completion"].tolist() == ['"a"', '{"answer": "b"}']
+
     def test_a_session_holds_no_texts(self):
         session = {
             "id": "s",
@@ -159,6 +173,85 @@ class TestDownloads:
         assert by_id(logs, "latency")["c"] == 1.5
         named = load_feedback(path, judge_score_name="relevance")
         assert named["judge_score"].dropna().tolist() == [0.5, 0.4]
+
+    @pytest.mark.parametrize("form", ["json", "csv"])
+    def test_single_values_in_columns(self, tmp_path, form):
+        rows = [
+            trace("a", **{"user-feedback": 1, "relevance_score": 0.5}),
+            trace("b", **{"user-feedback": 0}),
+            trace("c"),
+        ]
+        path = tmp_path / f"traces.{form}"
+        if form == "json":
+            path.write_text(json.dumps(rows))
+        else:
+            pd.DataFrame(rows).to_csv(path, index=False)
+        logs = load_feedback(path)
+        assert rated(logs) == {"a": 1, "b": 0}
+        assert facts(logs, "n_other_scores") == 1
+
+    @pytest.mark.parametrize(
+        "scores",
+        [
+            {"user-feedback": [0], "relevance": 0.5},
+            {"user-feedback": 0, "relevance": [0.5]},
+            {"user-feedback": {"value": 0}, "relevance": {"value": 0.5}},
+        ],
+    )
+    def test_scores_by_name(self, scores):
+        logs = load_feedback([trace("a", scores=scores), trace("b", scores={})])
+        assert rated(logs) == {"a": 0}
+        assert facts(logs, "n_other_scores") == 1
+
+    def test_observations_of_the_interface(self):
+        """They have no column of the observation above."""
+        calls = [observation(key, "t" + key) for key in "ab"]
+        for call in calls:
+            del call["parentObservationId"]
+        logs = load_feedback([{**calls[0], "user-feedback": [1]}, calls[1]])
+        assert facts(logs, "format") == "langfuse"
+        assert rated(logs) == {"a": 1}
+
+    @pytest.mark.parametrize("name", ["user-comment", "User reason", "feedback_text"])
+    def test_comments_alone_are_no_ratings(self, name):
+        logs = load_feedback([trace("a", **{name: ["too long"]}), trace("b")])
+        assert rated(logs) == {}
+        assert facts(logs, "n_other_scores") == 1
+        given = [score("too long", name, traceId="a")]
+        assert facts(load_feedback([trace("a"), trace("b")], scores=given), "n_other_scores") == 1
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("given", "prompt"),
+        [
+            ({"args": ["q"], "kwargs": {"k": 1}}, "q"),
+            ({"args": ["q", {"k": 1}, 3], "kwargs": {}}, "q"),
+            ({"args": [], "kwargs": {"question": "q", "user": "u"}}, "q"),
+            ({"args": [{"question": "q"}], "kwargs": {"x": None}}, "q"),
+            ({"args": [3, [{"role": "user", "content": "q"}]], "kwargs": {}}, "q"),
+            ({"messages": ["user", "q"]}, "q"),
+            ({"messages": [["user", "q"]]}, "q"),
+        ],
+    )
+    def test_arguments_and_short_forms(self, given, prompt):
+        assert load_feedback([trace("t", given)])["prompt"].tolist() == [prompt]
+
+    def test_two_questions_cannot_be_told_apart(self):
+        logs = load_feedback([trace("s"), trace("t", {"args": ["one", "two"], "kwargs": {}})])
+        assert facts(logs, "left_out")["unreadable prompt"]["ids"] == ["t"]
+
+    @pytest.mark.parametrize(
+        ("answer", "text"),
+        [
+            (["Hel", "lo ", "you"], "Hello you"),
+            (["你", "好"], "你好"),
+            (["One answer.", "Another answer."], "One answer.\nAnother answer."),
+            (["whole"], "whole"),
+        ],
+    )
+    def test_streamed_answers(self, answer, text):
+        assert load_feedback([trace("t", "q", answer)])["completion"].tolist() == [text]
 
 
 class TestScores:
@@ -256,6 +349,20 @@ class TestObjects:
         logs = load_feedback(tmp_path / "traces.csv")
         assert rated(logs) == {"t": 1}
         assert logs["prompt"].tolist() == ["q", "q"]
+
+    def test_answers_that_objects_print(self, tmp_path):
+        rows = [
+            trace("t", metadata={"release": "1"}),
+            trace("s", "q", {"answer": "b", "sources": []}, metadata={}),
+            trace("r", "q", {"error": "boom"}, metadata={}),
+        ]
+        pd.DataFrame(rows).to_csv(tmp_path / "traces.csv", index=False)
+        logs = load_feedback(tmp_path / "traces.csv")
+        assert logs["completion"].tolist() == ["a", "b"]
+        assert facts(logs, "left_out")["no answer"]["ids"] == ["r"]
+        # In other tables, a model may have written such a text.
+        said = "{'answer': 'b'}"
+        assert load_feedback([trace("t", "q", said)])["completion"].tolist() == [said]
 
     def test_a_column_that_cannot_be_read_is_no_silent_loss(self, tmp_path):
         rows = [trace("t", scores="[{'name': 'thumbs' ...]"), trace("s", scores="[]")]

@@ -130,6 +130,51 @@ class TestTexts:
         assert logs["prompt"].tolist() == [prompt]
         assert logs["completion"].tolist() == [answer]
 
+    @pytest.mark.parametrize(
+        ("inputs", "prompt"),
+        [
+            ({"args": ["q"], "k": 2}, "q"),
+            ({"message": "q", "history": [("human", "a"), ("ai", "b")]}, None),
+            ({"messages": ("user", "q")}, "q"),
+            ({"messages": "q"}, "q"),
+        ],
+    )
+    def test_inputs_of_functions_and_graphs(self, inputs, prompt):
+        found = load_feedback([run(1, inputs)])["prompt"][0]
+        if prompt is None:
+            assert [turn["content"] for turn in found] == ["a", "b", "q"]
+        else:
+            assert found == prompt
+
+    @pytest.mark.parametrize("serialised", [False, True])
+    def test_pieces_of_messages(self, serialised):
+        def piece(text, key="2"):
+            fields = {"content": text, "type": "AIMessageChunk", "id": key}
+            whole = {"lc": 1, "id": ["schema", "AIMessageChunk"], "kwargs": fields}
+            return whole if serialised else fields
+
+        pieces = [piece("", "1"), piece("It "), piece("is "), piece("42."), piece("")]
+        logs = load_feedback([run(1, None, {"output": pieces})])
+        assert logs["completion"].tolist() == ["It is 42."]
+        history = {"input": "and?", "chat_history": [message("Human", "q"), piece("a")]}
+        roles = [turn["role"] for turn in load_feedback([run(1, history)])["prompt"][0]]
+        assert roles == ["user", "assistant", "user"]
+
+    def test_pieces_of_openai(self):
+        def piece(*deltas):
+            return {"object": "chat.completion.chunk", "choices": [{"delta": d} for d in deltas]}
+
+        pieces = [
+            piece({"role": "assistant", "content": ""}), piece({"content": "It is"}),
+            piece({"content": " 42."}), piece({}), piece(),
+        ]  # fmt: skip
+        logs = load_feedback([run(1, None, {"output": pieces})])
+        assert logs["completion"].tolist() == ["It is 42."]
+
+    def test_nothing_as_json_is_no_answer(self):
+        logs = load_feedback([run(1), {**run(2), "outputs": "null"}])
+        assert logs.attrs["load_feedback"]["left_out"]["no answer"]["ids"] == [key(2)]
+
     def test_failed_and_empty_runs_are_counted(self):
         runs = [run(1), run(2, outputs={}, error="boom"), run(3, outputs={"output": ""})]
         logs = load_feedback([*runs, {**run(4), "outputs": None}])
@@ -185,6 +230,20 @@ class TestFeedback:
         assert (facts["n_split"], facts["n_other_scores"]) == (1, 1)
         # Feedback that is given says more than its summary.
         assert rated(load_feedback(runs, scores=[feedback(7, 0)])) == {7: 0}
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"feedback_stats": {"user_score": 0}},
+            {"feedback_stats": '{"user_score": {"n": 1, "avg": 0.0}}'},
+            {"feedback": [feedback(1, 0)]},
+            {"feedback": [{"key": "user_score", "score": 0, "feedback_source": API}]},
+            {"feedback.user_score": 0},
+            {"feedback_stats.user_score.avg": 0.0},
+        ],
+    )
+    def test_inside_the_runs(self, more):
+        assert rated(load_feedback([run(1, **more), run(2)])) == {1: 0}
 
     @pytest.mark.parametrize("source", ["api", {"type": "api"}, '{"type": "api"}'])
     def test_the_sources_of_a_summary(self, source):

@@ -76,6 +76,28 @@ class TestTraces:
         assert (row["conversation"], row["user"], row["latency"]) == ("thread", "u", 1.5)
         assert (row["prompt_tokens"], row["completion_tokens"]) == (3, 4)
 
+    def test_scores_by_name(self):
+        rows = [trace("a", feedback_scores={"User feedback": 0, "relevance": 0.7}), trace("b")]
+        logs = load_feedback(rows)
+        assert rated(logs) == {"a": 0}
+        assert logs.attrs["load_feedback"]["n_other_scores"] == 1
+
+    def test_nothing_as_json_is_no_answer(self):
+        logs = load_feedback([trace("a"), trace("b", output="null")])
+        assert logs.attrs["load_feedback"]["left_out"]["no answer"]["ids"] == ["b"]
+
+    def test_objects_without_scores(self):
+        """Objects leave out the fields that the server did not send."""
+        rows = [{**trace(key), "total_estimated_cost": 0.0} for key in "ab"]
+        for row in rows:
+            del row["feedback_scores"]
+        logs = load_feedback(rows, scores=[{"id": "a", "name": "thumbs", "value": 1} | {
+            "source": "sdk"}])  # fmt: skip
+        assert logs.attrs["load_feedback"]["format"] == "opik"
+        assert rated(logs) == {"a": 1}
+        own = load_feedback([{**row, "feedback": 1} for row in rows])
+        assert own.attrs["load_feedback"]["format"] == "plain"
+
     def test_each_author_counts(self):
         authors = {
             "ann": {"value": 1, "source": "ui", "last_updated_at": "2026-05-04T10:00:00Z"},
