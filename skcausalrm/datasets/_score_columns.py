@@ -66,7 +66,8 @@ def column_scores(
 
     `ids` and `traces` are those of the records. The rater is told by `name`, or the column's name.
     """
-    rated = np.flatnonzero(records[column].notna() & (records[column].astype(str) != ""))
+    filled = records[column].notna() & (records[column].astype(str) != "")
+    rated = np.flatnonzero(filled).tolist()
     cells = zip(rated, records[column].iloc[rated].map(decode), strict=True)
     pairs = [(row, item) for row, cell in cells for item in (cell if is_list(cell) else [cell])]
     rows = [row for row, _ in pairs]

@@ -131,11 +131,14 @@ TOOLS = {
     "langfuse": lambda key: {
         "id": key, "input": {"question": "q"}, "output": "a", "bookmarked": False, "userId": "u",
         "sessionId": "s", "timestamp": "2026-01-01", "tags": [], "scores": [{**SCORE, "id": "x"}],
+        "observations": [{"id": f"o{key}", "type": "GENERATION", "input": "q", "output": "a"}],
     },
     "langsmith": lambda key: {
         "id": key, "trace_id": key, "run_type": "chain", "inputs": {"messages": [["user", "q"]]},
         "outputs": {"output": "a"}, "extra": {"metadata": {"user_id": "u"}}, "tags": [],
-        "parent_run_ids": [], "start_time": "2026-01-01", "feedback_stats": None,
+        "parent_run_ids": [], "start_time": "2026-01-01",
+        "child_runs": [{"id": f"c{key}", "run_type": "llm"}],
+        "feedback_stats": {"thumbs": {"n": 3, "avg": 0.7, "values": {"up": 2}, "sources": ["api"]}},
     },
     "phoenix": phoenix,
     "otel": otel,
@@ -143,7 +146,9 @@ TOOLS = {
     "mlflow": mlflow,
     "opik": lambda key: {
         "id": key, "input": {"q": "q"}, "output": {"a": "a"}, "thread_id": "t",
-        "feedback_scores": [{"name": "thumbs", "value": 1, "source": "sdk"}], "usage": {},
+        "usage": {}, "feedback_scores": [{"name": "thumbs", "value": 1, "source": "sdk",
+                             "value_by_author": {"ann": {"value": 1, "source": "sdk"}}}],
+        "spans": [{"id": f"s{key}", "type": "llm", "input": {"q": "q"}, "output": {"a": "a"}}],
     },
     "librechat": lambda key: {
         "messageId": key, "parentMessageId": "", "isCreatedByUser": False, "text": "a",

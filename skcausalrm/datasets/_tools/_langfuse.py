@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -121,7 +121,7 @@ def _decoded(records: pd.DataFrame) -> pd.DataFrame:
     """
     sides = [side for side in ("input", "output") if side in records.columns]
     texts = [text for side in sides for text in records[side] if isinstance(text, str)]
-    read = None
+    read: Callable[[str], Any] | None = None
     if any(text.startswith('"') for text in texts) and all(map(_is_json, texts)):
         read = json.loads
     elif any(

@@ -180,7 +180,7 @@ def _key(column: str) -> str:
 
 def _rater(name: Any, entry: Mapping[str, Any]) -> str:
     """Return the rater by the sources, if these agree, else by the score's name."""
-    sources = entry.get("sources")
+    sources: Any = entry.get("sources")
     decoded = map(decode, sources if is_list(sources) else ())
     types = {_name(s.get("type") if isinstance(s, Mapping) else s) for s in decoded}
     raters = {_RATERS.get(one, MODEL) for one in types}

@@ -88,7 +88,9 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         return find_answers(table, _read_scores(scores), reading)
     raw = [
         column_scores(
-            records.replace({column: {_NO_SCORE: None}}),
+            records.assign(
+                **{column: records[column].mask(records[column].astype(str) == _NO_SCORE)}
+            ),
             column,
             ids=ids,
             traces=trace,
