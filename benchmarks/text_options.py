@@ -6,7 +6,9 @@ Three sources with clean labels: real answers of 56 models to single prompts (go
 quintiles of a judge's preference), real answers of four chatbots in dialogs (good: at least half
 of 30 people see no breakdown), and generated logs whose prompts are a system prompt, up to four
 earlier turns, at times a pasted document, and the question (good: the true reward). A ridge is
-fitted on the clean labels; AUROC is on groups (prompts, dialogs) that it has not seen.
+fitted on the clean labels; AUROC is on groups (prompts, dialogs) that it has not seen. "Same
+prompt" is the share of pairs of a good and a bad answer to one question that are ordered right:
+the AUROC between groups also rewards a guess of how good the answers to a question are at large.
 
 All options see the same rows and splits. Embeddings are cached: a run that was stopped continues.
 """
@@ -175,7 +177,9 @@ def encoded(
 def as_markdown(table: pd.DataFrame, sources: dict[str, Source]) -> str:
     names = list(sources)
     lines = [
-        "| | " + " | ".join([*names, "mean", "judged, same prompt", "shortened answers"]) + " |",
+        "| | "
+        + " | ".join([*names, "mean", "same prompt: judged / chats", "shortened answers"])
+        + " |",
         "| --- " * (len(names) + 4) + "|",
     ]
     mean = table.groupby("option", sort=False)
@@ -185,11 +189,11 @@ def as_markdown(table: pd.DataFrame, sources: dict[str, Source]) -> str:
             of_source = part[part["source"] == name]
             values.append(of_source["auroc"].mean())
             cells.append(f"{of_source['auroc'].mean():.3f} ± {of_source['auroc'].std():.3f}")
-        same = part.loc[part["source"] == "judged", "pairs"].mean()
+        same = [part.loc[part["source"] == name, "pairs"].mean() for name in ("judged", "chats")]
         share = part.groupby("source", sort=False)["answers"].first().loc[names]
         cells += [
             f"{np.mean(values):.4f}",
-            "" if np.isnan(same) else f"{same:.3f}",
+            " / ".join("" if np.isnan(value) else f"{value:.3f}" for value in same),
             " / ".join(f"{value:.0%}" for value in share),
         ]
         lines.append(f"| {option} | " + " | ".join(cells) + " |")
@@ -264,7 +268,8 @@ def main() -> None:
     command = " ".join(["python benchmarks/text_options.py", *sys.argv[1:]])
     text = (
         f"`{command}`: {counts}. AUROC of clean labels on unseen groups, mean ± standard deviation "
-        f"of {arguments.splits} splits; options without a number of tokens read 256.\n\n"
+        f"of {arguments.splits} splits; options without a number of tokens read 256. Same prompt: share "
+        f"of pairs of a good and a bad answer to one question in the right order.\n\n"
         + as_markdown(table, sources)
         + "\nDifferences, split by split:\n\n"
         + gains(table)
