@@ -19,7 +19,7 @@ from .._utils._warnings import warn
 from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportError
 from ..text._backends import Backend, SentenceTransformersBackend
 from ..text._conversation import Conversations, as_conversations
-from ..text._encoder import ConversationEncoder, backend_of
+from ..text._encoder import ConversationEncoder, backend_of, text_of
 from ..text._parts import parts_of
 from ._model_directory import ModelDirectory
 from ._onnx_file import TOLERANCE, check_parity, to_onnx
@@ -138,7 +138,7 @@ def text_to_onnx(
     backend = backend_of(encoder)
     check_one_text(encoder)
     tokenizer, settings = _tokenizer(backend, path, precision)
-    settings = replace(settings, text=encoder.text, long_texts=encoder.long_texts)
+    settings = replace(settings, text=text_of(encoder), long_texts=encoder.long_texts)
     rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
     head = onnx.load_from_string(_head(fitted, single))

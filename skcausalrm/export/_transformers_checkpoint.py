@@ -15,7 +15,7 @@ from .._version import __version__
 from ..exceptions import UnsupportedExportError
 from ..text._backends import TransformersBackend
 from ..text._conversation import Conversations, as_conversations
-from ..text._encoder import ConversationEncoder, backend_of
+from ..text._encoder import ConversationEncoder, backend_of, text_of
 from ..text._parts import parts_of
 from ..text._tokens import pad_tokens
 from ._layout import new_folder
@@ -138,7 +138,7 @@ def export_transformers(
             method=method,
             offset=f", less {offset:.6g}" if offset else "",
             form=_TEMPLATE_FORM if backend.uses_template else _PLAIN_FORM,
-            prompt=_PROMPTS[encoder.text],
+            prompt=_PROMPTS[text_of(encoder)],
             max_length=backend.max_length,
             longer=_LONGER[encoder.long_texts],
         )
@@ -287,7 +287,7 @@ def _logits(
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=torch.float32
     ).eval()
-    passages = [passage.valid() for passage in backend.render(parts_of(rows, encoder.text))]
+    passages = [passage.valid() for passage in backend.render(parts_of(rows, text_of(encoder)))]
     tokens = backend.tokenize(passages, encoder.long_texts)
     found = np.empty(len(passages))
     with torch.inference_mode():

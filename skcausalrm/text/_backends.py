@@ -34,7 +34,15 @@ class BackendSettings:
 
 
 class Backend(ABC):
-    """A model whose weights are loaded on first use."""
+    """A model whose weights are loaded on first use.
+
+    Attributes
+    ----------
+    uses_template : bool
+        Whether the model reads rows through its chat template.
+    """
+
+    uses_template = False
 
     def __init__(self, settings: BackendSettings):
         self.settings = settings

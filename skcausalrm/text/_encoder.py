@@ -12,15 +12,15 @@ from .._utils._extras import import_extra
 from ._backends import Backend, BackendSettings, load_backend
 from ._cache import EmbeddingCache
 from ._conversation import Conversations, Passage, as_conversations
-from ._encoding import encode_texts
+from ._encoding import copy_duplicates, encode_texts, side_by_side
 from ._parts import TEXTS, parts_of, prompts_alone
 from ._source import BUNDLED_MODEL, find_model
 from ._window import ANSWER, PROMPT, RULES, warn_truncated
 
-__all__ = ["ConversationEncoder", "backend_of"]
+__all__ = ["ConversationEncoder", "backend_of", "text_of"]
 
 _CHOICES = {
-    "text": TEXTS,
+    "text": ("auto", *TEXTS),
     "long_texts": RULES,
     "pooling": ("auto", "mean", "cls", "last"),
     "dtype": ("auto", "float32", "bfloat16", "float16"),
@@ -54,14 +54,25 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     max_length : int, default=None
         Maximum number of tokens of a text. None takes the model's own limit, 256 for the default
         model.
-    text : {"pair", "last_turn", "answer", "apart"}, default="pair"
-        What is read of a row: the whole prompt and the answer; the user's last message and the
-        answer; the answer alone; or prompt and answer as two texts whose embeddings are
-        concatenated, which gives twice the features.
+    text : {"auto", "pair", "last_turn", "answer", "apart"}, default="auto"
+        Text of a row.
+
+        - "auto": "pair" for decoders with a chat template, which read many turns; "last_turn" for
+          all other models. They differ in rows with a system prompt or earlier turns.
+        - "pair": the whole prompt and the answer.
+        - "last_turn": the last message of the user, what follows it, and the answer.
+        - "answer": the answer alone.
+        - "apart": prompt and answer as two texts, whose embeddings are concatenated, the prompt's
+          first. An empty prompt is a row of zeros.
     long_texts : {"answer_first", "windows", "cut"}, default="answer_first"
-        What is read of a row over `max_length`: the answer, and as much of the end of the prompt
-        as fits; the same, but an answer that is too long by itself in windows whose embeddings are
-        averaged; or the text without its end (with last-token pooling, without its beginning).
+        Tokens that are read of a text longer than `max_length`.
+
+        - "answer_first": the answer, then as much of the end of the prompt as fits. Of an answer
+          that is too long by itself the beginning and the end, half of the tokens each.
+        - "windows": the same, but an answer that is too long by itself is read in windows, whose
+          embeddings are averaged.
+        - "cut": the beginning of the text, or its end with last-token pooling. A long prompt then
+          hides the answer.
     pooling : {"auto", "mean", "cls", "last"}, default="auto"
         Reduction of a text's token vectors to one. "auto" is the pooling of a
         sentence-transformers model (with its projections and normalisation), the last token of a
@@ -97,7 +108,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Notes
     -----
-    Sentence-transformers models and encoders read a pair as one text: prompt, empty line,
+    Sentence-transformers models and encoders read a row as one text: prompt, empty line,
     completion. Decoders read it through their chat template if they have one.
 
     An embedding depends on its text alone, up to rounding: other texts in its batch change the
@@ -131,7 +142,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         device=None,
         dtype="auto",
         max_length=None,
-        text="pair",
+        text="auto",
         long_texts="answer_first",
         pooling="auto",
         normalize=False,
@@ -241,8 +252,8 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         if out is None:
             out = np.empty((0, backend.dimension()), dtype=np.float32)
-        _copy_duplicates(out, first_row[inverse])
-        out = _concatenated(out, place, len(conversations))
+        copy_duplicates(out, first_row[inverse])
+        out = side_by_side(out, place, len(conversations))
         self._width = out.shape[1]
         self._count(place, truncated[inverse], rendered, passages)
         self.encoded_count_ = counts.encoded
@@ -260,9 +271,10 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self, rows: Conversations, backend: Backend
     ) -> tuple[list[Passage], list[np.ndarray]]:
         """Return the texts to embed, and for each block of features the rows of its texts."""
-        passages = backend.render(parts_of(rows, self.text))
+        text = text_of(self)
+        passages = backend.render(parts_of(rows, text))
         every = np.arange(len(rows))
-        if self.text != "apart":
+        if text != "apart":
             return passages, [every]
         kept, prompts = prompts_alone(rows)
         alone = [
@@ -347,6 +359,13 @@ def backend_of(encoder: ConversationEncoder) -> Backend:
     return held
 
 
+def text_of(encoder: ConversationEncoder) -> str:
+    """Return the text of a row that an encoder reads, "auto" resolved."""
+    if encoder.text != "auto":
+        return encoder.text
+    return "pair" if backend_of(encoder).uses_template else "last_turn"
+
+
 def _best_device(torch) -> str:
     if torch.cuda.is_available():
         return "cuda"
@@ -362,22 +381,3 @@ def _resolved_dtype(torch, device, dtype: str) -> str:
 def _unit(vectors: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-
-
-def _concatenated(vectors: np.ndarray, place: list[np.ndarray], n_rows: int) -> np.ndarray:
-    """Return one row per row of text, from blocks of vectors and the rows of each."""
-    if len(place) == 1:
-        return vectors
-    out = np.zeros((n_rows, len(place), vectors.shape[1]), dtype=vectors.dtype)
-    start = 0
-    for block, rows in enumerate(place):
-        out[rows, block] = vectors[start : start + len(rows)]
-        start += len(rows)
-    return out.reshape(n_rows, len(place) * vectors.shape[1])
-
-
-def _copy_duplicates(out: np.ndarray, source: np.ndarray, chunk: int = 8192) -> None:
-    rows = np.flatnonzero(source != np.arange(len(source)))
-    for start in range(0, len(rows), chunk):
-        some = rows[start : start + chunk]
-        out[some] = out[source[some]]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exceptions import ModelDirectoryError
-from ._encoder import ConversationEncoder, backend_of
+from ._encoder import ConversationEncoder, backend_of, text_of
 from ._source import find_model
 
 __all__ = ["encoder_settings", "load_encoder"]
@@ -34,6 +34,7 @@ def encoder_settings(encoder: ConversationEncoder) -> dict[str, Any]:
     settings["model"] = source.location if Path(model).expanduser().is_dir() else model
     settings["revision"] = source.commit
     settings["dtype"] = used.dtype
+    settings["text"] = text_of(encoder)
     return {**settings, "fingerprint": source.fingerprint()}
 
 

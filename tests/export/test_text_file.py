@@ -198,7 +198,7 @@ def test_files_of_earlier_versions_score_as_they_did(path, model, tmp_path):
     for entry in proto.metadata_props:
         if entry.key == "text":
             now = json.loads(entry.value)
-            assert (now.pop("text"), now.pop("long_texts")) == ("pair", "answer_first")
+            assert (now.pop("text"), now.pop("long_texts")) == ("last_turn", "answer_first")
             entry.value = json.dumps(now)
     onnx.save(proto, copy)
     rows = [("Hi", "Hello!"), (LONG, "Yes."), ("Hi", "word " * 2000)]

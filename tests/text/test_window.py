@@ -134,7 +134,7 @@ def test_template_marks_before_and_after_the_answer_are_kept(tiny):
 
 
 def test_a_system_prompt_goes_before_the_last_turn(tiny):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", max_length=80)
+    encoder = ConversationEncoder(tiny["bert"], device="cpu", max_length=80, text="pair")
     rows = [
         ([{"role": "system", "content": LONG}, {"role": "user", "content": question}], "Yes.")
         for question in ("Is it good?", "Was it bad?")
@@ -226,6 +226,16 @@ def test_last_turn_reads_no_history(tiny):
     assert np.abs(X[2] - X[1]).max() > 1e-3
 
 
+def test_auto_reads_the_last_turn_but_whole_chats_through_a_template(tiny):
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two?"}]
+    rows = [(chat, "2."), ("Two?", "2.")]
+    for name, text in (("bert", "last_turn"), ("llama-base", "last_turn"), ("llama", "pair")):
+        auto = ConversationEncoder(tiny[name], device="cpu").transform(rows)
+        explicit = ConversationEncoder(tiny[name], device="cpu", text=text).transform(rows)
+        np.testing.assert_array_equal(auto, explicit)
+        assert (np.abs(auto[0] - auto[1]).max() > 1e-3) == (text == "pair")
+
+
 # -- counts and warnings
 
 
@@ -247,7 +257,8 @@ def test_a_shortened_answer_warns_and_few_shortened_prompts_do_not(tiny):
 
 def test_directories_of_earlier_versions_keep_their_rule(tiny, tmp_path):
     settings = encoder_settings(ConversationEncoder(tiny["bert"], device="cpu"))
-    assert load_encoder(settings, tmp_path, None).long_texts == "answer_first"
+    now = load_encoder(settings, tmp_path, None)
+    assert (now.text, now.long_texts) == ("last_turn", "answer_first")
     earlier = {k: v for k, v in settings.items() if k not in ("text", "long_texts")}
     loaded = load_encoder(earlier, tmp_path, None)
     assert (loaded.text, loaded.long_texts) == ("pair", "cut")
