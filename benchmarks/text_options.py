@@ -267,7 +267,8 @@ def main() -> None:
     )
     command = " ".join(["python benchmarks/text_options.py", *sys.argv[1:]])
     text = (
-        f"# What the encoder reads\n\n`{command}`: {counts}. AUROC of clean labels on unseen groups, mean ± standard deviation "
+        "# What the encoder reads\n\n"
+        f"`{command}`: {counts}. AUROC of clean labels on unseen groups, mean ± standard deviation "
         f"of {arguments.splits} splits; options without a number of tokens read 256. Same prompt: "
         f"share of pairs of a good and a bad answer to one question in the right order.\n\n"
         + as_markdown(table, sources)
