@@ -17,6 +17,17 @@ def fit(
     model: Annotated[
         str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
+    encoder_text: Annotated[
+        Literal["auto", "pair", "last_turn", "answer", "apart"],
+        typer.Option(
+            help="Text of a row: auto is pair for decoders and reward models, and prompt and "
+            "answer apart for other encoders."
+        ),
+    ] = "auto",
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Maximum tokens of a text. Default: the encoder's.", show_default=False),
+    ] = None,
     method: Annotated[
         Literal["auto", "selection", "dr", "snips", "ips", "noise", "naive"],
         typer.Option(help="Correction of the feedback: auto is selection wherever it is possible."),
@@ -76,7 +87,9 @@ def fit(
     columns = dict(log.columns)
     if method != "dr" and columns.pop("judge_score", None) is not None:
         progress(f"the column judge_score is used for the scores alone: {method} does not use it")
-    encoder = ConversationEncoder(model, cache_dir=cache_dir)
+    encoder = ConversationEncoder(
+        model, text=encoder_text, max_length=max_length, cache_dir=cache_dir
+    )
     X = encode(encoder, log.text)
     progress(f"fitting {method}")
     heads = {"ridge": RidgeHead(), "mlp": MLPHead(), None: None}

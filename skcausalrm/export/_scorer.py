@@ -12,20 +12,17 @@ from .._utils._batching import length_sorted_batches
 from .._utils._extras import import_extra
 from .._utils._warnings import warn
 from ..exceptions import ExportWarning, InvalidInputError, ModelDirectoryError, UnusedParameterError
-from ..text._conversation import Passage
-from ..text._window import ANSWER, PROMPT, warn_truncated
+from ..text._window import warn_truncated
 from ._metadata import read_metadata
-from ._text_tokens import TextSettings, TextTokenizer
+from ._text_tokens import EMBEDDING, TextSettings, TextTokenizer
 
 # Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
 # computes about 80 values per row, however narrow X is.
 _BATCH_BYTES, _BATCH_ROWS = 16 * 2**20, 2**15
 # Maximum texts in a batch, and tokens with padding. Larger batches overflow a CPU's caches.
 _BATCH_TEXTS, _BATCH_TOKENS = 32, 2048
-_PROVIDERS: dict[str, list] = {
-    "cpu": ["CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
-}
+_CPU = "CPUExecutionProvider"
+_PROVIDERS: dict[str, list] = {"cpu": [_CPU], "cuda": ["CUDAExecutionProvider", _CPU]}
 
 
 class RewardScorer:
@@ -49,7 +46,7 @@ class RewardScorer:
     Attributes
     ----------
     n_features_in_ : int
-        Columns of X; for text, columns of the embedding in the file.
+        Columns of X; for text, the features that the file makes of a row.
     provider_ : str
         The onnxruntime provider that runs the session.
     metadata_ : dict
@@ -259,9 +256,7 @@ class RewardScorer:
         # one text is scored a third faster, and a batch as fast.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = onnxruntime.InferenceSession(
-                self._model, options, providers=usable or _PROVIDERS["cpu"]
-            )
+            session = onnxruntime.InferenceSession(self._model, options, providers=usable or [_CPU])
         except Exception as error:  # onnxruntime's errors have no common base of their own
             raise ModelDirectoryError(
                 f"The ONNX model ({len(self._model)} bytes) cannot be loaded by onnxruntime "
@@ -272,8 +267,14 @@ class RewardScorer:
         self.metadata_, linear, text = read_metadata(session.get_modelmeta().custom_metadata_map)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
         self._text = None if text is None else self._read_tokenizer(text)
-        self._linear = linear if self.provider_ == "CPUExecutionProvider" else None
+        self._linear = linear if self.provider_ == _CPU else None
         self.n_features_in_: int = self.metadata_["n_features"]
+        # Inputs of the part of a graph that a call does not run: onnxruntime asks for all.
+        ids, X = np.ones((1, 1), np.int64), np.zeros((1, self.n_features_in_), np.float32)
+        kinds = {one.name: one.type for one in session.get_inputs()}
+        self._unused = {name: ids if "int" in kind else X for name, kind in kinds.items()}
+        self._part = onnxruntime.RunOptions()
+        self._part.only_execute_path_to_fetches = True
         if self.provider_ != (wanted := _name(self._wanted[0])):
             warn(
                 f"{wanted} is not usable here, so {self.provider_} runs; install the matching "
@@ -302,23 +303,28 @@ class RewardScorer:
         return self._run_text(self._text, outputs, X)
 
     def _run_text(self, text: TextTokenizer, outputs: list[str], rows) -> Sequence[np.ndarray]:
-        texts = text.passages(rows)
-        position: dict[Passage, int] = {}
-        row_of = np.array([position.setdefault(one, len(position)) for one in texts], np.intp)
-        tokens = text.tokenize(list(position))
-        result = np.empty((len(outputs), len(position)))
+        texts = text.texts(rows)
+        tokens = text.tokenize(texts.passages)
+        vectors = np.empty((len(texts.passages), self.n_features_in_ // 2), np.float32)
+        result = np.empty((len(outputs), len(texts.passages)))
         for index in length_sorted_batches(tokens.lengths, _BATCH_TEXTS, _BATCH_TOKENS):
-            result[:, index] = self._session.run(outputs, text.batch(tokens, index))
-        truncated = tokens.truncated[row_of]
-        self.truncated_prompt_count_ = int(np.count_nonzero(truncated & PROMPT))
-        self.truncated_answer_count_ = int(np.count_nonzero(truncated & ANSWER))
-        warn_truncated(
-            self.truncated_prompt_count_,
-            self.truncated_answer_count_,
-            len(texts),
-            text.settings.max_length,
-        )
-        return list(result[:, row_of])
+            batch = text.batch(tokens, index)
+            if text.apart:
+                vectors[index] = self._run_part([EMBEDDING], batch)[0]
+            else:
+                result[:, index] = self._session.run(outputs, batch)
+        shortened = texts.count_shortened(tokens.truncated)
+        self.truncated_prompt_count_, self.truncated_answer_count_ = shortened
+        warn_truncated(*shortened, texts.places.shape[1], text.settings.max_length)
+        if text.apart:
+            return self._run_embeddings(outputs, texts.features(vectors))
+        return list(result[:, texts.places[0]])
+
+    def _run_part(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Return outputs of the part of the graph that the inputs are of."""
+        if self._text is None:
+            return self._session.run(outputs, inputs)
+        return self._session.run(outputs, {**self._unused, **inputs}, self._part)
 
     def _run_embeddings(self, outputs: list[str], X) -> Sequence[np.ndarray]:
         X = self._check(X)
@@ -332,7 +338,7 @@ class RewardScorer:
         size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
         for start in range(0, len(X), size):
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
-            *values, score = self._session.run([*outputs, "score"], {"X": batch})
+            *values, score = self._run_part([*outputs, "score"], {"X": batch})
             # every NaN or inf of a row reaches its score, so X needs no check of its own
             _check_finite(score, start)
             result[:, start : start + size] = values

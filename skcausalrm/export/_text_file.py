@@ -20,7 +20,7 @@ from ..exceptions import ExportParityError, ExportWarning, UnsupportedExportErro
 from ..text._backends import Backend, SentenceTransformersBackend
 from ..text._conversation import Conversations, as_conversations
 from ..text._encoder import ConversationEncoder, backend_of, text_of
-from ..text._parts import parts_of
+from ..text._parts import RowTexts
 from ._model_directory import ModelDirectory
 from ._onnx_file import TOLERANCE, check_parity, to_onnx
 from ._quantization import PRECISIONS, reduce_precision
@@ -60,7 +60,9 @@ def text_to_onnx(
 
     :class:`RewardScorer` scores rows of text with it and needs only numpy, onnxruntime and
     tokenizers. The graph takes "input_ids" and "attention_mask", (N, L) int64. It returns the
-    outputs of :func:`to_onnx` and "sentence_embedding" (N, d). The tokenizer is written next to
+    outputs of :func:`to_onnx` and "sentence_embedding" (N, d). If the encoder reads prompt and
+    answer apart, the outputs of :func:`to_onnx` depend on a third input, "X" (N, 2 d + 1): the
+    embedding of the prompt, that of the answer, and their cosine. The tokenizer is written next to
     the file as NAME.<hash>.tokenizer.json; the ONNX file holds its name and checksum.
 
     Before the files are kept, three comparisons are made: every token with the encoder's on hostile
@@ -103,8 +105,8 @@ def text_to_onnx(
         If tokens differ, if rewards in float32 differ by more than 1e-5 (relative to the largest
         if that exceeds 1), or if the rest of a batch changes a text's reward by more than 1e-4.
     UnsupportedExportError
-        If the encoder renders chats by a template, reads several texts of a row (``text="apart"``,
-        ``long_texts="windows"``), has a tokenizer of its own, or cannot be traced.
+        If the encoder renders chats by a template, averages windows (``long_texts="windows"``), has
+        a tokenizer of its own, or cannot be traced.
     InvalidInputError
         If `sample` does not hold text rows.
     MissingExtraError
@@ -136,14 +138,19 @@ def text_to_onnx(
     path = Path(path)
     fitted, encoder = split_pipeline(fitted, encoder)
     backend = backend_of(encoder)
-    check_one_text(encoder)
+    if encoder.long_texts == "windows":
+        raise UnsupportedExportError(
+            "The encoder's long_texts='windows' averages the windows of a text, which a text file "
+            "cannot: train with another long_texts, or export the head alone with to_onnx and "
+            "serve the model directory."
+        )
     tokenizer, settings = _tokenizer(backend, path, precision)
     settings = replace(settings, text=text_of(encoder), long_texts=encoder.long_texts)
     rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
     head = onnx.load_from_string(_head(fitted, single))
     graph = reduce_precision(encoder_graph(backend, encoder.normalize), precision)
-    model = join(graph, head)
+    model = join(graph, head, apart=settings.text == "apart")
 
     def content(settings: TextSettings) -> bytes:
         properties = {entry.key: entry.value for entry in head.metadata_props}
@@ -162,17 +169,6 @@ def text_to_onnx(
         if other.name != settings.tokenizer_file:
             other.unlink()
     return path
-
-
-def check_one_text(encoder: ConversationEncoder) -> None:
-    """Refuse encoders that read several texts of a row: an exported encoder reads one."""
-    for name, value in (("text", "apart"), ("long_texts", "windows")):
-        if getattr(encoder, name) == value:
-            raise UnsupportedExportError(
-                f"The encoder's {name}={value!r} reads several texts of a row, which an exported "
-                f"encoder cannot: train with another {name}, or export the head alone with to_onnx "
-                f"and serve the model directory."
-            )
 
 
 def split_pipeline(fitted: Any, encoder: ConversationEncoder | None) -> tuple[Any, Any]:
@@ -242,9 +238,9 @@ def _check_tokens(backend: Backend, tokenizer: TextTokenizer, rows: Any) -> None
     pairs = Conversations([*([""] * len(hostile)), *hostile], [*hostile, *reversed(hostile)])
     settings = tokenizer.settings
     passages = [
-        passage.valid()
-        for some in (parts_of(as_conversations(rows), settings.text), pairs)
-        for passage in some.passages()
+        passage
+        for some in (as_conversations(rows), pairs)
+        for passage in RowTexts(some, settings.text, Conversations.passages).passages
     ]
     expected = backend.tokenize(passages, settings.long_texts)
     found = tokenizer.tokenize([passage.after(settings.prefix) for passage in passages])

@@ -9,10 +9,10 @@ from .._utils._extras import import_extra
 from .._version import __version__
 from ..exceptions import UnsupportedExportError
 from ..text._backends import Backend, TransformersBackend, pool
+from ._text_tokens import EMBEDDING
 
 # First operator set in which Gelu is one operator. onnxruntime runs it since 1.17.
 OPSET = 20
-EMBEDDING = "sentence_embedding"
 _INPUTS = ("input_ids", "attention_mask")
 # Maximum bytes of weights in a file: the limit of protobuf, less room for the graph.
 _LARGEST = 2**31 - 2**24
@@ -82,7 +82,7 @@ def encoder_graph(backend: Backend, normalize: bool):
     return model
 
 
-def join(encoder, head):
+def join(encoder, head, apart: bool = False):
     """Return one model from token ids to rewards.
 
     Parameters
@@ -91,6 +91,9 @@ def join(encoder, head):
         Graph of :func:`encoder_graph`.
     head : onnx.ModelProto
         Graph of a reward of "X", from `to_onnx`.
+    apart : bool, default=False
+        Whether "X" holds several embeddings of a row. It then is an input of its own, so that each
+        text is embedded once and in a batch of its length.
 
     Returns
     -------
@@ -102,14 +105,16 @@ def join(encoder, head):
     encoder = onnx.compose.add_prefix(
         encoder, "encoder/", rename_inputs=False, rename_outputs=False
     )
+    if apart:  # the number of rows is not that of texts
+        for value in (*head.graph.input, *head.graph.output, *head.graph.value_info):
+            for axis in value.type.tensor_type.shape.dim:
+                axis.dim_param = axis.dim_param and "rows"
+    link = [] if apart else [onnx.helper.make_node("Identity", [EMBEDDING], ["X"])]
+    inputs = [value for value in encoder.graph.input if value.name in _INPUTS]
     graph = onnx.helper.make_graph(
-        [
-            *encoder.graph.node,
-            onnx.helper.make_node("Identity", [EMBEDDING], ["X"]),
-            *head.graph.node,
-        ],
+        [*encoder.graph.node, *link, *head.graph.node],
         "skcausalrm_text_reward",
-        [value for value in encoder.graph.input if value.name in _INPUTS],
+        [*inputs, *head.graph.input] if apart else inputs,
         [*head.graph.output, *encoder.graph.output],
         [*encoder.graph.initializer, *head.graph.initializer],
     )

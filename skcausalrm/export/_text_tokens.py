@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from .._utils._extras import import_extra
 from .._utils._hashing import hash_bytes
 from ..exceptions import InvalidInputError, ModelDirectoryError
-from ..text._conversation import Passage, as_conversations
-from ..text._parts import parts_of
+from ..text._conversation import Conversations, Passage, as_conversations
+from ..text._parts import RowTexts
 from ..text._window import CutTokens, Window, chunks, cut_tokens, token_bounds
+
+EMBEDDING = "sentence_embedding"  # output of a text file's graph
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TextSettings:
         Agreement with the encoder in float32 on a sample of texts: texts (their number), pearson,
         kendall_tau, largest_difference (of rewards) and alone_difference (of a text's reward alone
         and in a batch).
-    text : {"pair", "last_turn", "answer"}
+    text : {"pair", "last_turn", "answer", "apart"}
         Text that is read of a row. Files of earlier versions have none, which is "pair".
     long_texts : {"answer_first", "cut"}
         Rule for texts over `max_length`. Files of earlier versions have none, which is "cut".
@@ -85,16 +87,19 @@ class TextTokenizer:
                 f"ONNX model was exported with; restore it or export again."
             )
         self.settings = settings
+        self.apart = settings.text == "apart"
         self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.window = Window(settings.max_length, settings.long_texts, settings.truncation_side)
 
-    def passages(self, rows: Any) -> list[Passage]:
-        """Return the text of each row (see `as_conversations` for the form of rows)."""
-        prefix = self.settings.prefix
-        parts = parts_of(as_conversations(rows), self.settings.text)
-        return [passage.after(prefix).valid() for passage in parts.passages()]
+    def texts(self, rows: Any) -> RowTexts:
+        """Return the texts of rows (see `as_conversations` for the form of rows)."""
+
+        def render(rows: Conversations) -> list[Passage]:
+            return [passage.after(self.settings.prefix) for passage in rows.passages()]
+
+        return RowTexts(as_conversations(rows), self.settings.text, render)
 
     def tokenize(self, passages: list[Passage]) -> CutTokens:
         """Return the tokens of texts, cut by the rule of the file.

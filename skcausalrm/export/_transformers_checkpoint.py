@@ -21,7 +21,7 @@ from ..text._tokens import pad_tokens
 from ._layout import new_folder
 from ._network import describe, describe_single, last_step
 from ._onnx_file import TOLERANCE, check_parity
-from ._text_file import check_one_text, default_sample, split_pipeline
+from ._text_file import default_sample, split_pipeline
 
 _CARD = """---
 library_name: transformers
@@ -120,9 +120,9 @@ def export_transformers(
     path = Path(path)
     _check_place(path, overwrite)
     fitted, encoder = split_pipeline(fitted, encoder)
-    check_one_text(encoder)
-    weight, bias, method, logistic = _linear(fitted)
     backend: Any = backend_of(encoder)
+    _check_reading(encoder, backend)
+    weight, bias, method, logistic = _linear(fitted)
     model, offset = _with_head(backend, encoder.normalize, weight, bias)
     model.config.skcausalrm_offset = offset
     rows = default_sample() if sample is None else sample
@@ -208,12 +208,6 @@ def _with_head(backend: Any, normalize: bool, weight: NDArray, bias: float) -> t
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    if not isinstance(backend, TransformersBackend):
-        raise UnsupportedExportError(
-            f"{backend.settings.source.name!r} is read through sentence-transformers' own modules, "
-            f"which a checkpoint cannot hold: train on pooling='cls' or 'last', or export with "
-            f"text_to_onnx."
-        )
     if normalize:
         raise UnsupportedExportError(
             "normalize=True divides by a norm, which a checkpoint cannot: train without it, or "
@@ -275,6 +269,22 @@ def _layers(model: Any) -> tuple[Any, Any] | None:
     if hasattr(model, "dense") and classifier is not None:  # EuroBERT
         return model.dense, classifier
     return None
+
+
+def _check_reading(encoder: ConversationEncoder, backend: Any) -> None:
+    if not isinstance(backend, TransformersBackend):
+        raise UnsupportedExportError(
+            f"{backend.settings.source.name!r} is read through sentence-transformers' own modules, "
+            f"which a checkpoint cannot hold: train on pooling='cls' or 'last', or export with "
+            f"text_to_onnx."
+        )
+    text = text_of(encoder)
+    if text == "apart" or encoder.long_texts == "windows":
+        raise UnsupportedExportError(
+            f"The encoder reads several texts of a row (text={text!r}, "
+            f"long_texts={encoder.long_texts!r}), and a checkpoint reads one: train with "
+            f"ConversationEncoder(text='last_turn') or text='pair', and without windows."
+        )
 
 
 def _logits(

@@ -38,11 +38,11 @@ class Backend(ABC):
 
     Attributes
     ----------
-    uses_template : bool
-        Whether the model reads rows through its chat template.
+    reads_pairs : bool
+        Whether the model is trained on prompts with their answers: a decoder or a reward model.
     """
 
-    uses_template = False
+    reads_pairs = False
 
     def __init__(self, settings: BackendSettings):
         self.settings = settings
@@ -153,6 +153,7 @@ class TransformersBackend(Backend):
             )
         _check_positions(settings, self.config)
         self.is_decoder = _is_decoder(self.config)
+        self.reads_pairs = self.is_decoder or _is_reward_model(self.config)
         self.pooling = _pooling(self.config, self.is_decoder, settings.pooling)
         self.tokenizer = library.AutoTokenizer.from_pretrained(source.location, **self._origin)
         if self.pooling == "last":
@@ -284,13 +285,17 @@ def _is_decoder(config: Any) -> bool:
     )
 
 
+def _is_reward_model(config: Any) -> bool:
+    names = config.architectures or []
+    return any(name.endswith("ForSequenceClassification") for name in names)
+
+
 def _pooling(config: Any, is_decoder: bool, pooling: str) -> str:
     if pooling != "auto":
         return pooling
     if is_decoder:
         return "last"
-    names = config.architectures or []
-    if any(name.endswith("ForSequenceClassification") for name in names):
+    if _is_reward_model(config):
         return "mean" if getattr(config, "classifier_pooling", "cls") == "mean" else "cls"
     return "mean"
 

@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from .._utils._extras import import_extra
 from ._backends import Backend, BackendSettings, load_backend
 from ._cache import EmbeddingCache
-from ._conversation import Conversations, Passage, as_conversations
-from ._encoding import copy_duplicates, encode_texts, side_by_side
-from ._parts import TEXTS, parts_of, prompts_alone
+from ._conversation import as_conversations
+from ._encoding import encode_texts
+from ._parts import TEXTS, RowTexts, n_features
 from ._source import BUNDLED_MODEL, find_model
-from ._window import ANSWER, PROMPT, RULES, warn_truncated
+from ._window import RULES, warn_truncated
 
 __all__ = ["ConversationEncoder", "backend_of", "text_of"]
 
@@ -57,13 +57,13 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     text : {"auto", "pair", "last_turn", "answer", "apart"}, default="auto"
         Text of a row.
 
-        - "auto": "pair" for decoders with a chat template, which read many turns; "last_turn" for
-          all other models. They differ in rows with a system prompt or earlier turns.
+        - "auto": "pair" for decoders and reward models, which are trained on whole chats;
+          "apart" for all other models.
         - "pair": the whole prompt and the answer.
         - "last_turn": the last message of the user, what follows it, and the answer.
         - "answer": the answer alone.
-        - "apart": prompt and answer as two texts, whose embeddings are concatenated, the prompt's
-          first. An empty prompt is a row of zeros.
+        - "apart": prompt and answer as two texts. Features are the embedding of the prompt (zeros
+          if it is empty), that of the answer, and their cosine: 2 d + 1 for a model of d.
     long_texts : {"answer_first", "windows", "cut"}, default="answer_first"
         Tokens that are read of a text longer than `max_length`.
 
@@ -108,8 +108,8 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Notes
     -----
-    Sentence-transformers models and encoders read a row as one text: prompt, empty line,
-    completion. Decoders read it through their chat template if they have one.
+    As one text a row is prompt, empty line, completion; decoders with a chat template read it
+    through their template.
 
     An embedding depends on its text alone, up to rounding: other texts in its batch change the
     order of sums, by about 1e-6 of its length in float32 and 1e-2 in bfloat16.
@@ -128,7 +128,7 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     >>> encoder = ConversationEncoder()
     >>> X = encoder.fit_transform([("What is 2 + 2?", "4."), ("What is 2 + 2?", "Five.")])
     >>> X.shape, X.dtype
-    ((2, 384), dtype('float32'))
+    ((2, 769), dtype('float32'))
     >>> encoder.get_feature_names_out()[:2]
     array(['conversationencoder0', 'conversationencoder1'], dtype=object)
     """
@@ -221,28 +221,20 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self._check_parameters()
         conversations = as_conversations(X)
         backend = backend_of(self)
-        rendered, place = self._passages(conversations, backend)
-        passages = [passage.valid() for passage in rendered]
-        position: dict[Passage, int] = {}
-        inverse = np.fromiter(
-            (position.setdefault(passage, len(position)) for passage in passages),
-            np.intp,
-            len(passages),
-        )
-        _, first_row = np.unique(inverse, return_index=True)
-        truncated = np.zeros(len(position), dtype=np.uint8)
-        out = None
+        texts = RowTexts(conversations, text_of(self), backend.render)
+        truncated = np.zeros(len(texts.passages), dtype=np.uint8)
+        vectors = None
 
-        def write(index, vectors, cut):
-            nonlocal out
-            if out is None:
-                out = np.empty((len(passages), vectors.shape[1]), dtype=np.float32)
-            out[first_row[index]] = _unit(vectors) if self.normalize else vectors
+        def write(index, found, cut):
+            nonlocal vectors
+            if vectors is None:
+                vectors = np.empty((len(truncated), found.shape[1]), dtype=np.float32)
+            vectors[index] = _unit(found) if self.normalize else found
             truncated[index] = cut
 
         with self._open_cache(backend) as cache:
             counts = encode_texts(
-                list(position),
+                texts.passages,
                 backend,
                 cache,
                 rule=self.long_texts,
@@ -250,50 +242,23 @@ class ConversationEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 show_progress=self.show_progress,
                 write=write,
             )
-        if out is None:
-            out = np.empty((0, backend.dimension()), dtype=np.float32)
-        copy_duplicates(out, first_row[inverse])
-        out = side_by_side(out, place, len(conversations))
-        self._width = out.shape[1]
-        self._count(place, truncated[inverse], rendered, passages)
+        if vectors is None:
+            vectors = np.empty((0, backend.dimension()), dtype=np.float32)
+        X = texts.features(vectors)
+        self._width = X.shape[1]
+        shortened = texts.count_shortened(truncated)
+        self.truncated_prompt_count_, self.truncated_answer_count_ = shortened
+        self.invalid_text_count_ = texts.invalid_count
         self.encoded_count_ = counts.encoded
         self.cache_hit_count_ = counts.cache_hits
         self.cache_corrupt_count_ = counts.cache_corrupt
-        warn_truncated(
-            self.truncated_prompt_count_,
-            self.truncated_answer_count_,
-            len(conversations),
-            self.max_length,
-        )
-        return out
-
-    def _passages(
-        self, rows: Conversations, backend: Backend
-    ) -> tuple[list[Passage], list[np.ndarray]]:
-        """Return the texts to embed, and for each block of features the rows of its texts."""
-        text = text_of(self)
-        passages = backend.render(parts_of(rows, text))
-        every = np.arange(len(rows))
-        if text != "apart":
-            return passages, [every]
-        kept, prompts = prompts_alone(rows)
-        alone = [
-            passage._replace(answer=passage.end)  # a text without an answer keeps its end
-            for passage in backend.render(prompts)
-        ]
-        return [*alone, *passages], [np.array(kept, dtype=np.intp), every]
-
-    def _count(self, place, truncated, rendered, passages) -> None:
-        rows = np.concatenate(place)
-        self.truncated_prompt_count_ = int(np.count_nonzero(truncated & PROMPT))
-        self.truncated_answer_count_ = int(np.count_nonzero(truncated & ANSWER))
-        changed = [a is not b for a, b in zip(rendered, passages, strict=True)]
-        self.invalid_text_count_ = len(np.unique(rows[changed]))
+        warn_truncated(*shortened, len(conversations), self.max_length)
+        return X
 
     @property
     def _n_features_out(self) -> int:
         if not hasattr(self, "_width"):
-            self._width = backend_of(self).dimension() * (2 if self.text == "apart" else 1)
+            self._width = n_features(text_of(self), backend_of(self).dimension())
         return self._width
 
     def __getstate__(self):
@@ -363,7 +328,7 @@ def text_of(encoder: ConversationEncoder) -> str:
     """Return the text of a row that an encoder reads, "auto" resolved."""
     if encoder.text != "auto":
         return encoder.text
-    return "pair" if backend_of(encoder).uses_template else "last_turn"
+    return "pair" if backend_of(encoder).reads_pairs else "apart"
 
 
 def _best_device(torch) -> str:

@@ -139,26 +139,6 @@ class _WindowMeans:
         return index, vectors
 
 
-def side_by_side(vectors: np.ndarray, place: list[np.ndarray], n_rows: int) -> np.ndarray:
-    """Return one row per row of text, from blocks of vectors and the rows of each."""
-    if len(place) == 1:
-        return vectors
-    out = np.zeros((n_rows, len(place), vectors.shape[1]), dtype=vectors.dtype)
-    start = 0
-    for block, rows in enumerate(place):
-        out[rows, block] = vectors[start : start + len(rows)]
-        start += len(rows)
-    return out.reshape(n_rows, len(place) * vectors.shape[1])
-
-
-def copy_duplicates(out: np.ndarray, source: np.ndarray, chunk: int = 8192) -> None:
-    """Copy each row of `out` from the row of its first occurrence, `source`, in chunks."""
-    rows = np.flatnonzero(source != np.arange(len(source)))
-    for start in range(0, len(rows), chunk):
-        some = rows[start : start + chunk]
-        out[some] = out[source[some]]
-
-
 def _take_cached(passages, shard, cache, write, counts) -> np.ndarray:
     corrupt_before = cache.corrupt_count
     found, vectors, truncated = cache.get([passages[i].key for i in shard])

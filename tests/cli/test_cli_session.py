@@ -228,7 +228,7 @@ def test_score_with_a_model_that_was_saved_with_few_encoder_settings(workspace, 
     model = Path(__file__).parents[1] / "export" / "fixtures" / "model_v1"
     result = run("score", model, workspace.held_out)
     assert result.exit_code == 2
-    assert "X has 384 columns where the model was trained with 3" in result.stderr
+    assert "X has 769 columns where the model was trained with 3" in result.stderr
 
 
 def test_score_refuses_to_lose_a_column(workspace, run, tmp_path):
@@ -318,8 +318,8 @@ def test_export_writes_what_the_directory_scores(workspace, run, tmp_path):
     target = tmp_path / "reward.onnx"
     result = run("export", workspace.model, "--onnx", target, "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["n_features"] == 384
-    X = np.random.default_rng(0).normal(size=(20, 384)).astype(np.float32)
+    assert json.loads(result.stdout)["n_features"] == 769
+    X = np.random.default_rng(0).normal(size=(20, 769)).astype(np.float32)
     np.testing.assert_array_equal(
         RewardScorer.load(target).predict(X),
         load_model_directory(workspace.model).scorer.predict(X),

@@ -43,7 +43,7 @@ def fit(run, workspace, out, *logs, options=()):
 def rewards(model):
     from skcausalrm.export import load_model_directory
 
-    return load_model_directory(model).scorer.predict(np.eye(8, 384, dtype="float32"))
+    return load_model_directory(model).scorer.predict(np.eye(8, 769, dtype="float32"))
 
 
 def test_a_log_given_twice_is_trained_on_once(workspace, run, tmp_path):

@@ -54,6 +54,19 @@ def model(frame, encoder):
 
 
 @pytest.fixture(scope="module")
+def pair_encoder():
+    return ConversationEncoder(text="pair")
+
+
+@pytest.fixture(scope="module")
+def pair_model(frame, pair_encoder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X = pair_encoder.fit_transform(frame)
+        return CausalRewardRegressor("dr", random_state=0).fit(X, frame["feedback"])
+
+
+@pytest.fixture(scope="module")
 def graph(encoder):
     """The traced encoder, for exports to share: tracing takes most of their time."""
     from skcausalrm.export import _text_graph as text_graph
@@ -70,15 +83,24 @@ def shared_graph(graph, monkeypatch):
     )
 
 
-@pytest.fixture(scope="module")
-def path(model, encoder, graph, frame, tmp_path_factory):
+def exported(model, encoder, graph, sample, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "skcausalrm.export._text_file.encoder_graph",
             lambda backend, normalize: onnx.load_from_string(graph),
         )
-        where = tmp_path_factory.mktemp("text") / "reward.onnx"
-        return text_to_onnx(model, encoder, where, sample=frame[:40])
+        return text_to_onnx(model, encoder, folder / "reward.onnx", sample=sample)
+
+
+@pytest.fixture(scope="module")
+def path(model, encoder, graph, frame, tmp_path_factory):
+    return exported(model, encoder, graph, frame[:40], tmp_path_factory.mktemp("apart"))
+
+
+@pytest.fixture(scope="module")
+def pair_path(pair_model, pair_encoder, graph, frame, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    return exported(pair_model, pair_encoder, graph, frame[:40], folder)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +128,8 @@ def test_forms_of_rows_and_equal_texts(scorer):
     chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
     pair = ("Hi", "Hello!")
     one, two, again = scorer.predict([pair, ("Hi", "Go away."), pair])
-    assert one == again != two
+    assert one == pytest.approx(again, abs=1e-9)
+    assert one != two
     assert scorer.predict([chat])[0] == pytest.approx(one, abs=1e-6)
     assert len(scorer.predict([])) == 0
     with pytest.raises(InvalidInputError, match=r"empty in 1 of 2 rows .*row 1"):
@@ -153,9 +176,10 @@ def test_tokens_are_the_encoders(path, scorer, encoder, texts, rule, size):
         expected = backend.tokenize(passages, rule)
     finally:
         backend.model.max_seq_length = whole
-    settings = replace(scorer._text.settings, max_length=size, long_texts=rule)
+    settings = replace(scorer._text.settings, text="pair", max_length=size, long_texts=rule)
     tokenizer = TextTokenizer(scorer._tokenizer, settings)
-    found = tokenizer.tokenize(tokenizer.passages(rows))
+    found = tokenizer.tokenize(passages)
+    assert tokenizer.texts(rows).passages == list(dict.fromkeys(passages))
     pairs = (found.columns["input_ids"], expected.columns["input_ids"])
     for ours, theirs in zip(*pairs, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -166,23 +190,29 @@ LONG = "The minutes of the meeting follow. " * 300
 ANSWERS = ["Boil it.", "Salt the water, then boil it for nine minutes.", "No."]
 
 
-def test_the_answer_to_a_long_prompt_is_read(scorer, encoder, model):
+@pytest.mark.parametrize("text", ["apart", "pair"])
+def test_the_answer_to_a_long_prompt_is_read(request, text):
+    names = ("path", "encoder", "model")
+    path, encoder, model = (
+        request.getfixturevalue(name if text == "apart" else f"pair_{name}") for name in names
+    )
+    scorer = RewardScorer.load(path)
     rows = [(LONG, answer) for answer in ANSWERS]
     with pytest.warns(DataLossWarning, match="3 of 3 prompts were shortened"):
-        _, rewards = scorer.rank(LONG, ANSWERS)
-    assert np.abs(np.diff(np.sort(rewards))).min() > 1e-4
+        scores = scorer.decision_function(rows)
+    assert np.abs(np.diff(np.sort(scores))).min() > 1e-4
     assert (scorer.truncated_prompt_count_, scorer.truncated_answer_count_) == (3, 0)
     with pytest.warns(DataLossWarning, match="3 of 3 prompts"):
-        expected = model.predict(encoder.transform(rows))
-    np.testing.assert_allclose(rewards, expected, atol=1e-5)
+        expected = model.decision_function(encoder.transform(rows))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
-def test_a_server_reads_the_answer_to_a_long_prompt(path):
+def test_a_server_reads_the_answer_to_a_long_prompt(pair_path):
     testclient = pytest.importorskip("fastapi.testclient")
     pytest.importorskip("httpx")
     from skcausalrm.serving import create_app, load_model
 
-    with testclient.TestClient(create_app(load_model(path))) as client:
+    with testclient.TestClient(create_app(load_model(pair_path))) as client:
         body = {"prompt": LONG, "completions": [*ANSWERS, "word " * 2000]}
         with pytest.warns(DataLossWarning, match="1 of 4 answers"):
             rewards = client.post("/rank", json=body).json()["rewards"]
@@ -192,34 +222,46 @@ def test_a_server_reads_the_answer_to_a_long_prompt(path):
     assert 'skcausalrm_truncated_rows_total{part="answer"} 1.0' in metrics
 
 
-def test_files_of_earlier_versions_score_as_they_did(path, model, tmp_path):
-    copy = copy_of(path, tmp_path)
+def test_files_of_earlier_versions_score_as_they_did(pair_path, pair_model, tmp_path):
+    copy = copy_of(pair_path, tmp_path)
     proto = onnx.load(copy)
     for entry in proto.metadata_props:
         if entry.key == "text":
             now = json.loads(entry.value)
-            assert (now.pop("text"), now.pop("long_texts")) == ("last_turn", "answer_first")
+            assert (now.pop("text"), now.pop("long_texts")) == ("pair", "answer_first")
             entry.value = json.dumps(now)
     onnx.save(proto, copy)
     rows = [("Hi", "Hello!"), (LONG, "Yes."), ("Hi", "word " * 2000)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataLossWarning)
-        expected = model.predict(ConversationEncoder(long_texts="cut").transform(rows))
+        earlier = ConversationEncoder(text="pair", long_texts="cut")
+        expected = pair_model.predict(earlier.transform(rows))
         found = RewardScorer.load(copy).predict(rows)
-        now = RewardScorer.load(path).predict(rows)
+        now = RewardScorer.load(pair_path).predict(rows)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert (np.abs(now - found) > 1e-5).tolist() == [False, True, True]
 
 
-@pytest.mark.parametrize("choice", [{"text": "apart"}, {"long_texts": "windows"}])
-def test_several_texts_of_a_row_are_refused(model, tmp_path, choice):
-    with pytest.raises(UnsupportedExportError, match="reads several texts of a row"):
-        text_to_onnx(model, ConversationEncoder(**choice), tmp_path / "r.onnx")
+def test_windows_are_refused(model, tmp_path):
+    with pytest.raises(UnsupportedExportError, match="averages the windows of a text"):
+        text_to_onnx(model, ConversationEncoder(long_texts="windows"), tmp_path / "r.onnx")
 
 
-def test_the_last_turn_is_read_as_the_encoder_does(model, shared_graph, frame, tmp_path):
+def test_a_prompt_of_several_answers_is_embedded_once(scorer, monkeypatch):
+    read = []
+    tokenize = TextTokenizer.tokenize
+    monkeypatch.setattr(
+        TextTokenizer, "tokenize", lambda self, texts: read.extend(texts) or tokenize(self, texts)
+    )
+    scorer.rank("How do I cook pasta?", ANSWERS)
+    assert [passage.text for passage in read] == ["How do I cook pasta?", *ANSWERS]
+    reward = scorer.predict([("", "Boil it."), ([], "Boil it.")])
+    assert reward[0] == pytest.approx(reward[1], abs=1e-9)
+
+
+def test_the_last_turn_is_read_as_the_encoder_does(pair_model, shared_graph, frame, tmp_path):
     encoder = ConversationEncoder(text="last_turn")
-    path = text_to_onnx(model, encoder, tmp_path / "r.onnx", sample=frame[:20])
+    path = text_to_onnx(pair_model, encoder, tmp_path / "r.onnx", sample=frame[:20])
     chat = [{"role": "system", "content": LONG}, {"role": "user", "content": "How many?"}]
     rows = [(chat, "Two."), ("How many?", "Two.")]
     one, other = RewardScorer.load(path).predict(rows)

@@ -61,7 +61,7 @@ def make_encoder(tmp_path_factory):
         transformers.AutoModel.from_config(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return ConversationEncoder(
-            str(folder), pooling=pooling or usual, max_length=48, long_texts="cut"
+            str(folder), pooling=pooling or usual, max_length=48, long_texts="cut", text="pair"
         )
 
     return make
@@ -152,6 +152,10 @@ def test_what_cannot_be_exact_is_refused_with_the_cure(make_encoder, frame, tmp_
     model, _ = fit(ConversationEncoder(), frame)
     with pytest.raises(UnsupportedExportError, match="sentence-transformers' own modules"):
         export_transformers(model, ConversationEncoder(), where, sample=frame[:20])
+    encoder = make_encoder("distilbert").set_params(text="auto")
+    model, _ = fit(encoder, frame)
+    with pytest.raises(UnsupportedExportError, match=r"text='apart'.*text='last_turn'"):
+        export_transformers(model, encoder, where, sample=frame[:20])
     assert not list(tmp_path.iterdir())
 
 

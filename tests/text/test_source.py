@@ -111,4 +111,4 @@ def test_a_hub_name_is_pinned_to_the_commit_in_the_local_cache(tiny, tmp_path):
     )
     done = run_offline(code, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [COMMIT, COMMIT, [1, 32]]
+    assert json.loads(done.stdout) == [COMMIT, COMMIT, [1, 65]]

@@ -199,22 +199,26 @@ def test_long_logs_are_tokenised_in_runs(tiny, monkeypatch):
     np.testing.assert_array_equal(encoder.transform(rows), X)
 
 
-def test_apart_is_prompt_and_answer_side_by_side(tiny):
+def test_apart_is_prompt_and_answer_side_by_side_and_their_cosine(tiny):
     rows = [("Hi", "Hello!"), ("", "Just this."), (LONG, "Hello!"), ("Hi", "Bye")]
     apart = ConversationEncoder(tiny["bert"], device="cpu", text="apart", max_length=40)
     X = apart.transform(rows)
-    assert X.shape == (4, 64)
-    assert len(ConversationEncoder(tiny["bert"], text="apart").get_feature_names_out()) == 64
+    assert X.shape == (4, 65)
+    assert len(ConversationEncoder(tiny["bert"], text="apart").get_feature_names_out()) == 65
     alone = ConversationEncoder(tiny["bert"], device="cpu", text="answer", max_length=40)
-    np.testing.assert_allclose(X[:, 32:], alone.transform(rows), atol=5e-6)
+    np.testing.assert_allclose(X[:, 32:64], alone.transform(rows), atol=5e-6)
     np.testing.assert_allclose(X[0, :32], alone.transform([("", "Hi")])[0], atol=5e-6)
     assert not X[1, :32].any()
+    lengths = np.linalg.norm(X[:, :32], axis=1) * np.linalg.norm(X[:, 32:64], axis=1)
+    cosine = (X[:, :32] * X[:, 32:64]).sum(axis=1)[[0, 2, 3]] / lengths[[0, 2, 3]]
+    np.testing.assert_allclose(X[[0, 2, 3], 64], cosine, atol=5e-6)
+    assert X[1, 64] == 0
     np.testing.assert_array_equal(X[0, :32], X[3, :32])
     assert (apart.truncated_prompt_count_, apart.truncated_answer_count_) == (1, 0)
     assert apart.encoded_count_ == 5
     ended = [(LONG + "one?", "Yes"), (LONG + "two?", "Yes")]
     assert np.abs(np.diff(apart.transform(ended)[:, :32], axis=0)).max() > 1e-4
-    assert apart.transform([]).shape == (0, 64)
+    assert apart.transform([]).shape == (0, 65)
 
 
 def test_last_turn_reads_no_history(tiny):
@@ -226,14 +230,14 @@ def test_last_turn_reads_no_history(tiny):
     assert np.abs(X[2] - X[1]).max() > 1e-3
 
 
-def test_auto_reads_the_last_turn_but_whole_chats_through_a_template(tiny):
+def test_auto_reads_apart_but_pairs_by_models_of_pairs(tiny):
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two?"}]
     rows = [(chat, "2."), ("Two?", "2.")]
-    for name, text in (("bert", "last_turn"), ("llama-base", "last_turn"), ("llama", "pair")):
+    for name, text in (("bert", "apart"), ("bert-reward", "pair"), ("llama-base", "pair")):
         auto = ConversationEncoder(tiny[name], device="cpu").transform(rows)
         explicit = ConversationEncoder(tiny[name], device="cpu", text=text).transform(rows)
         np.testing.assert_array_equal(auto, explicit)
-        assert (np.abs(auto[0] - auto[1]).max() > 1e-3) == (text == "pair")
+        assert auto.shape[1] == (65 if text == "apart" else 32)
 
 
 # -- counts and warnings
@@ -258,14 +262,14 @@ def test_a_shortened_answer_warns_and_few_shortened_prompts_do_not(tiny):
 def test_directories_of_earlier_versions_keep_their_rule(tiny, tmp_path):
     settings = encoder_settings(ConversationEncoder(tiny["bert"], device="cpu"))
     now = load_encoder(settings, tmp_path, None)
-    assert (now.text, now.long_texts) == ("last_turn", "answer_first")
+    assert (now.text, now.long_texts) == ("apart", "answer_first")
     earlier = {k: v for k, v in settings.items() if k not in ("text", "long_texts")}
     loaded = load_encoder(earlier, tmp_path, None)
     assert (loaded.text, loaded.long_texts) == ("pair", "cut")
 
 
 def test_rules_and_places_do_not_share_the_cache(tiny, tmp_path):
-    choices = {"device": "cpu", "cache_dir": tmp_path, "max_length": 30}
+    choices = {"device": "cpu", "cache_dir": tmp_path, "max_length": 30, "text": "pair"}
     first = ConversationEncoder(tiny["bert"], **choices)
     X = first.transform([(LONG, "Yes.")])
     cut = ConversationEncoder(tiny["bert"], long_texts="cut", **choices)
