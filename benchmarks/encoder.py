@@ -85,7 +85,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     rows = sample_rows(200 if args.quick else args.rows)
     peer = SentenceTransformer(str(get_model_path()), device="cpu")
-    encoder = ConversationEncoder(device="cpu")
+    encoder = ConversationEncoder(device="cpu", text="pair")
 
     def by_peer(batch_size: int) -> Callable[[pd.DataFrame], np.ndarray]:
         return lambda block: peer.encode(
@@ -113,7 +113,7 @@ def main() -> None:
     drift = max(drift, np.abs(tripled_outputs["peer"] - tripled_outputs[ours]).max())
 
     with tempfile.TemporaryDirectory() as folder:
-        cached = ConversationEncoder(device="cpu", cache_dir=folder)
+        cached = ConversationEncoder(device="cpu", text="pair", cache_dir=folder)
         cached.transform(rows)
         passes = [timed(cached.transform, rows)[0] for _ in range(5)]
         assert cached.cache_hit_count_ == len(rows)

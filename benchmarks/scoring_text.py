@@ -76,7 +76,7 @@ def measure(pairs, X, good, groups, rounds: int) -> pd.DataFrame:
     from skcausalrm.export import RewardScorer, text_to_onnx
 
     model = CausalRewardRegressor("naive", random_state=0).fit(X, good, groups=groups)
-    encoder = ConversationEncoder()
+    encoder = ConversationEncoder(text="pair")
     calls, sizes = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for precision in PRECISIONS:

@@ -101,7 +101,7 @@ def measure(pairs, X, good, groups, seconds: float) -> tuple[float, list[dict], 
     model = CausalRewardRegressor("naive", random_state=0).fit(X, good, groups=groups)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reward.onnx"
-        encoder = ConversationEncoder()
+        encoder = ConversationEncoder(text="pair")
         text_to_onnx(model, encoder, path, precision="int8", sample=pairs[:64])
         scorer = RewardScorer.load(path)
         expected = scorer.predict(pairs)

@@ -228,7 +228,7 @@ def test_score_with_a_model_that_was_saved_with_few_encoder_settings(workspace, 
     model = Path(__file__).parents[1] / "export" / "fixtures" / "model_v1"
     result = run("score", model, workspace.held_out)
     assert result.exit_code == 2
-    assert "X has 769 columns where the model was trained with 3" in result.stderr
+    assert "X has 384 columns where the model was trained with 3" in result.stderr
 
 
 def test_score_refuses_to_lose_a_column(workspace, run, tmp_path):
