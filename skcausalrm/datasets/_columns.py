@@ -1,7 +1,5 @@
 """Names that people give to the columns of a log, and the roles that these play."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The last step of an import: groups, the order of columns, and warnings of what was lost."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

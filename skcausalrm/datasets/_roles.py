@@ -1,7 +1,5 @@
 """Columns from the scores of an export, with one value per answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any

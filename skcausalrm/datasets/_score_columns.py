@@ -1,7 +1,5 @@
 """Scores in columns of their own, and what a score's name tells where nothing else does."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Paths, tables and lists as tables of raw records."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import operator

@@ -5,8 +5,6 @@ counts for it; so does one on a span above it, on the trace or on the conversati
 other answer.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

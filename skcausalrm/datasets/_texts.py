@@ -1,7 +1,5 @@
 """The prompt and the answer in a trace's input and output, in a chat, and in encoded fields."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

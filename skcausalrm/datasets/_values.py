@@ -3,8 +3,6 @@
 Each parser returns the values and a mask of those that it cannot read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

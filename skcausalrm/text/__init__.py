@@ -1,7 +1,5 @@
 """Encoders of conversations: :class:`ConversationEncoder` and its cache."""
 
-from __future__ import annotations
-
 from .._utils._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(

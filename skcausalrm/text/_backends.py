@@ -1,7 +1,5 @@
 """Models that turn text into vectors: sentence-transformers, or a transformer and a pooling."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

@@ -1,7 +1,5 @@
 """Prompts and answers read from the rendered strings that RLHF trainers send."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Embeddings of prompts and completions as a scikit-learn transformer."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The encoding loop: texts that are not cached, in batches of similar length."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

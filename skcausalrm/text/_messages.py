@@ -3,8 +3,6 @@
 Loaders, the encoder, the server and the rewards for trainers all call these functions.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping

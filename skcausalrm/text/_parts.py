@@ -1,7 +1,5 @@
 """Texts that an encoder reads of a row: the pair, the answer, the last turn, or both apart."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

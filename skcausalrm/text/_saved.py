@@ -1,7 +1,5 @@
 """Encoders as settings in JSON, and back."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

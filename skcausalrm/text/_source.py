@@ -1,7 +1,5 @@
 """Location of a model's files: the bundled package, a local folder, or the Hugging Face hub."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Windows of tokenised texts, and batches of them for a model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

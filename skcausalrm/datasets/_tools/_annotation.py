@@ -1,7 +1,5 @@
 """Annotation tools, whose labels are verified: Argilla and Label Studio."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any

@@ -1,7 +1,5 @@
 """Chainlit: steps and feedbacks of its data layers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

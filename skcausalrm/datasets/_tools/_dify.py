@@ -1,7 +1,5 @@
 """Dify: messages of its APIs or of its database, with feedback inside or next to them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Langfuse: traces or observations, and scores."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

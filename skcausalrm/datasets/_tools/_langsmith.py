@@ -1,7 +1,5 @@
 """LangSmith: runs and feedback."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

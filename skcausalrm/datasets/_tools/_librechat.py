@@ -1,7 +1,5 @@
 """LibreChat: the messages of its database or of an exported conversation, with feedback inside."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """MLflow 3: traces with their assessments."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json

@@ -1,7 +1,5 @@
 """OpenAssistant: trees of messages, nested or flat, with people's labels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any

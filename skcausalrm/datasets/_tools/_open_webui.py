@@ -1,7 +1,5 @@
 """Open WebUI: chats and feedback."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Kinds of spans, and OpenInference's attributes for messages."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Opik: traces and spans with the feedback scores inside them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """OpenTelemetry: spans with gen_ai attributes, their messages in events, and evaluations."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

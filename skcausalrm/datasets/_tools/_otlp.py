@@ -1,7 +1,5 @@
 """OpenTelemetry's protocol in JSON: values, spans and events."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping

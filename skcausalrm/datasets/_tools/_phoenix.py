@@ -1,7 +1,5 @@
 """Arize Phoenix: spans and annotations."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

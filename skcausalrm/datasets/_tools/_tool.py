@@ -1,7 +1,5 @@
 """The reader of one tool's exports."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Weights & Biases Weave: calls with the feedback inside them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
