@@ -22,6 +22,7 @@ _LOSSES = {
     "n_conflicts": "contradictions between these rows (the later rating counts if both are dated, "
     "else the earlier source)",
     "n_unmatched": "scores of answers that are not in the source, which were left out",
+    "n_scores_left_out": "scores of answers that were left out",
     "n_superseded": "scores superseded by a later one of the same answer",
     "n_outvoted": "verified answers decided by the majority of people who disagree",
     "n_undecided": "answers on which people are evenly split, which are left unverified",

@@ -74,6 +74,7 @@ def export_chats(
     FileFormatError
         If no message is an answer.
     """
+    messages = list(messages)
     table, left_out = find_chat_answers(messages, on_error)
     if table.empty:
         raise FileFormatError(
@@ -83,12 +84,14 @@ def export_chats(
     table = table.drop(columns=[name for name in table.columns if table[name].isna().all()])
     table = table.assign(**{n: as_numbers(table[n]) for n in NUMBERS if n in table.columns})
     known = scores["id"].isin(table["id"])
+    spoken = [m.id for m in messages if (as_message(m.value) or {}).get("role") == "assistant"]
+    lost = scores["id"].isin(spoken) & ~known
     return Export(
         table,
         scores.loc[known, SCORE_COLUMNS].reset_index(drop=True),
         no_marks(),
         left_out,
-        {"n_unmatched": int((~known).sum())},
+        {"n_unmatched": int((~known & ~lost).sum()), "n_scores_left_out": int(lost.sum())},
     )
 
 

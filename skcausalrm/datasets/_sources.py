@@ -284,9 +284,7 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
         if len(value) == 1 and isinstance(value[0], list):
             value = value[0]  # a list on one line of a JSON Lines file
         value = [as_plain(decode(item)) for item in value]
-        pages = [_page(item, "data") if isinstance(item, Mapping) else None for item in value]
-        if all(pages):
-            value = [as_plain(item) for page in pages for item in page or ()]
+        value = [as_plain(item) for item in _without_pages(value)]
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise FileFormatError(f"{name} must hold a list of JSON objects.")
     frame = pd.DataFrame(value, dtype=object)
@@ -295,6 +293,21 @@ def _from_json(value: Any, name: str) -> pd.DataFrame:
         if infer_dtype(frame[column], skipna=False) in _UNIFORM:
             frame[column] = frame[column].infer_objects()
     return frame
+
+
+def _without_pages(items: list[Any]) -> list[Any]:
+    """Return the records of pages in place of the pages.
+
+    Among records, a page is what has no key in common with them.
+    """
+    pages = [_page(item, "data") if isinstance(item, Mapping) else None for item in items]
+    rest = [item for item, page in zip(items, pages, strict=True) if not page]
+    of_records = {key for item in rest if isinstance(item, Mapping) for key in item}
+    return [
+        record
+        for item, page in zip(items, pages, strict=True)
+        for record in (page if page and of_records.isdisjoint(item) else [item])
+    ]
 
 
 def _page(value: Mapping[str, Any], key: str) -> list[Any] | None:

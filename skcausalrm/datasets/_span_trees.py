@@ -27,6 +27,15 @@ def _parent_positions(ids: pd.Series, parents: pd.Series) -> NDArray[np.int64]:
     return positions.reindex(as_keys(parents)).fillna(-1).to_numpy(dtype=np.int64)
 
 
+def with_lone_roots(
+    candidate: NDArray[np.bool_], ids: pd.Series, parents: pd.Series, traces: pd.Series
+) -> NDArray[np.bool_]:
+    """Return the candidates, and the first root of each trace without one."""
+    names = as_keys(traces)
+    roots = (_parent_positions(ids, parents) < 0) & ~names.isin(names[candidate])
+    return candidate | (roots & ~names.where(roots).duplicated()).to_numpy()
+
+
 def as_keys(ids: pd.Series) -> pd.Series:
     """Return ids as texts, missing where they are missing or empty, so that none of these match."""
     texts = ids.astype(str).astype(object)
@@ -75,6 +84,7 @@ class AnswerMap:
         self._by_conversation = _only(pd.Series(names[kept], index=as_keys(conversations)))
         self._trace_of = pd.Series(traces.to_numpy(), index=names)[~ids.duplicated().to_numpy()]
         self._left_out = names[(top >= 0) & ~inside]
+        self._traces_left_out = pd.Index(traces.to_numpy()[(top >= 0) & ~inside]).dropna()
 
     def __call__(
         self, spans: pd.Series, traces: pd.Series, conversations: pd.Series | None = None
@@ -95,6 +105,14 @@ class AnswerMap:
         for key, answers in keys:
             answer = answer.where(answer.notna(), key.map(answers))
         return answer
+
+    def is_left_out(self, spans: pd.Series, traces: pd.Series) -> NDArray[np.bool_]:
+        """Return True for each span that was left out, and for a trace in which one was."""
+        names = as_keys(spans)
+        by_trace = as_keys(traces).isin(self._traces_left_out)
+        return (
+            names.isin(self._left_out) | (by_trace & ~names.isin(self._by_span.index))
+        ).to_numpy()
 
 
 def _only(answers: pd.Series) -> pd.Series:

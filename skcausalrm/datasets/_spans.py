@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..exceptions import FileFormatError
 from ..text._messages import as_plain, is_list
 from ._left_out import LeftOut
-from ._span_trees import AnswerMap, as_keys, topmost
+from ._span_trees import AnswerMap, as_keys, topmost, with_lone_roots
 from ._texts import Unreadable, decode, input_prompt, output_text, read_texts
 from ._values import parse_times
 
@@ -131,7 +131,8 @@ class Spans:
     tags, metadata : Series
         Marks by which the asked may be named.
     candidate : ndarray of bool or None
-        Spans that may be answers. None takes all that have an input or an output.
+        Spans that may be answers. None takes all that have an input or an output, and
+        the root of a trace without such a span, so that it is counted as left out.
     is_call : ndarray of bool or None
         Spans that call a model. Their messages serve where the answer's own input or output cannot
         be read. None takes all spans that have both.
@@ -159,15 +160,16 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
     ids = as_keys(spans.ids)
     spans = replace(spans, ids=ids.where(ids.notna(), unnamed), traces=as_keys(spans.traces))
     has_input, has_output = spans.inputs.notna().to_numpy(), spans.outputs.notna().to_numpy()
-    candidate = has_input | has_output if spans.candidate is None else spans.candidate
+    candidate = spans.candidate
+    if candidate is None:
+        candidate = with_lone_roots(has_input | has_output, ids, spans.parents, spans.traces)
     top = topmost(spans.ids, spans.parents, candidate)
     rows = np.unique(top[top >= 0])
     calls = has_input & has_output if spans.is_call is None else spans.is_call
     prompts, completions, left_out = _read_rows(spans, rows, top, calls, reading)
+    texts = {"id": spans.ids.iloc[rows], "prompt": prompts, "completion": completions}
+    answers = left_out.keep(pd.DataFrame({k: list(v) for k, v in texts.items()}, dtype=object))
     kept = rows[left_out.kept]
-    answers = pd.DataFrame({"id": spans.ids.iloc[kept].to_numpy()})
-    answers["prompt"] = pd.Series(prompts, dtype=object)[left_out.kept].to_numpy()
-    answers["completion"] = pd.Series(completions, dtype=object)[left_out.kept].to_numpy()
     for name, values in spans.columns.items():
         if values.notna().any():
             values = values.map(as_name, na_action="ignore")
@@ -179,10 +181,10 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
                 candidates.append(spans.traces.iloc[kept].map(of_trace))
             filled = first_filled(*(c.reset_index(drop=True) for c in candidates))
             answers[name] = as_numbers(filled) if name in NUMBERS else filled.infer_objects()
-
     conversations = pick(answers, "conversation")
     answer_of = AnswerMap(spans.ids, spans.parents, spans.traces, top, kept, conversations)
     matches = answer_of(scores["id"], scores["trace"], scores["conversation"])
+    lost = answer_of.is_left_out(scores["id"], scores["trace"])
     scores = scores.assign(id=matches)[SCORE_COLUMNS]
     matched = scores["id"].notna()
     some = (spans.tags.notna() | spans.metadata.notna()).to_numpy()
@@ -193,13 +195,17 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
         scores[matched].reset_index(drop=True),
         marks[of.notna()].reset_index(drop=True),
         left_out.summary(),
-        {"n_unmatched": int((~matched).sum()), "n_spans": len(spans.ids)},
+        {
+            "n_unmatched": int((~matched & ~lost).sum()),
+            "n_scores_left_out": int((~matched & lost).sum()),
+            "n_spans": len(spans.ids),
+        },
     )
 
 
 def as_numbers(values: pd.Series) -> pd.Series:
     """Return numbers, missing where a value is none."""
-    return pd.to_numeric(values.where(values.map(np.isscalar)), errors="coerce")
+    return pd.to_numeric(values.where(values.map(np.isscalar)), "coerce")
 
 
 def _read_rows(

@@ -111,13 +111,19 @@ def _spellings(values: pd.Series) -> tuple[NDArray[np.intp], NDArray]:
     """Return the code of each value and the distinct values; a list of one counts as its item."""
     objects = values.to_numpy(dtype=object)
     try:
-        return pd.factorize(objects)
+        codes, distinct = pd.factorize(objects)
     except TypeError:  # lists or dictionaries
         items = [
             value[0] if is_list(value) and len(value) == 1 else value for value in objects.tolist()
         ]
         hashable = [str(item) if isinstance(item, list | dict | set) else item for item in items]
-        return pd.factorize(pd.Series(hashable, dtype=object).to_numpy())
+        objects = pd.Series(hashable, dtype=object).to_numpy()
+        codes, distinct = pd.factorize(objects)
+    if any(not isinstance(value, str) and value in (0, 1) for value in distinct):
+        # False equals 0, but only the number may mean that there is no rating.
+        named = [str(value) if isinstance(value, bool | np.bool_) else value for value in objects]
+        codes, distinct = pd.factorize(pd.Series(named, dtype=object).to_numpy())
+    return codes, distinct
 
 
 def _look_up(

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skcausalrm.datasets import load_feedback
@@ -196,7 +196,6 @@ def test_every_known_label(pairs):
     rows = pd.DataFrame({"prompt": "q", "completion": "a"}, index=range(len(values)))
     rows["feedback"] = pd.Series(values, dtype=object)
     signed = any(str(value) in ("-1", "-1.0") for value in values)
-    assume(not signed or not any(value is False for value in values))  # 0 == False
     zero = [str(value).strip() in ("0", "0.0") for value in values]
     expected = [np.nan if signed and none else e for none, e in zip(zero, expected, strict=True)]
     assert nan_equal(load_feedback(rows)["feedback"], expected)
@@ -401,3 +400,16 @@ def test_csv_keeps_empty_prompts(tmp_path):
     path = tmp_path / "logs.csv"
     path.write_text("prompt,completion,feedback\n,a,1\nq,b,\n")
     assert load_feedback(path)["prompt"].tolist() == ["", "q"]
+
+
+def test_zeros_next_to_dislikes_are_no_ratings_where_false_is_one():
+    values = [False, 0, -1, True, 0.0, 1]
+    rows = [{**ROWS[0], "feedback": value} for value in values]
+    assert nan_equal(load_feedback(rows)["feedback"], [0, np.nan, 0, 1, np.nan, 1])
+
+
+def test_a_page_among_records_is_read(tmp_path):
+    page = {"data": ROWS[:2], "meta": {"total": 2}}
+    assert len(load_feedback([page, ROWS[2]])) == 3
+    with_data = [{**row, "data": [{"a": 1}]} for row in ROWS]
+    assert len(load_feedback([*with_data, ROWS[0]])) == len(ROWS) + 1

@@ -298,6 +298,13 @@ class TestScores:
         ]
         assert rated(load_feedback(list(self.traces), scores=scores)) == {"t": 1, "s": 0}
 
+    def test_those_of_answers_that_were_left_out_are_counted_apart(self):
+        rows = [trace("a"), trace("b", answer=None), trace("c", prompt=None, answer=None)]
+        scores = [score(traceId=key) for key in ("b", "c", "elsewhere")]
+        logs = load_feedback(rows, scores=scores)
+        assert facts(logs, "left_out") == {"no answer": {"count": 2, "ids": ["b", "c"]}}
+        assert (facts(logs, "n_scores_left_out"), facts(logs, "n_unmatched")) == (2, 1)
+
 
 class Source(enum.Enum):
     API = "API"

@@ -279,7 +279,9 @@ class TestAnnotations:
     def test_whom_they_are_about(self, about, answer):
         logs = load_feedback(self.SPANS, scores=[annotation(0, **about)])
         assert rated(logs) == ({} if answer is None else {answer: 0})
-        assert logs.attrs["load_feedback"]["n_unmatched"] == (answer is None)
+        facts, left_out = logs.attrs["load_feedback"], about == {"span_id": "failed"}
+        assert facts["n_unmatched"] == (answer is None and not left_out)
+        assert facts["n_scores_left_out"] == left_out
 
     def test_tables_with_ids_in_indices_of_several_names(self):
         def table(**about):
