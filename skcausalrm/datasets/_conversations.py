@@ -88,12 +88,16 @@ def add_turns(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     frame = frame.copy(deep=False)
     known = frame["conversation"].notna()
-    n_user = np.array([_count_user(prompt) for prompt in frame["prompt"]])
+    prompts = frame["prompt"]
+    n_user = np.ones(len(prompts), dtype=np.int64)
+    if prompts.dtype == object:  # else there is no history
+        n_user = np.array([_count_user(prompt) for prompt in prompts])
     dated = "timestamp" in frame.columns and bool(frame.loc[known, "timestamp"].notna().all())
     if "turn" not in frame.columns and ((n_user > 1).any() or dated):
         turn = pd.Series(n_user, index=frame.index, dtype="Int64")
         if not (n_user > 1).any():
-            ordered = frame[known].sort_values("timestamp", kind="stable")
+            dates = frame.loc[known, ["conversation", "timestamp"]]
+            ordered = dates.sort_values("timestamp", kind="stable")
             rank = ordered.groupby(ordered["conversation"].astype(str)).cumcount() + 1
             turn = rank.reindex(frame.index).astype("Int64")
         frame["turn"] = turn.where(known)
@@ -116,31 +120,25 @@ def _next_messages(frame: pd.DataFrame, known: pd.Series) -> pd.Series:
     If that prompt holds history, its last answer must be this one: users branch conversations.
     """
     rows = np.flatnonzero((known & frame["turn"].notna()).to_numpy())
-    chats = [
-        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        for prompt in frame["prompt"].iloc[rows]
-    ]
-    last = np.array([_last(chat, "user") for chat in chats] + [None], dtype=object)
-    before = [_last(chat, "assistant") for chat in chats]
     table = pd.DataFrame(
         {
             "key": pd.factorize(frame["conversation"].iloc[rows].astype(str))[0],
             "turn": frame["turn"].iloc[rows].to_numpy(dtype=np.int64),
-            "place": np.arange(len(rows)),
+            "row": rows,
         }
     )
     pairs = table.merge(table.assign(turn=table["turn"] - 1), on=["key", "turn"])
-    completions = frame["completion"].iloc[rows].to_numpy(dtype=object)
-    fits = np.array(
-        [
-            before[later] is None or before[later] == completions[earlier]
-            for earlier, later in zip(pairs["place_x"], pairs["place_y"], strict=True)
-        ],
-        dtype=bool,
-    )
-    pairs = pairs[fits].drop_duplicates("place_x")
+    answers = frame["completion"].iloc[pairs["row_x"]]
+    prompts = frame["prompt"].iloc[pairs["row_y"]]
     result = np.full(len(frame), None, dtype=object)
-    result[rows[pairs["place_x"]]] = last[pairs["place_y"]]
+    found = np.zeros(len(frame), dtype=bool)
+    for row, answer, prompt in zip(pairs["row_x"], answers, prompts, strict=True):
+        if found[row]:
+            continue
+        if isinstance(prompt, str):
+            result[row], found[row] = prompt, True
+        elif _last(prompt, "assistant") in (None, answer):
+            result[row], found[row] = _last(prompt, "user"), True
     return pd.Series(result, index=frame.index, dtype=object)
 
 

@@ -1,5 +1,6 @@
 """Feedback logs from files, tables and the exports of tracing tools: `load_feedback`."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -207,33 +208,39 @@ def load_feedback(
         raise ValueError(f"format={format!r} is unknown; choose one of {('auto', *FORMATS)}.")
     if on_error not in ("omit", "raise"):
         raise ValueError(f"on_error={on_error!r} is unknown; choose 'omit' or 'raise'.")
-    sources = [(name, read_records(item, name)) for name, item in split_sources(source)]
-    given = [] if scores is None else split_sources(scores, "scores")
-    score_tables = [read_records(item, name) for name, item in given]
-    tables = [table for _, table in sources]
-    n_repaired = sum(table.attrs.pop("n_repaired") for table in tables + score_tables)
-    names = Names(
-        feedback_name, verified_name, asked_name, judge_score_name, prompt_column, completion_column
-    )
-    formats = [detect_format(table, names) if format == "auto" else format for table in tables]
-    chosen = one_format(formats)
-    reading = Reading(prompt_key, completion_key, on_error)
-    facts: dict[str, Any] = {"n_records": sum(map(len, tables))}
-    if scores is not None and (chosen not in TOOLS or TOOLS[chosen].scores_inside):
-        raise UnusedParameterError(
-            f"scores was given, but the format {chosen!r} has its feedback in the rows "
-            "themselves: leave it out or name another format."
+    with _paused_collection():
+        sources = [(name, read_records(item, name)) for name, item in split_sources(source)]
+        given = [] if scores is None else split_sources(scores, "scores")
+        score_tables = [read_records(item, name) for name, item in given]
+        tables = [table for _, table in sources]
+        n_repaired = sum(table.attrs.pop("n_repaired") for table in tables + score_tables)
+        names = Names(
+            feedback_name,
+            verified_name,
+            asked_name,
+            judge_score_name,
+            prompt_column,
+            completion_column,
         )
-    if chosen in TOOLS:
-        export = _read_export(TOOLS[chosen], tables, score_tables, reading)
-        frame, counts = join(export, names, labels, on_error)
-        facts |= counts
-        frame = _with_times(frame, facts)
-    else:
-        frame = _read_plain_logs(sources, formats, names, labels, reading, facts)
-    if n_repaired:
-        facts["n_repaired"] = n_repaired
-    return finish_log(frame, chosen, facts)
+        formats = [detect_format(table, names) if format == "auto" else format for table in tables]
+        chosen = one_format(formats)
+        reading = Reading(prompt_key, completion_key, on_error)
+        facts: dict[str, Any] = {"n_records": sum(map(len, tables))}
+        if scores is not None and (chosen not in TOOLS or TOOLS[chosen].scores_inside):
+            raise UnusedParameterError(
+                f"scores was given, but the format {chosen!r} has its feedback in the rows "
+                "themselves: leave it out or name another format."
+            )
+        if chosen in TOOLS:
+            export = _read_export(TOOLS[chosen], tables, score_tables, reading)
+            frame, counts = join(export, names, labels, on_error)
+            facts |= counts
+            frame = _with_times(frame, facts)
+        else:
+            frame = _read_plain_logs(sources, formats, names, labels, reading, facts)
+        if n_repaired:
+            facts["n_repaired"] = n_repaired
+        return finish_log(frame, chosen, facts)
 
 
 def _read_plain_logs(
@@ -292,6 +299,18 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
         return tables[0]
     # Phoenix keeps ids in a named index.
     return pd.concat(map(index_to_column, tables), ignore_index=True)
+
+
+@contextmanager
+def _paused_collection() -> Iterator[None]:
+    """Pause the garbage collector, which visits all records read so far again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

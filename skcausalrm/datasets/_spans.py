@@ -98,7 +98,7 @@ def get(values: pd.Series, *path: str) -> pd.Series:
             value = value.get(key) if isinstance(value, Mapping) else None
         return value
 
-    return values.astype(object).map(one)
+    return values.astype(object).map(one, na_action="ignore")
 
 
 def first_filled(*candidates: pd.Series) -> pd.Series:

@@ -170,6 +170,10 @@ def input_prompt(value: Any, key: str | None = None) -> Prompt:
 
 
 def _prompt(value: Any, key: str | None) -> Prompt:
+    if type(value) is dict and len(value) == 1 and key is None:
+        ((name, item),) = value.items()
+        if name in _INPUT_KEYS and type(item) is str:  # the commonest input
+            return _prompt(item, None)
     if isinstance(value, Refused):
         raise Unreadable(value.reason)
     value = as_plain(value if key is None else follow(value, key))

@@ -208,9 +208,9 @@ def as_messages(value: Any) -> list[dict[str, str]] | None:
     if len(value) == 1 and is_list(value[0]) and not _is_role_and_text(value[0]):
         return as_messages(value[0])  # LangChain's batches of one
     messages = [
-        as_message({"role": item[0], "content": item[1]})
-        if _is_role_and_text(item)
-        else as_message(item)
+        as_message(item)
+        if type(item) is dict or not _is_role_and_text(item)
+        else as_message({"role": item[0], "content": item[1]})
         for item in value
     ]
     return None if None in messages else messages  # type: ignore[return-value]
