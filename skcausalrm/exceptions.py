@@ -104,7 +104,7 @@ class FewFeedbackWarning(SkcausalrmWarning):
     """Too few rows of a kind.
 
     Codes: "rare-class" (fewer than 50 ratings of a class), "fewer-folds" (fewer groups than folds),
-    "verified-class" (all verified rows are of one class), "verified-stratum" (no verified row among
+    "uneven-folds" (a fold holds over twice its share of the rows), "verified-class" (all verified rows are of one class), "verified-stratum" (no verified row among
     the unrated, the disliked or the liked).
     """
 

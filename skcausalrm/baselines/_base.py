@@ -38,7 +38,7 @@ class TrainingRows:
     weight : ndarray of shape (n,)
         Sample weights, of mean 1 over the rows of positive weight.
     groups : ndarray of shape (n,)
-        Group of each row; rows of equal X share one.
+        Group of each row.
     train, validation : ndarray of int
         Rows to train on, and rows that decide when to stop.
     head : MLPHead

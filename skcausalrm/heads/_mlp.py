@@ -160,7 +160,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
         sample_weight : array-like of shape (n,), default=None
             Row weights; only their ratios matter, and rows of weight 0 are left out.
         groups : array-like of shape (n,), default=None
-            Prompt ids: rows of one group are held out together, and rows of equal X always are.
+            Prompt ids: rows of one group are held out together. Without it equal rows are.
 
         Returns
         -------

@@ -126,7 +126,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         Relative penalty, above 0. None chooses among 15 values from 1e-4 to 1e3 by out-of-fold
         squared error.
     cv : int, cross-validation splitter, iterable or None, default=5
-        Folds for that choice; equal rows of X share one. None is 5 folds.
+        Folds for that choice; groups, or without them equal rows, share one. None is 5 folds.
     random_state : int, RandomState instance or None, default=None
         Determines the assignment of rows to folds.
 

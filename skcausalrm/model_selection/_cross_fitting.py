@@ -19,6 +19,10 @@ from ..exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
 from ._splitters import balanced_folds, feedback_strata
 
 
+# Share of the rows above which equal rows do not stay together: their fold would hold little else.
+_LARGEST_SHARE = 0.05
+
+
 class Folds(NamedTuple):
     """Assignment of rows to folds.
 
@@ -66,9 +70,11 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        Rows that are equal always share a code.
+        Without groups, equal rows share a code unless they are more than a twentieth of all rows.
     groups : array-like of shape (n,) or None
-        Conversation or prompt ids.
+        Conversation or prompt ids. They alone decide: the same answer in another conversation is
+        an independent vote, and linking it would merge all conversations in which a chatbot
+        repeats itself.
 
     Returns
     -------
@@ -80,22 +86,18 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
     GroupsError
         If groups hold a missing value, or are not one id per row.
     """
+    if groups is not None:
+        return group_codes(groups, len(X))
     codes = _equal_rows(X)
-    return codes if groups is None else _join(codes, group_codes(groups, len(X)))
-
-
-def _join(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return codes of the connected components of rows that share either code."""
-    # Bipartite graph of first and second codes: one edge per row.
-    size = int(first.max()) + 1
-    total = size + int(second.max()) + 1
-    edges = coo_array((np.ones(len(first), np.int8), (first, size + second)), (total, total))
-    component = connected_components(edges, directed=False)[1][first]
-    return np.unique(component, return_inverse=True)[1].ravel()
+    alone = np.bincount(codes)[codes] > max(1, _LARGEST_SHARE * len(X))
+    if not alone.any():
+        return codes
+    codes[alone] = len(X) + np.arange(np.count_nonzero(alone))
+    return np.unique(codes, return_inverse=True)[1].ravel()
 
 
 def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
-    """Return folds that keep groups and equal rows together and spread feedback evenly.
+    """Return folds that keep groups, or without them equal rows, together and spread feedback.
 
     Parameters
     ----------
@@ -112,6 +114,11 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
     ------
     GroupsError
         If there are too few groups, or the test sets do not cover each row once.
+
+    Warns
+    -----
+    FewFeedbackWarning
+        If there are fewer groups than folds, or a fold holds over twice its share of the rows.
     """
     codes = check_groups(X, groups)
     cv = 5 if cv is None else cv
@@ -121,14 +128,15 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
         rng, n_groups = check_random_state(random_state), int(codes.max()) + 1
         if 2 <= n_groups < cv:
             warn(
-                f"cv={cv} folds were asked for, but the rows form {n_groups} groups (rows of one "
-                f"prompt, and rows with equal X, count as one), so each group is a fold: lower cv "
-                f"or add conversations.",
+                f"cv={cv} folds were asked for, but the rows form {n_groups} groups, so each group "
+                f"is a fold: lower cv or add conversations.",
                 FewFeedbackWarning,
                 "fewer-folds",
             )
             cv = n_groups
-        return Folds(balanced_folds(feedback_strata(y), codes, int(cv), rng), int(cv), codes)
+        fold = balanced_folds(feedback_strata(y), codes, int(cv), rng)
+        _warn_of_large_fold(fold, codes)
+        return Folds(fold, int(cv), codes)
     splits = list(cv.split(X, y, codes) if hasattr(cv, "split") else cv)
     fold, times = np.zeros(len(X), dtype=np.intp), np.zeros(len(X), dtype=np.intp)
     for k, (_, test) in enumerate(splits):
@@ -149,6 +157,18 @@ def make_folds(X: NDArray, y: NDArray, groups, cv, random_state) -> Folds:
                 f"GroupKFold, FeedbackStratifiedGroupKFold or an int."
             )
     return Folds(fold, len(splits), codes)
+
+
+def _warn_of_large_fold(fold: NDArray[np.intp], codes: NDArray[np.intp]) -> None:
+    sizes = np.bincount(fold)
+    if (largest := int(sizes.max())) > 2 * len(fold) / len(sizes):
+        warn(
+            f"One of {len(sizes)} folds holds {largest} of {len(fold)} rows, over twice its share, "
+            f"because {int(np.bincount(codes).max())} rows are one group, which a fold must not "
+            f"split: pass conversations or prompts as groups.",
+            FewFeedbackWarning,
+            "uneven-folds",
+        )
 
 
 def training_rows(labels: NDArray, folds: Folds, sample_weight) -> NDArray[np.intp]:

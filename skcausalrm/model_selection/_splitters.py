@@ -39,8 +39,8 @@ def balanced_folds(strata: NDArray, groups: NDArray, n_splits: int, rng) -> NDAr
     n_groups, n_strata = int(groups.max()) + 1, int(strata.max()) + 1
     if n_groups < n_splits:
         raise GroupsError(
-            f"{n_groups} group(s) cannot be split into {n_splits} folds (rows of one prompt, and "
-            f"rows with equal X, count as one group): lower cv to at most {n_groups}."
+            f"{n_groups} group(s) cannot be split into {n_splits} folds: lower cv to at most "
+            f"{n_groups}, or add conversations."
         )
     counts = np.bincount(groups * n_strata + strata, minlength=n_groups * n_strata)
     counts = counts.reshape(n_groups, n_strata)

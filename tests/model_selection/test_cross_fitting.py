@@ -72,30 +72,44 @@ def test_splitter_works_in_cross_val_score_with_nan_feedback():
     assert np.isfinite(scores).all()
 
 
-def test_equal_rows_share_a_fold_whatever_the_groups():
+def test_equal_rows_share_a_fold_without_groups_only():
     X, y = some_log()
     X[300:] = X[:300]
-    folds = make_folds(X, y, np.arange(600), 5, 0)
+    folds = make_folds(X, y, None, 5, 0)
     assert (folds.of_row[:300] == folds.of_row[300:]).all()
+    folds = make_folds(X, y, np.arange(600), 5, 0)
+    assert 40 < (folds.of_row[:300] == folds.of_row[300:]).sum() < 80  # a fifth, by chance
+    np.testing.assert_array_equal(folds.groups, np.arange(600))
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_answers_that_a_chatbot_repeats_leave_the_folds_even(grouped):
+    rng = np.random.default_rng(0)
+    X, y = some_log(4100)
+    groups = np.arange(4100) // 10
+    said = rng.random(4100) < 0.5  # "No.", "What?" and so on
+    X[said] = X[rng.integers(0, 5, said.sum())]
+    X[::10] = X[0]  # every conversation opens with the same greeting
+    folds = make_folds(X, y, groups if grouped else None, 5, 0)
+    assert np.ptp(np.bincount(folds.of_row)) <= 20
+    assert int(folds.groups.max()) + 1 >= 410
+
+
+def test_a_fold_over_twice_its_share_warns():
+    X, y = some_log()
+    groups = np.where(np.arange(600) < 330, 0, np.arange(600))
+    with pytest.warns(FewFeedbackWarning, match="folds holds 3.. of 600 rows.*330 rows are one group") as found:
+        make_folds(X, y, groups, 5, 0)
+    assert found[0].message.code == "uneven-folds"
 
 
 def test_equal_rows_are_found_where_the_probed_columns_agree():
-    X = np.zeros((6, 50), dtype=np.float32)
-    X[:, 20] = [0, 1, 2, 0, 1, 3]
+    X = np.zeros((60, 50), dtype=np.float32)
+    X[:, 20] = [0, 1, 2, 0, 1, *range(3, 58)]
     codes = check_groups(X, None)
-    assert len(set(codes)) == 4
+    assert len(set(codes)) == 58
     assert codes[0] == codes[3]
     assert codes[1] == codes[4]
-
-
-def test_groups_and_equal_rows_make_connected_components():
-    X, _ = some_log(8)
-    X[3] = X[2]
-    groups = np.array(["a", "a", "b", "c", "c", "d", "e", "f"])
-    codes = check_groups(X, groups)
-    assert codes[0] == codes[1]
-    assert codes[2] == codes[3] == codes[4]
-    assert len(set(codes)) == 5
 
 
 def test_user_ids_do_not_belong_in_groups():
@@ -157,10 +171,10 @@ def test_splitters_of_scikit_learn_are_taken_if_they_partition():
 
 def test_equal_rows_are_where_a_given_splitter_puts_them():
     X, y = some_log()
-    X[1:] = X[0]
+    X[300:] = X[:300]
     folds = make_folds(X, y, None, list(KFold(3).split(X)), 0)
     assert np.bincount(folds.of_row).tolist() == [200, 200, 200]
-    assert (folds.groups == 0).all()
+    assert len(set(folds.groups)) == 300
 
 
 def test_no_prediction_comes_from_a_model_that_saw_the_fold():
