@@ -27,6 +27,8 @@ from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
 
 PLAIN_FORMATS = ("plain", "trl", "chat")
 _BEHAVIOURS = ("copied", "regenerated", "edited")
+# Roles of messages that are no answer.
+_NO_ANSWERS = ("system", "developer", "user", "tool", "function")
 _NUMBERS = ("turn", "latency", "prompt_tokens", "completion_tokens")
 
 
@@ -166,6 +168,10 @@ def _read_pairs(frame: pd.DataFrame, reading: Reading, left_out: LeftOut) -> pd.
             frame["completion"], lambda value: _completion(value, reading), left_out
         ),
     )
+    if frame["completion"].map(lambda turn: isinstance(turn, list)).any():
+        pairs = zip(frame["prompt"], frame["completion"], strict=True)
+        answers = [_without_prompt(prompt, completion) for prompt, completion in pairs]
+        frame["completion"] = pd.Series(answers, index=frame.index, dtype=object)
     blank = frame["completion"].map(lambda turn: isinstance(turn, str) and not turn.strip())
     left_out.drop(blank.to_numpy(dtype=bool), "empty answer")
     return frame
@@ -182,7 +188,7 @@ def _read_turns(turns: pd.Series, read: Callable[[Any], Any], left_out: LeftOut)
     """Read the turns that are no plain texts; a text may hold an encoded chat."""
     values = turns.astype(object)
     odd = np.array(
-        [not isinstance(turn, str) or turn.lstrip()[:1] in ("[", "{", '"') for turn in values]
+        [not isinstance(turn, str) or turn.lstrip()[:1] in ("[", "{", '"', "'") for turn in values]
     )
     if not odd.any():
         return turns
@@ -211,10 +217,22 @@ def _completion(value: Any, reading: Reading) -> Any:
         raise Unreadable("unreadable answer")
     chat = as_messages(decode_chat(value)) if reading.completion_key is None else None
     if chat is not None and is_list(decode_chat(value)):
-        if not any(message["content"].strip() for message in chat):
+        is_answer = any(message["role"] not in _NO_ANSWERS for message in chat)
+        if not is_answer and isinstance(value, str):
+            return value  # a text about messages
+        if not is_answer or not any(message["content"].strip() for message in chat):
             raise Unreadable("no answer")
         return _one_or_all(chat)
     return output_text(value, reading.completion_key)
+
+
+def _without_prompt(prompt: Any, completion: Any) -> Any:
+    """Return an answer that repeats the chat before it without that chat."""
+    if not isinstance(completion, list) or prompt is None:
+        return completion
+    before = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    repeats = len(completion) > len(before) and completion[: len(before)] == before
+    return _one_or_all(completion[len(before) :]) if repeats else completion
 
 
 def _one_or_all(chat: list[dict[str, str]]) -> Any:

@@ -5,6 +5,7 @@ import json
 import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def _is_source(item: Any) -> bool:
         return type(item).__module__.split(".")[0] == "datasets"
     if isinstance(item, str) and item.lstrip().startswith("{"):
         return False  # a record as JSON
-    return isinstance(item, str | Path | list | tuple | Iterator) or hasattr(item, "columns")
+    is_table = hasattr(item, "columns") or hasattr(item, "to_pandas")
+    return isinstance(item, str | Path | list | tuple | Iterator) or is_table
 
 
 def read_records(source: Any, name: str = "source") -> pd.DataFrame:
@@ -74,6 +76,9 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
     for column in () if repaired.attrs.pop("is_valid", False) else records.columns:
         if not is_object_dtype(records[column].dtype) or infer_dtype(records[column]) in _UNIFORM:
             continue
+        if any(isinstance(value, bytes) for value in records[column]):
+            repaired[column] = records[column].map(_text_of_bytes)
+            continue
         values = [_without_surrogates(value) for value in records[column]]
         changed = sum(new is not old for new, old in zip(values, records[column], strict=True))
         if changed:
@@ -87,6 +92,14 @@ def read_records(source: Any, name: str = "source") -> pd.DataFrame:
             "import",
         )
     return repaired
+
+
+def _text_of_bytes(value: Any) -> Any:
+    """Return bytes as the text that they hold, and any other value as it is."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -160,7 +173,7 @@ def _read_file(path: Path, name: str) -> pd.DataFrame:
             return pd.read_parquet(path)
     except FileFormatError:
         raise
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise FileFormatError(
             f"{name}: the file {str(path)!r} cannot be read as {suffix[1:]} ({error})"
             f"{': save it as UTF-8' if isinstance(error, UnicodeDecodeError) else ''}."
@@ -186,18 +199,23 @@ def _read_csv(path: Path, name: str) -> pd.DataFrame:
     """Read a table of comma, semicolon or tab separated texts in UTF-8 or UTF-16."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         start = file.read(2)
-    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        first = (start + file.readline()).decode(encoding, "replace").strip("\r\n \0\ufffd")
+    # Excel may name the separator in a line before the header.
+    skipped = int(re.fullmatch('"?sep=."?', first, re.IGNORECASE) is not None)
+    read = partial(pd.read_csv, path, dtype=str, encoding=encoding, skiprows=skipped)
 
     def header(separator: str) -> pd.Series:
-        return pd.read_csv(
-            path, header=None, nrows=1, dtype=str, sep=separator, encoding=encoding
-        ).iloc[0]
+        return read(header=None, nrows=1, sep=separator).iloc[0]
 
     headers = {separator: header(separator) for separator in (",", ";", "\t")}
     separator = max(headers, key=lambda key: headers[key].size)
-    frame = pd.read_csv(
-        path, dtype=str, keep_default_na=False, na_values=[""], sep=separator, encoding=encoding
-    )
+    frame = read(keep_default_na=False, na_values=[""], sep=separator)
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first fields for an index
+        raise FileFormatError(
+            f"{name}: the rows of {str(path)!r} have more fields than its header: name every "
+            "column, and quote texts that hold the separator."
+        )
     names = headers[separator].fillna("Unnamed")
     for column in dict.fromkeys(names[names.duplicated()]):
         # An index that was written next to its own column repeats it; pandas numbers the second.
@@ -239,6 +257,8 @@ def _read_lines(path: Path) -> pd.DataFrame:
                 is_valid &= b"\\ud" not in line and b"\\uD" not in line
                 try:
                     records.append(json.loads(line))
+                except (UnicodeDecodeError, RecursionError):
+                    raise
                 except ValueError as error:
                     raise FileFormatError(
                         f"line {number} of {str(path)!r} cannot be read as JSON ({error})."

@@ -29,6 +29,8 @@ _ENCODED_KEYS = frozenset((*_INPUT_KEYS, *_HISTORY_KEYS, "args", "kwargs"))
 _REDACTED = "__REDACTED__"  # text that OpenInference writes where it was told to hide one
 # An enumeration's member in Python's printed form, such as <ScoreSource.API: 'API'>.
 _PRINTED_ENUM = re.compile(r"<\w+\.\w+: ('[^']*'|\d+)>")
+# A quoted text, or the end of an object before the next one.
+_OBJECTS_IN_A_ROW = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\}\s+\{""")
 _MAX_ENCODED = 2**20  # maximum length of a Python literal, whose parser takes 100 times its memory
 
 Prompt = str | list[dict[str, str]]
@@ -50,13 +52,13 @@ def decode(value: Any) -> Any:
 
     Texts that were encoded twice are decoded twice.
     """
-    for _ in range(2):
+    for _ in range(3):
         if not isinstance(value, str):
             break
         start = value.lstrip()[:1]
-        if start == '"':
-            inner = _from_json(value)
-            if not isinstance(inner, str) or inner.lstrip()[:1] not in ("{", "["):
+        if start == '"' or value.lstrip()[:2] in ("'[", "'{"):
+            inner = _from_json(value) if start == '"' else _from_literals(value.strip())
+            if not isinstance(inner, str) or inner.lstrip()[:1] not in ("{", "[", '"'):
                 break
             value = inner
         elif start in ("{", "["):
@@ -89,6 +91,8 @@ def _from_literals(text: str) -> Any:
         except ValueError:
             tree = ast.parse(text, mode="eval")
         except SyntaxError:
+            # numpy prints no commas between objects.
+            text = _OBJECTS_IN_A_ROW.sub(lambda found: found[1] or "}, {", text)
             tree = ast.parse(_PRINTED_ENUM.sub(r"\1", text), mode="eval")
         return ast.literal_eval(_AsLiterals().visit(tree))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError, AttributeError):
@@ -96,7 +100,10 @@ def _from_literals(text: str) -> Any:
 
 
 class _AsLiterals(ast.NodeTransformer):
-    """Make ``AIMessage(content='Hi')`` a dictionary, and ``UUID('1')`` and times texts."""
+    """Make ``AIMessage(content='Hi')`` a dictionary, ``UUID('1')`` a text, and ``nan`` None."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(None) if node.id in ("nan", "NaT", "null") else node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         name = ast.unparse(node.func).rpartition(".")[2]
@@ -125,6 +132,8 @@ def decode_chat(value: Any, keys: Iterable[str] = ()) -> Any:
         return value
     if isinstance(decoded, Mapping) and any(key in decoded for key in keys):
         return decoded
+    if is_list(decoded) and all(isinstance(item, str) for item in decoded):
+        return value
     chat = as_messages(decoded)
     return value if chat is None else chat
 

@@ -3,9 +3,11 @@
 Each parser returns the values and a mask of those that it cannot read.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,14 @@ _LABELS = _FLAGS | {
 }
 # Marks of skin tones and of coloured signs, as in the thumb that a person chose.
 _SKIN_TONES = dict.fromkeys((*range(0x1F3FB, 0x1F400), 0xFE0F))
+# Dates as a spreadsheet writes them, and its count of days (years 1954 to 2119).
+_DATE = re.compile(
+    r"(?P<one>\d{1,2})(?P<sign>[./])(?P<two>\d{1,2})[./](?P<year>\d{4})"
+    r"(?:,?\s+(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s?(?P<half>[AP]M)?)?$",
+    re.IGNORECASE,
+)
+_WHOLE_DATES = (19_900_101, 21_001_231)
+_SPREADSHEET_DAYS, _DAYS_TO_1970 = (20_000, 80_000), 25_569
 _LATEST = 9.2e9  # latest time that pandas holds (year 2261), in seconds since 1970
 
 
@@ -151,12 +161,13 @@ def _refuse_many(
 
 def shorten(value: Any, length: int = 60) -> str:
     """Return a value as it is shown in a message, cut at `length` characters."""
-    text = repr(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _spelling(value: Any) -> str:
     """Return a text in lower case without dashes, and a whole number without its point or plus."""
+    value = value.value if isinstance(value, Enum) else value
     text = str(value).strip().lower().translate(_SKIN_TONES)
     try:
         number = float(text)
@@ -188,7 +199,12 @@ def _blank_to_missing(values: pd.Series) -> pd.Series:
 
 
 def _scalar_or_text(value: Any) -> Any:
-    """Return a list or an object, which no number or time has, as its text."""
+    """Return a list or an object, which no number or time has, as its text.
+
+    The times of MongoDB are objects.
+    """
+    while isinstance(value, dict) and len(value) == 1 and {"$date", "$numberLong"} & set(value):
+        (value,) = value.values()
     return str(value) if isinstance(value, list | dict | tuple | set | np.ndarray) else value
 
 
@@ -197,6 +213,7 @@ def parse_times(values: pd.Series) -> tuple[pd.Series, NDArray[np.bool_]]:
 
     ISO 8601, RFC 2822, BigQuery's texts, and seconds, milli-, micro- or nanoseconds since 1970
     are read. Each number is scaled by itself, because one column may hold exports of several tools.
+    So are a spreadsheet's days since 1900, and its dates where the column tells day from month.
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return pd.to_datetime(values, utc=True), np.zeros(len(values), dtype=bool)
@@ -205,21 +222,54 @@ def parse_times(values: pd.Series) -> tuple[pd.Series, NDArray[np.bool_]]:
     # Numbers below 1e11 are seconds; each smaller unit has three more digits.
     thousands = np.clip(np.floor((np.log10(np.maximum(numbers.abs(), 1)) - 8) / 3), 0, 3)
     seconds = numbers / 1000.0**thousands
+    is_date = numbers.between(*_WHOLE_DATES)  # such as 20260131
+    dates = pd.to_datetime(numbers.where(is_date), format="%Y%m%d", errors="coerce")
+    seconds = seconds.mask(is_date, (dates - pd.Timestamp(0)).dt.total_seconds())
+    is_days = numbers.between(*_SPREADSHEET_DAYS)
+    seconds = seconds.mask(is_days, (numbers - _DAYS_TO_1970) * 86_400)
     # pandas 2.2 fails at missing numbers and at times that nanoseconds cannot hold.
     usable = seconds[seconds.abs() < _LATEST]
     times = pd.to_datetime(usable, unit="s", utc=True).reindex(seconds.index)
     if numbers.isna().any():
         written = text.where(numbers.isna())
-        # BigQuery writes "2026-01-01 09:18:26 UTC".
-        iso = written.map(
-            lambda value: value.removesuffix(" UTC") if isinstance(value, str) else value
-        )
+        iso = written.map(_iso_time, na_action="ignore")
         read = pd.to_datetime(iso, utc=True, format="ISO8601", errors="coerce")
         if (rest := read.isna() & written.notna()).any():
             mails = written[rest].map(_mail_time)
             read = read.where(~rest, pd.to_datetime(mails, utc=True).reindex(read.index))
+        if (rest := read.isna() & written.notna()).any():
+            read = read.where(~rest, _spreadsheet_times(written[rest]).reindex(read.index))
         times = read if times.isna().all() else times.where(numbers.notna(), read)
     return times, (times.isna() & text.notna()).to_numpy()
+
+
+def _iso_time(value: Any) -> Any:
+    """Return a text as ISO 8601 has it; words such as "now" are no times."""
+    if not isinstance(value, str):
+        return value
+    has_digit = any(map(str.isdigit, value))
+    # BigQuery writes "2026-01-01 09:18:26 UTC".
+    return value.strip().removesuffix(" UTC") if has_digit else None
+
+
+def _spreadsheet_times(texts: pd.Series) -> pd.Series:
+    """Return the times in texts such as 31.1.2026 and 1/31/2026 9:18 PM.
+
+    With slashes, a number above 12 in the column tells which one is the day.
+    """
+    parts = texts.astype(str).str.strip().str.extract(_DATE)
+    one, two = (pd.to_numeric(parts[key]) for key in ("one", "two"))
+    dotted = parts["sign"] == "."
+    slashed = ~dotted & parts["sign"].notna()
+    above = [bool((numbers[slashed] > 12).any()) for numbers in (one, two)]
+    day_first = dotted | (slashed & above[0])
+    known = dotted | (slashed & (above[0] != above[1]))
+    day, month = one.where(day_first, two), two.where(day_first, one)
+    dates = pd.DataFrame({"year": pd.to_numeric(parts["year"]), "month": month, "day": day})
+    hours = parts["time"].fillna("0:00") + " " + parts["half"].fillna("")
+    clock = pd.to_datetime("2000-01-01 " + hours.str.strip(), format="mixed", errors="coerce")
+    times = pd.to_datetime(dates, errors="coerce") + (clock - pd.Timestamp("2000-01-01"))
+    return times.where(known).dt.tz_localize("UTC")
 
 
 def _mail_time(value: Any) -> datetime | None:

@@ -1,3 +1,4 @@
+import enum
 import gzip
 import json
 import warnings
@@ -76,6 +77,7 @@ def test_hugging_face_datasets():
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_list(ROWS)
     check(load_feedback(data))
+    assert load_feedback([data, data]).attrs["load_feedback"]["n_duplicates"] == len(ROWS)
     with pytest.raises(FileFormatError, match=r"splits \['test', 'train'\]"):
         load_feedback(datasets.DatasetDict({"train": data, "test": data}))
     chats = datasets.Dataset.from_list(
@@ -413,3 +415,88 @@ def test_a_page_among_records_is_read(tmp_path):
     assert len(load_feedback([page, ROWS[2]])) == 3
     with_data = [{**row, "data": [{"a": 1}]} for row in ROWS]
     assert len(load_feedback([*with_data, ROWS[0]])) == len(ROWS) + 1
+
+
+CHAT = [
+    {"role": "user", "content": "Hi } {"},
+    {"role": "assistant", "content": "Yes?"},
+    {"role": "user", "content": "2+2?"},
+]
+ANSWER = [{"role": "assistant", "content": "4"}]
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda chat: repr(json.dumps(chat)),
+        lambda chat: json.dumps(json.dumps(json.dumps(chat))),
+        lambda chat: str(np.array(chat, dtype=object)),
+        lambda chat: json.dumps(chat).encode(),
+    ],
+    ids=["printed", "thrice", "numpy", "bytes"],
+)
+def test_chats_in_cells(encode):
+    rows = [{"prompt": encode(CHAT), "completion": encode(ANSWER), "feedback": 1}]
+    logs = load_feedback(rows)
+    assert logs.loc[0, "prompt"] == CHAT
+    assert logs.loc[0, "completion"] == "4"
+
+
+def test_an_answer_that_repeats_the_chat_before_it():
+    rows = [{"prompt": CHAT, "completion": CHAT + ANSWER, "label": True}]
+    assert load_feedback(rows)["completion"].tolist() == ["4"]
+
+
+@pytest.mark.parametrize("text", ['["user", "hello"]', '[{"role": "user", "content": "q"}]'])
+def test_answers_about_messages_stay_texts(text):
+    rows = [{"prompt": "q", "completion": text, "feedback": 1}]
+    assert load_feedback(rows)["completion"].tolist() == [text]
+    rows = [*rows, {"prompt": "q", "completion": CHAT[:1], "feedback": 1}]
+    assert "no answer" in load_feedback(rows).attrs["load_feedback"]["left_out"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["31.1.2026 21:18", "01.02.2026"], ["2026-01-31 21:18", "2026-02-01"]),
+        (["1/31/2026 9:18 PM", "2/1/2026"], ["2026-01-31 21:18", "2026-02-01"]),
+        (["31/1/2026 9:18", "1/2/2026"], ["2026-01-31 09:18", "2026-02-01"]),
+        (["1/2/2026", "3/4/2026"], [None, None]),  # nothing tells day from month
+        ([46023.5, "46024"], ["2026-01-01 12:00", "2026-01-02"]),  # days since 1900
+        (["20260101", {"$date": {"$numberLong": "1767312000000"}}], ["2026-01-01", "2026-01-02"]),
+        (["now", " 2026-01-01 "], [None, "2026-01-01"]),
+    ],
+)
+def test_times_of_spreadsheets_and_databases(texts, expected):
+    logs = load_feedback([{**ROWS[0], "timestamp": text} for text in texts])
+    assert (
+        logs["timestamp"].tolist() == pd.to_datetime(expected, utc=True, format="ISO8601").tolist()
+    )
+    assert logs.attrs["load_feedback"]["n_unreadable_times"] == expected.count(None)
+
+
+def test_tables_that_spreadsheets_write(tmp_path):
+    path = tmp_path / "logs.csv"
+    for encoding in ("utf-8", "utf-16"):
+        path.write_text("sep=;\nprompt;completion;feedback\nq;a;WAHR\n", encoding=encoding)
+        assert load_feedback(path)["feedback"].tolist() == [1]
+    path.write_text("prompt,completion,feedback\nq,a, b,1\n")
+    with pytest.raises(FileFormatError, match="more fields than its header"):
+        load_feedback(path)
+
+
+def test_files_of_another_encoding_or_depth_say_so(tmp_path):
+    path = tmp_path / "logs.jsonl"
+    path.write_text(json.dumps(ROWS[0]) + "\n", encoding="utf-16")
+    with pytest.raises(FileFormatError, match="save it as UTF-8"):
+        load_feedback(path)
+    path = tmp_path / "logs.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(FileFormatError, match="cannot be read as json"):
+        load_feedback(path)
+
+
+def test_members_of_an_enumeration_are_labels():
+    thumbs = enum.Enum("Thumbs", {"UP": "up", "DOWN": "down"})
+    rows = [{**ROWS[0], "feedback": thumb} for thumb in thumbs]
+    assert load_feedback(rows)["feedback"].tolist() == [1, 0]
