@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ...exceptions import FileFormatError
-from ...text._messages import content_text, is_list
+from ...text._messages import content_text, is_list, join_parts
 from .._left_out import LeftOut, add_summaries
 from .._message_trees import Message, chained, export_chats
 from .._spans import (
@@ -32,6 +32,7 @@ _FOLDED = re.compile(
     r".*?(?:</details>\s*|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_BARE = {"history", "messages", "models"}
 _DRAWS = ["0", "0.0"]  # ratings of neither answer in the arena
 _FIELDS = ("rating", "comment", "tags", "reason")
 _NANOSECONDS = 1e9
@@ -39,6 +40,9 @@ _NANOSECONDS = 1e9
 
 def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -> Export:
     """Read chats with feedback, or feedback that contains the chats."""
+    if set(records.columns) >= _BARE:  # chats without what the server keeps about them
+        chats = pd.Series(records.to_dict("records"), index=records.index, dtype=object)
+        records = records.assign(chat=chats)
     if "chat" not in records.columns and "snapshot" not in records.columns:
         raise FileFormatError(
             "This Open WebUI list of chats holds no messages: export the chats themselves "
@@ -150,7 +154,7 @@ def _messages(holder: Any, chat_id: str, user: Any) -> Iterator[Message]:
     if not held and is_list(listed):  # made by the API
         yield from chained(
             [
-                _message(message, str(place), None, chat_id, user)
+                _message(message, str(message.get("id", place)), None, chat_id, user)
                 for place, message in enumerate(listed)
                 if isinstance(message, Mapping)
             ]
@@ -180,6 +184,9 @@ def _message(
     message: Mapping[str, Any], key: str, parent: str | None, chat_id: str, user: Any
 ) -> Message:
     text = content_text(message.get("content"))
+    if not text.strip() and is_list(message.get("output")):  # items of OpenAI's Responses API
+        items = [item for item in message["output"] if isinstance(item, Mapping)]
+        text = join_parts(content_text(i) for i in items if i.get("type") == "message")
     original = message.get("originalContent")
     columns = {}
     if message.get("role") == "assistant":
@@ -220,6 +227,7 @@ def detect(columns: set[str]) -> bool:
     return (
         {"snapshot", "meta"} <= columns
         or {"chat", "user_id"} <= columns
+        or columns >= _BARE
         or {"data", "meta", "type", "user_id"} <= columns
         or {"chat_id", "model_id", "rating", "sibling_model_ids"} <= columns
         or {"title", "snippet", "last_read_at"} <= columns

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...text._messages import as_messages, is_list
 from .._span_trees import topmost
-from .._texts import decode
+from .._texts import Refused, decode
 
 _FIELD = re.compile(
     r"(\d+)\.message\.(?:(role)|(content)|contents\.(\d+)\.message_content\.(type|text))"
@@ -105,11 +105,20 @@ def by_mime_type(values: pd.Series, mime_types: pd.Series) -> pd.Series:
 
 
 def from_json(value: Any) -> Any:
-    """Return the value in JSON, or in Python literals; return any other text as it is."""
+    """Return the value in JSON, or in Python literals; return any other text as it is.
+
+    An object or a list without an end was cut, and is refused.
+    """
     try:
         return json.loads(value)
     except (TypeError, ValueError, RecursionError):
-        return decode(value)
+        return unless_cut(decode(value))
+
+
+def unless_cut(value: Any) -> Any:
+    """Refuse a text that is the beginning of an object or a list; return any other value."""
+    is_cut = isinstance(value, str) and value.lstrip()[:1] in ("[", "{")
+    return Refused("shortened text") if is_cut else value
 
 
 def below(attributes: Mapping[str, Any], name: str) -> dict[str, Any] | None:

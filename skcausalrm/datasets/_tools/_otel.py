@@ -22,14 +22,22 @@ from .._spans import (
     seconds_between,
 )
 from .._texts import decode
-from ._openinference import answers_among, below, by_mime_type, first_answer, from_json, messages_in
+from ._openinference import (
+    answers_among,
+    below,
+    by_mime_type,
+    first_answer,
+    from_json,
+    messages_in,
+    unless_cut,
+)
 from ._otlp import Event, MessageEvents, read_events, read_spans
 from ._tool import Tool
 
 _EVALUATION = "gen_ai.evaluation."  # followed by "result", in older events by the score's name
 # Columns by which records are recognised.
 _OF_SPANS = (
-    *({"resourceSpans"}, {"resource_spans"}),
+    *({"resourceSpans"}, {"resource_spans"}, {"scopeSpans"}, {"spanId", "startTimeUnixNano"}),
     {"context", "kind", "parent_id", "attributes"},
 )
 _OF_LOGS = (
@@ -75,12 +83,15 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
             attribute(f"traceloop.entity.{side}").map(from_json, na_action="ignore"),
         ]
 
+    def recorded(side: str) -> pd.Series:
+        return attribute(f"gen_ai.{side}.messages").map(decode, na_action="ignore").map(unless_cut)
+
     inputs = first_filled(
-        attribute("gen_ai.input.messages").map(decode, na_action="ignore"),
+        recorded("input"),
         *texts("input", "prompt", "user"),
     )
     outputs = first_filled(
-        attribute("gen_ai.output.messages").map(decode, na_action="ignore").map(first_answer),
+        recorded("output").map(first_answer),
         *texts("output", "completion", "assistant"),
     )
     kinds = first_filled(
@@ -166,15 +177,17 @@ def _read_results(results: list[Event], ids: pd.Series, responses: pd.Series) ->
     )
 
 
-def _numbered(attributes: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _numbered(own: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the messages of numbered attributes, by "prompt" and "completion"."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
-    for name, item in attributes.items():
+    for name, item in own.items():
         if match := _NUMBERED.fullmatch(name):
             role = "user" if match[1] == "prompt" else "assistant"
             messages = found.setdefault(match[1], {})
             message = messages.setdefault(int(match[2]), {"role": role, "content": None})
-            if match[3] == "tool_calls" and f"{name.partition('.tool')[0]}.role" not in attributes:
+            if match[3] == "user":  # the prompt of a completion without roles
+                message["content"] = item
+            elif match[3] == "tool_calls" and f"{name.partition('.tool')[0]}.role" not in own:
                 message["role"] = "assistant"
             elif match[3] in message and item:
                 message[match[3]] = _parts(item) if role == "user" else item

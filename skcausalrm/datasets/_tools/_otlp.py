@@ -103,12 +103,12 @@ class Event:
 
 
 def read_events(*tables: pd.DataFrame) -> list[Event]:
-    """Return the events inside spans, and the log records; each once, if delivered twice."""
+    """Return the events inside spans and the log records by time; each once, if sent twice."""
     events: dict[Any, Event] = {}
     for event in (event for table in tables for event in _events(table)):
         key = repr(event) if event.time else len(events)
         events.setdefault(key, event)
-    return list(events.values())
+    return sorted(events.values(), key=lambda event: str(event.time or ""))
 
 
 def _events(records: pd.DataFrame) -> Iterator[Event]:
@@ -151,8 +151,8 @@ class MessageEvents:
                 choices = self._outputs.setdefault(event.span, {})
                 index = body.get("index")
                 choices.setdefault(index if isinstance(index, int) else 0, message)
-            elif any(name in event.attributes for name in _HOLDERS):
-                self._details.setdefault(event.span, {}).update(event.attributes)
+            elif any(name in (fields := {**event.attributes, **body}) for name in _HOLDERS):
+                self._details.setdefault(event.span, {}).update(fields)
 
     def inputs(self, span: str) -> list[dict[str, Any]] | None:
         """Return the messages that the call of a span got."""
@@ -170,6 +170,10 @@ class MessageEvents:
 
 def _items(records: pd.DataFrame, levels: tuple[str, ...]) -> list[dict[str, Any]]:
     items: list[Any] = records.to_dict("records")
+    if {"spanId", "startTimeUnixNano"} <= set(records.columns):
+        return items if "spans" in levels else []
+    if "scopeSpans" in records.columns:
+        levels = levels[1:]
     for level in levels:
         items = [child for item in items for child in _listed(_first(item, level))]
     return items

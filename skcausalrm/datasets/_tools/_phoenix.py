@@ -14,6 +14,7 @@ from .._spans import (
     Export,
     Reading,
     Spans,
+    embedded,
     find_answers,
     first_filled,
     get,
@@ -91,6 +92,8 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         ),
         is_call=is_call,
     )
+    if scores is None:
+        scores = embedded(records.assign(of_span=ids), "annotations", span_id="of_span")
     return find_answers(table, no_scores() if scores is None else _read_scores(scores), reading)
 
 

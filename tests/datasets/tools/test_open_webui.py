@@ -202,3 +202,30 @@ def test_files(form, tmp_path):
     logs = quietly(path)
     assert logs["feedback"].tolist() == [1, 1]
     assert logs["user"].tolist() == ["ann", "ann"]
+
+
+def test_lists_of_messages_keep_their_ids():
+    listed = {
+        "id": "c",
+        "user_id": "ann",
+        "chat": {"history": {}, "messages": [user("u"), answer("a")]},
+    }
+    logs = quietly([listed], scores=[feedback("a", -1)])
+    assert logs[["id", "feedback"]].to_numpy().tolist() == [["c/a", 0]]
+
+
+def test_an_answer_in_items_alone():
+    said = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "Yes."}],
+    }
+    given = chat(
+        "c", user("u"), answer("a", "", output=[{"type": "reasoning", "content": "?"}, said])
+    )
+    assert quietly([given])["completion"].tolist() == ["Yes."]
+
+
+def test_chats_without_what_the_server_keeps_about_them():
+    bare = chat("c", user("u"), answer("a"), messages=[], models=["tiny"])["chat"] | {"id": "c"}
+    assert quietly([bare])["id"].tolist() == ["c/a"]

@@ -270,6 +270,30 @@ class TestTexts:
             *(("user", "A cat?"), ("assistant", ""), ("tool", "cat")),
         ]
 
+    @pytest.mark.parametrize("side", ["input", "output"])
+    def test_messages_that_were_cut_are_left_out(self, side):
+        name = f"gen_ai.{side}.messages"
+        cut = {**CHAT, **TEXTS, name: TEXTS[name][:-5]}
+        logs = load_feedback(
+            [traces(span(ONE, cut), span(TWO, {**CHAT, **TEXTS}, trace="5c" * 16))]
+        )
+        left_out = logs.attrs["load_feedback"]["left_out"]
+        assert left_out == {"shortened text": {"count": 1, "ids": [ONE]}}
+
+    def test_a_completion_without_roles(self):
+        given = {"gen_ai.prompt.0.user": "Soup?", "gen_ai.completion.0.content": "Yes."}
+        logs = load_feedback([traces(span(ONE, given))])
+        assert logs[["prompt", "completion"]].values.tolist() == [["Soup?", "Yes."]]
+
+    def test_events_count_in_the_order_of_their_times(self):
+        given = [SYSTEM, USER, ASSISTANT, {"role": "user", "content": "Now?"}]
+        names = [f"gen_ai.{message['role']}.message" for message in given]
+        times = enumerate(zip(names, given, strict=True))
+        events = [record(ONE, name, body, time=time) for time, (name, body) in times]
+        choice = record(ONE, "gen_ai.choice", {"index": 0, "message": ASSISTANT}, time=9)
+        logs = load_feedback([traces(span(ONE, CHAT))], scores=[logs_of(choice, *events[::-1])])
+        assert logs.loc[0, "prompt"] == given
+
     def test_only_answers_are_answers(self):
         spans = [
             span(ONE, CHAT | TEXTS, trace="11" * 16),
@@ -469,6 +493,12 @@ class TestForms:
         ]
         with pytest.raises(FileFormatError, match="pass the traces as source"):
             load_feedback(files[1])
+
+    @pytest.mark.parametrize("level", ["spans", "scopes"])
+    def test_spans_without_what_holds_them(self, level):
+        one = span(ONE, {**CHAT, **TEXTS})
+        given = [one] if level == "spans" else traces(one)["resourceSpans"]
+        assert load_feedback(given)["completion"].tolist() == ["Yes."]
 
     def test_snake_case_and_odd_values(self):
         spans = {"resource_spans": [{"scope_spans": [{"spans": [

@@ -251,6 +251,12 @@ class TestKinds:
         assert logs[["id", "user", "latency"]].to_numpy().tolist() == [["a", "u", 5]]
 
 
+def test_annotations_inside_the_spans():
+    inside = [{key: value for key, value in annotation(0).items() if key != "span_id"}]
+    logs = load_feedback([span("a", texts()) | {"annotations": inside}, span("b", texts())])
+    assert rated(logs) == {"a": 0}
+
+
 class TestAnnotations:
     SPANS = [  # noqa: RUF012
         span("http", {}, "UNKNOWN", trace="t"),
