@@ -320,7 +320,12 @@ def _without_pages(items: list[Any]) -> list[Any]:
 
     Among records, a page is what has no key in common with them.
     """
-    pages = [_page(item, "data") if isinstance(item, Mapping) else None for item in items]
+    pages = [
+        next(filter(None, (_page(item, key) for key in ("data", "traces", "runs"))), None)
+        if isinstance(item, Mapping)
+        else None
+        for item in items
+    ]
     rest = [item for item, page in zip(items, pages, strict=True) if not page]
     of_records = {key for item in rest if isinstance(item, Mapping) for key in item}
     return [

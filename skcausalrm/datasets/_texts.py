@@ -15,7 +15,7 @@ from ..text._messages import as_messages, as_plain, content_text, is_list
 
 _INPUT_KEYS = (
     "input", "inputs", "prompt", "question", "query", "user_input", "user_message", "message",
-    "text", "content", "instruction", "request",
+    "text", "content", "instruction", "request", "contents",
 )  # fmt: skip
 _OUTPUT_KEYS = (
     "output", "outputs", "completion", "answer", "response", "result", "text", "content",
@@ -289,8 +289,9 @@ def _answer(value: Any) -> str:
             chosen = next(iter(fields), None)
         return "" if chosen is None else _answer(fields[chosen])
     if is_list(value):
-        # Items of OpenAI's Responses API: messages among reasoning and tool calls.
-        spoken = [chat[-1] for chat in map(as_messages, value) if chat]
+        # Items of OpenAI's Responses API, or its events with them: messages among tool calls.
+        items = [item.get("item", item) if isinstance(item, Mapping) else item for item in value]
+        spoken = [chat[-1] for chat in map(as_messages, items) if chat]
         if spoken:
             return spoken[-1]["content"]
         return _only_text(value, "unreadable answer") if len(value) else ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...text._messages import content_text, is_list
@@ -25,13 +26,21 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         )
     created = pick(records, "createdAt").map(_plain)
     records = records.assign(createdAt=created).iloc[parse_times(created)[0].argsort(kind="stable")]
+    names = pick(records, "conversationId")
+    if names.isna().any():
+        records = records.assign(conversationId=first_filled(names, _roots(records)))
     feedback = pick(records, "feedback")
+    alone = feedback.map(lambda value: value if np.isscalar(value) else None).map(decode)
     raw = make_scores(
         records,
         span=pick(records, "messageId"),
         trace=missing(records),
         name=pd.Series("feedback", index=records.index),
-        value=first_filled(get(feedback, "rating"), pick(records, "feedback.rating")),
+        value=first_filled(
+            get(feedback, "rating"),
+            pick(records, "feedback.rating"),
+            alone.where(alone.map(np.isscalar), None),
+        ),
         kind=pd.Series(USER, index=records.index),
         rater=pick(records, "user"),
         timestamp=missing(records),
@@ -62,6 +71,25 @@ def _listed(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
             waiting.append((child, message.get("messageId")))
 
 
+def _roots(records: pd.DataFrame) -> pd.Series:
+    """Return the id of the first message of each message's conversation."""
+    ids = pick(records, "messageId")
+    above = dict(zip(ids, pick(records, "parentMessageId"), strict=True))
+
+    def root(name: Any) -> Any:
+        seen = {name}
+        while above[name] in above and above[name] not in seen:
+            name = above[name]
+            seen.add(name)
+        return name
+
+    return ids.map(root)
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() in ("true", "1", "1.0")
+
+
 def _plain(value: Any) -> Any:
     """Return the value inside the typed fields of the database's extended JSON."""
     while isinstance(value := decode(value), Mapping):
@@ -77,11 +105,11 @@ def _key(tag: Any) -> Any:
 
 
 def _message(row: dict[str, Any]) -> Message:
-    by_user = str(row.get("isCreatedByUser")).lower() == "true"
+    by_user = _is_true(row.get("isCreatedByUser"))
     text = row.get("text")
     if not isinstance(text, str) or not text.strip():
         text = content_text(decode(row.get("content")))  # parts, in newer versions
-    failed = str(row.get("error")).lower() == "true"
+    failed = _is_true(row.get("error"))
     return Message(
         str(row.get("messageId")),
         row.get("parentMessageId"),

@@ -43,7 +43,7 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
             "traces themselves with mlflow.search_traces()."
         )
     rows: list[Any] = records.to_dict("records")
-    traces = [_Trace(row) for row in rows]
+    traces = [_Trace(row, number) for number, row in enumerate(rows)]
     spans = pd.DataFrame([row for trace in traces for row in trace.spans()])
     found = pd.DataFrame([row for trace in traces for row in trace.feedback()])
     if not found.empty:
@@ -79,17 +79,17 @@ class _Trace:
     In the ids of answers the root has the trace's id, because feedback refers to either.
     """
 
-    def __init__(self, record: Mapping[str, Any]):
+    def __init__(self, record: Mapping[str, Any], row: int):
         whole = _object(record.get("trace")) or record
         info, data = _object(whole.get("info")), _object(whole.get("data"))
         self._record, self._info = record, info or dict(record)
-        self.id = str(self._info.get("trace_id"))
+        # MLflow 2 calls it the request's id.
+        names = (self._info.get(name) for name in ("trace_id", "request_id"))
+        self.id = str(next((name for name in names if isinstance(name, str)), f"row {row}"))
         spans = data.get("spans") if info else record.get("spans")
         self._spans = [span for span in map(_object, _list(spans)) if span]
         self._names = {
-            span.get("span_id"): f"{self.id}/{_hexadecimal(span.get('span_id'))}"
-            if _above(span)
-            else self.id
+            _span_id(span): f"{self.id}/{_hexadecimal(_span_id(span))}" if _above(span) else self.id
             for span in self._spans
         }
 
@@ -104,7 +104,7 @@ class _Trace:
             }
             outputs: Any = attributes.get("mlflow.spanOutputs", span.get("outputs"))
             yield {
-                "id": self._names[span.get("span_id")],
+                "id": self._names[_span_id(span)],
                 "parent": self._names.get(above, self.id) if above else None,
                 "trace": self.id,
                 "inputs": attributes.get("mlflow.spanInputs", span.get("inputs")),
@@ -128,19 +128,28 @@ class _Trace:
         value = self._record.get(column)
         if value is None or isinstance(value, float):
             value = _loaded(_object(self._info.get("trace_metadata")).get(key))
+        if isinstance(value, str) and value.startswith('"'):
+            value = _loaded(value)
         is_cut = isinstance(value, str) and value.endswith(_CUT_END) and len(value) in _CUT_LENGTHS
         return Refused("shortened text") if is_cut else value
 
     def _facts(self) -> dict[str, Any]:
         info = self._info
-        metadata = {**_object(info.get("tags")), **_object(info.get("trace_metadata"))}
+        metadata = {
+            name: item
+            for key in ("tags", "request_metadata", "trace_metadata")
+            for name, item in _object(info.get(key)).items()
+        }
         usage = _object(metadata.get("mlflow.trace.tokenUsage"))
-        duration = info.get("execution_duration_ms", info.get("execution_duration"))
-        seconds = pd.to_numeric(pd.Series([duration]), errors="coerce")[0] / 1000
+        names = ("execution_duration_ms", "execution_duration", "execution_time_ms")
+        duration = next((info[name] for name in names if info.get(name) is not None), None)
+        unit = 1 if str(duration).endswith("s") else 1000  # "1.5s"
+        number = pd.Series([str(duration).removesuffix("s")])
+        seconds = pd.to_numeric(number, errors="coerce")[0] / unit
         return {
             "user": metadata.get("mlflow.trace.user"),
             "conversation": metadata.get("mlflow.trace.session"),
-            "timestamp": info.get("request_time"),
+            "timestamp": info.get("request_time", info.get("timestamp_ms")),
             "latency": None if pd.isna(seconds) else seconds,
             "prompt_tokens": usage.get("input_tokens"),
             "completion_tokens": usage.get("output_tokens"),
@@ -166,6 +175,11 @@ class _Trace:
                 "comment": item.get("rationale"),
                 "metadata": item.get("metadata"),
             }
+
+
+def _span_id(span: Mapping[str, Any]) -> Any:
+    found = span.get("span_id")
+    return _object(span.get("context")).get("span_id") if found is None else found
 
 
 def _above(span: Mapping[str, Any]) -> Any:

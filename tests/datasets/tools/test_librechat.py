@@ -126,3 +126,20 @@ def test_exported_conversation(nested):
 def test_scores_cannot_be_passed():
     with pytest.raises(UnusedParameterError, match="feedback in the rows"):
         load_feedback(log(), scores=[{"id": "a"}])
+
+
+def test_flags_as_numbers_and_ratings_alone():
+    rows = log()
+    for row in rows:
+        row |= {name: float(row[name]) for name in ("isCreatedByUser", "error")}
+        row["feedback"] = row.get("feedback", {}).get("rating")
+    logs = quietly(rows)
+    check(logs)
+    assert logs["feedback"].fillna(9).tolist() == [0, 9, 1]
+
+
+def test_without_the_conversations_id_the_first_message_tells():
+    rows = [message(key, "q", by_user=True) for key in ("u", "v")]
+    rows += [message("a", "x", "u"), message("b", "y", "v"), message("c", "z", "b")]
+    logs = quietly([{**row, "conversationId": None} for row in rows])
+    assert logs["conversation"].tolist() == ["u", "v", "v"]

@@ -229,3 +229,51 @@ def test_sdk_objects():
     logs = quietly(traces)
     assert logs[["id", "completion", "feedback"]].to_numpy().tolist() == [["tr-1", "Yes.", 1]]
     assert logs["latency"].tolist() == [1.5]
+
+
+def test_traces_of_version_2_keep_their_ids():
+    info = {"timestamp_ms": 1_767_323_045_000, "execution_time_ms": 1500, "status": "OK",
+            "request_metadata": {"mlflow.trace.user": "ann"}, "tags": {}}  # fmt: skip
+    spans = [{"context": {"span_id": "0xa"}, "parent_id": None,
+              "attributes": span(ROOT, "Soup?", "Yes.")["attributes"]}]  # fmt: skip
+    rows = [{"info": {"request_id": key, **info}, "data": {"spans": spans}} for key in "ab"]
+    logs = quietly(rows)
+    assert logs[["id", "user", "latency"]].values.tolist() == [["a", "ann", 1.5], ["b", "ann", 1.5]]
+    nameless = [{**row, "info": info} for row in rows]
+    assert quietly(nameless)["id"].tolist() == ["row 0", "row 1"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        (
+            {"model": "m", "contents": "Soup?"},
+            {"candidates": [{"content": {"parts": [{"text": "Yes."}]}}]},
+        ),
+        (
+            {"request": {"input": [{"role": "user", "content": "Soup?"}]}},
+            [{"type": "response.output_item.done",
+              "item": {"type": "message", "role": "assistant", "content": "Yes."}}],
+        ),
+    ],
+    ids=["Gemini", "events of an agent"],
+)  # fmt: skip
+def test_texts_of_other_clients(inputs, outputs):
+    logs = quietly([trace("a", [span(ROOT, inputs, outputs)])])
+    assert logs[["prompt", "completion"]].values.tolist() == [["Soup?", "Yes."]]
+
+
+def test_pages_and_durations_of_the_rest_api():
+    root = span(ROOT, "Soup?", "Yes.")
+    pages = [
+        {"traces": [trace(key, [root], execution_duration_ms=None, execution_duration="1.5s")]}
+        for key in "ab"
+    ]
+    logs = quietly(pages)
+    assert logs[["id", "latency"]].values.tolist() == [["a", 1.5], ["b", 1.5]]
+
+
+def test_an_answer_in_json_outside_the_spans():
+    row = {"trace_id": "a", "request": "Soup?", "response": '"Yes."'}
+    table = pd.DataFrame([row | {"spans": [], "assessments": []}])
+    assert quietly(table)["completion"].tolist() == ["Yes."]
