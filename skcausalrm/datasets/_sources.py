@@ -5,7 +5,6 @@ import json
 import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +202,9 @@ def _read_csv(path: Path, name: str) -> pd.DataFrame:
         first = (start + file.readline()).decode(encoding, "replace").strip("\r\n \0\ufffd")
     # Excel may name the separator in a line before the header.
     skipped = int(re.fullmatch('"?sep=."?', first, re.IGNORECASE) is not None)
-    read = partial(pd.read_csv, path, dtype=str, encoding=encoding, skiprows=skipped)
+
+    def read(**options: Any) -> pd.DataFrame:
+        return pd.read_csv(path, dtype=str, encoding=encoding, skiprows=skipped, **options)
 
     def header(separator: str) -> pd.Series:
         return read(header=None, nrows=1, sep=separator).iloc[0]

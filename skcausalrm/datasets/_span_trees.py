@@ -32,7 +32,7 @@ def with_lone_roots(
 ) -> NDArray[np.bool_]:
     """Return the candidates, and the first root of each trace without one."""
     names = as_keys(traces)
-    roots = (_parent_positions(ids, parents) < 0) & ~names.isin(names[candidate])
+    roots = ~names.isin(names[candidate]) & (_parent_positions(ids, parents) < 0)
     return candidate | (roots & ~names.where(roots).duplicated()).to_numpy()
 
 

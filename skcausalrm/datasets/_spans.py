@@ -167,8 +167,8 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
     rows = np.unique(top[top >= 0])
     calls = has_input & has_output if spans.is_call is None else spans.is_call
     prompts, completions, left_out = _read_rows(spans, rows, top, calls, reading)
-    texts = {"id": spans.ids.iloc[rows], "prompt": prompts, "completion": completions}
-    answers = left_out.keep(pd.DataFrame({k: list(v) for k, v in texts.items()}, dtype=object))
+    texts = {"id": spans.ids.iloc[rows].tolist(), "prompt": prompts, "completion": completions}
+    answers = left_out.keep(pd.DataFrame(texts, dtype=object))
     kept = rows[left_out.kept]
     for name, values in spans.columns.items():
         if values.notna().any():
