@@ -20,8 +20,8 @@ About a fifth of the rows is rated, by one of these rules:
 A third of the dialogs (captions) is held out and scored on its clean labels; all methods see the
 same log. "selection" is `method="auto"`; verified rows are drawn at random and have clean labels;
 "several votes" gives the mean of 5 votes of each rated answer instead of one; "matched" has as
-many rated rows, drawn at random, and knows that they are and how often votes err; "ridge on the
-truth" has the clean labels of all rows. A run that was stopped continues: finished cells are in
+many rated rows, drawn at random, and knows that they are and how often votes err, by the likelihood
+or by ridge; "ridge on the truth" has the clean labels of all rows. A run that was stopped continues: finished cells are in
 --work.
 """
 
@@ -42,7 +42,13 @@ from _grid import chosen, fingerprint, run_grid
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import GroupShuffleSplit
 
-from skcausalrm import CausalRewardRegressor, ConversationEncoder, SelectionModel
+from skcausalrm import (
+    CausalRewardRegressor,
+    ConversationEncoder,
+    NoiseOnly,
+    NoiseTransitionEstimator,
+    SelectionModel,
+)
 from skcausalrm.exceptions import SkcausalrmWarning
 from skcausalrm.heads import RidgeHead
 
@@ -194,6 +200,7 @@ def _habits(person: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def predictions(votes: Votes, log: Log, train: np.ndarray, test: np.ndarray, seed: int) -> Iterator:
     """Yield the name, ranking and rewards of each method, and the method that auto took."""
     X, groups, truth = votes.X[train], votes.groups[train], log.truth[train]
+    X_new = votes.X[test]
     y = np.where(log.rated, log.answer, np.nan)[train]
     rng = np.random.default_rng(seed)
     verified = np.full(len(train), np.nan)
@@ -210,26 +217,26 @@ def predictions(votes: Votes, log: Log, train: np.ndarray, test: np.ndarray, see
     for name, (method, label, columns) in fits.items():
         model = CausalRewardRegressor(method, random_state=seed)
         model.fit(X, label, groups=groups, **columns)
-        yield (
-            name,
-            model.decision_function(votes.X[test]),
-            model.predict(votes.X[test]),
-            model.method_,
-        )
+        yield name, model.decision_function(X_new), model.predict(X_new), model.method_
 
     sample = rng.choice(len(train), int(log.rated[train].sum()), replace=False)
     answer = log.answer[train]
-    known = SelectionModel(
-        false_positive_rate=answer[truth == 0].mean(),
-        false_negative_rate=1 - answer[truth == 1].mean(),
-    )
-    matched = CausalRewardRegressor(known, random_state=seed)
-    asked = np.ones(len(sample), dtype=bool)
-    matched.fit(X[sample], answer[sample], groups=groups[sample], asked=asked)
-    p = matched.predict(votes.X[test])
-    yield "matched", matched.decision_function(votes.X[test]), p, "selection"
+    rates = {
+        "false_positive_rate": answer[truth == 0].mean(),
+        "false_negative_rate": 1 - answer[truth == 1].mean(),
+    }
+    asked = {"asked": np.ones(len(sample), dtype=bool)}
+    noise = NoiseOnly(noise_estimator=NoiseTransitionEstimator(**rates))
+    references: dict[str, tuple[Any, dict[str, np.ndarray]]] = {
+        "matched": (SelectionModel(**rates), asked),
+        "matched, ridge": (noise, {}),
+    }
+    for name, (method, columns) in references.items():
+        model = CausalRewardRegressor(method, random_state=seed)
+        model.fit(X[sample], answer[sample], groups=groups[sample], **columns)
+        yield name, model.decision_function(X_new), model.predict(X_new), model.method_
     ridge = RidgeHead(random_state=seed).fit(X, truth, groups=groups)
-    p = ridge.predict(votes.X[test])
+    p = ridge.predict(X_new)
     yield "ridge on the truth", p, np.clip(p, 0, 1), "ridge"
 
 

@@ -79,7 +79,7 @@ def test_a_split_is_scored_by_every_method_and_the_page_says_what_is_missed(
 ):
     cell = real_votes.Cell("dialogs", "reward, 10 times", 0)
     results = real_votes.run([cell], {"dialogs": votes}, tmp_path, jobs=1)
-    assert results["method"].nunique() == len(results) == 7
+    assert results["method"].nunique() == len(results) == 8
     results = pd.concat([results, results.assign(seed=1)])
     assert np.isfinite(results[["AUROC", "R2", "level"]]).all(axis=None)
     assert (results["AUROC"] > 0.8).all()
