@@ -20,9 +20,9 @@ About a fifth of the rows is rated, by one of these rules:
 A third of the dialogs (captions) is held out and scored on its clean labels; all methods see the
 same log. "selection" is `method="auto"`; verified rows are drawn at random and have clean labels;
 "several votes" gives the mean of 5 votes of each rated answer instead of one; "matched" has as
-many rated rows, drawn at random, and knows that they are and how often votes err, by the likelihood
-or by ridge; "ridge on the truth" has the clean labels of all rows. A run that was stopped continues: finished cells are in
---work.
+many rated rows, drawn at random, and knows that they are and how often votes err, by the
+likelihood or by ridge; "ridge on the truth" has the clean labels of all rows. A run that was
+stopped continues: finished cells are in --work.
 """
 
 from __future__ import annotations
