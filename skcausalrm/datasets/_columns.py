@@ -51,6 +51,10 @@ _ALIASES = {
     "edited": ("edited", "is_edited"),
 }  # fmt: skip
 ROLES = tuple(_ALIASES)
+# Columns of dislikes by the names of the columns of likes.
+_OPPOSITES = {
+    "thumbs_up": "thumbs_down", "like": "dislike", "liked": "disliked", "upvote": "downvote",
+}  # fmt: skip
 # Names by which a column that no role reads may still be a rating; they are reported.
 _SCORE_LIKE = re.compile(
     r"feedback|rating|thumb|score|vote|like|helpful|stars|satisf|csat|nps|reaction|reward|label",
@@ -123,6 +127,12 @@ def name_roles(
     if roles.get("feedback") == "label":
         del renamed["label"]
     return records.rename(columns=renamed), roles
+
+
+def opposite(columns: Iterable[Any], name: Any) -> Any:
+    """Return the column of dislikes next to a column of likes, or None."""
+    wanted = _OPPOSITES.get(_snake_case(str(name)))
+    return next((c for c in columns if wanted and _snake_case(str(c)) == wanted), None)
 
 
 def score_like(frame: pd.DataFrame, used: Iterable[Any]) -> list[str]:

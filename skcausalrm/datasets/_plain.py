@@ -11,7 +11,7 @@ import pandas as pd
 from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, FileFormatError
 from ..text._messages import as_messages, is_list
-from ._columns import ROLES, can_parse, name_roles, score_like
+from ._columns import ROLES, can_parse, name_roles, opposite, score_like
 from ._left_out import LeftOut
 from ._roles import Names, rename_columns
 from ._spans import Reading
@@ -27,6 +27,7 @@ from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
 
 PLAIN_FORMATS = ("plain", "trl", "chat")
 _BEHAVIOURS = ("copied", "regenerated", "edited")
+_N_EXAMPLES = 1000  # chats that tell whether they hold the answers
 # Roles of messages that are no answer.
 _NO_ANSWERS = ("system", "developer", "user", "tool", "function")
 _NUMBERS = ("turn", "latency", "prompt_tokens", "completion_tokens")
@@ -79,7 +80,14 @@ def read_plain(
     columns |= names.given()
     if columns.get("prompt") == "instruction" and "input" in frame.columns:
         frame = frame.assign(prompt=_with_input(frame["prompt"], frame.pop("input")))
+    dislikes = opposite(frame.columns, columns.get("feedback"))
+    if dislikes is not None and can_parse(partial(parse_flags, frame[dislikes], dislikes)):
+        likes = parse_flags(frame["feedback"], str(columns["feedback"]))[0]
+        is_rated = likes != parse_flags(frame.pop(dislikes), dislikes)[0]  # neither is no rating
+        frame = frame.assign(feedback=likes.astype(object).where(is_rated, None))
     text = ("messages",) if _has_chats(frame, format) else ("prompt", "completion")
+    if _are_prompts(frame):
+        text, frame = ("prompt", "completion"), frame.rename(columns={"messages": "prompt"})
     known = ("feedback",) if names.feedback is not None else ("feedback", "label")
     present = [name for name in known if name in frame.columns]
     needed = known[-1] if format == "trl" else next(iter(present), "feedback")
@@ -123,7 +131,7 @@ def read_plain(
         frame[name] = numbers if numbers.notna().any() else frame[name]
     if "prompt_id" in frame.columns and not {"group", "conversation"} & set(frame.columns):
         frame = frame.rename(columns={"prompt_id": "group"})
-    used = {*columns.values(), *ROLES, "prompt_id", "label"}
+    used = {*columns.values(), *ROLES, dislikes, "prompt_id", "label"}
     return PlainLog(
         left_out.keep(frame),
         left_out.summary(),
@@ -141,6 +149,14 @@ def feedback_columns(
         return [names.feedback] if names.feedback in records.columns else []
     roles = name_roles(records, names.given(), labels)[1]
     return [roles["feedback"]] if "feedback" in roles else []
+
+
+def _are_prompts(frame: pd.DataFrame) -> bool:
+    """Return True if chats that no assistant ends stand next to the answers."""
+    if not {"messages", "completion"} <= set(frame.columns) or "prompt" in frame.columns:
+        return False
+    chats = frame["messages"].iloc[:_N_EXAMPLES].map(decode_chat).map(as_messages).dropna()
+    return len(chats) > 0 and not any(chat[-1]["role"] == "assistant" for chat in chats)
 
 
 def _has_chats(frame: pd.DataFrame, format: str) -> bool:

@@ -500,3 +500,17 @@ def test_members_of_an_enumeration_are_labels():
     thumbs = enum.Enum("Thumbs", {"UP": "up", "DOWN": "down"})
     rows = [{**ROWS[0], "feedback": thumb} for thumb in thumbs]
     assert load_feedback(rows)["feedback"].tolist() == [1, 0]
+
+
+def test_likes_next_to_dislikes():
+    flags = [(1, 0), (0, 1), (0, 0)]
+    rows = [
+        {"prompt": "q", "completion": "a", "thumbs_up": up, "thumbs_down": down}
+        for up, down in flags
+    ]
+    assert nan_equal(load_feedback(rows)["feedback"], [1, 0, np.nan])
+
+
+def test_chats_next_to_their_answers():
+    rows = [{"messages": CHAT, "response": "4", "rating": "up"}]
+    assert load_feedback(rows)[["prompt", "completion"]].values.tolist() == [[CHAT, "4"]]
