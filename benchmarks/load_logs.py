@@ -116,8 +116,8 @@ def main() -> None:
         "# Loading large logs",
         "",
         f"`python benchmarks/load_logs.py {' '.join(sys.argv[1:])}`, two cores of an x86 server: "
-        "`load_feedback` on generated logs of rows of a kilobyte, next to `json.loads` on each line,"
-        " which keeps nothing.",
+        "`load_feedback` on generated logs of rows of a kilobyte, next to `json.loads` on each "
+        "line, which keeps nothing.",
         "",
         f"Python {platform.python_version()}, {platform.machine()}",
         "",

@@ -104,8 +104,9 @@ class FewFeedbackWarning(SkcausalrmWarning):
     """Too few rows of a kind.
 
     Codes: "rare-class" (fewer than 50 ratings of a class), "fewer-folds" (fewer groups than folds),
-    "uneven-folds" (a fold holds over twice its share of the rows), "verified-class" (all verified rows are of one class), "verified-stratum" (no verified row among
-    the unrated, the disliked or the liked).
+    "uneven-folds" (a fold holds over twice its share of the rows), "verified-class" (all verified
+    rows are of one class), "verified-stratum" (no verified row among the unrated, the disliked or
+    the liked).
     """
 
 

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
@@ -17,7 +15,6 @@ from .._utils._hashing import hash_rows
 from .._utils._warnings import warn
 from ..exceptions import FewFeedbackWarning, GroupsError, UnusedParameterError
 from ._splitters import balanced_folds, feedback_strata
-
 
 # Share of the rows above which equal rows do not stay together: their fold would hold little else.
 _LARGEST_SHARE = 0.05

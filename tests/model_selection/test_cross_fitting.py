@@ -98,7 +98,9 @@ def test_answers_that_a_chatbot_repeats_leave_the_folds_even(grouped):
 def test_a_fold_over_twice_its_share_warns():
     X, y = some_log()
     groups = np.where(np.arange(600) < 330, 0, np.arange(600))
-    with pytest.warns(FewFeedbackWarning, match="folds holds 3.. of 600 rows.*330 rows are one group") as found:
+    with pytest.warns(
+        FewFeedbackWarning, match="folds holds 3.. of 600 rows.*330 rows are one group"
+    ) as found:
         make_folds(X, y, groups, 5, 0)
     assert found[0].message.code == "uneven-folds"
 
