@@ -73,16 +73,19 @@ def test_steps_that_would_overshoot_are_halved():
     np.testing.assert_allclose(curve(scores), np.repeat([rate, 1 - rate], 100), atol=1e-3)
 
 
-def test_its_covariance_is_the_sandwich():
+@pytest.mark.parametrize("size", [1, 5])
+def test_its_covariance_is_the_sandwich_over_groups(size):
     scores, labels, weight = flipped_labels()
-    curve = fit_noisy_sigmoid(scores, labels, np.arange(len(scores)), weight=weight)
+    groups = np.arange(len(scores)) // size
+    curve = fit_noisy_sigmoid(scores, labels, groups, weight=weight)
     z = (scores - scores.mean()) / scores.std()
     p = probability(curve.theta, z)
     slopes = approx_fprime(curve.theta, lambda theta: probability(theta, z), 1e-7)
     information = (slopes.T * weight / (p * (1 - p))) @ slopes + np.diag([0, 0, 1, 1])
     row_scores = slopes * (weight * (labels - p) / (p * (1 - p)))[:, None]
     bread = np.linalg.inv(information)
-    expected = bread @ row_scores.T @ row_scores @ bread
+    sums = np.add.reduceat(row_scores, np.arange(0, len(scores), size))
+    expected = bread @ sums.T @ sums @ bread
     np.testing.assert_allclose(curve.covariance, expected, rtol=1e-3)
 
 

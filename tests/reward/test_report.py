@@ -229,6 +229,9 @@ class TestReport:
     def test_one_sentence_of_advice(self, log, plain_report, rich_report):
         assert "check about 50 rows with `skcausalrm label`" in plain_report["advice"]
         assert rich_report["advice"].startswith("Ranking and level are reliable")
+        # Asked rows settle the level without a checked row.
+        asked = report_on(fitted(log, columns=("asked",)), log, columns=("asked",))
+        assert asked["advice"].startswith("Ranking and level are reliable")
         few = log.y.copy()
         few[np.flatnonzero(few == 0)[60:]] = np.nan
         advice = report_on(fitted(log, y=few), log, few)["advice"]
