@@ -23,12 +23,6 @@ EXPECTED_FAILURES = {
         "equal repetition only in expectation"
     ),
 }
-FOLDS = {
-    "check_regressor_data_not_an_array": (
-        "what is no array becomes float32 and a float64 array stays one, and folds are drawn over "
-        "rows in the order of their bytes: another dtype, other folds"
-    ),
-}
 
 
 class OwnMethod(BaseBaseline):
@@ -47,7 +41,6 @@ class OwnMethod(BaseBaseline):
 
 
 METHODS = [*all_baselines(), OwnMethod]
-ON_FOLDS_WHERE_ALL_ARE_RATED = {"CleanLearning", "ImplicitRM", "NonNegativePU"}
 
 
 def short(cls):
@@ -74,10 +67,7 @@ def on_binary(estimator):
 
 
 def expected_failures(estimator):
-    if not hasattr(estimator, "head"):
-        return {}
-    name = type(estimator).__name__.removeprefix("Binary")
-    return EXPECTED_FAILURES | (FOLDS if name in ON_FOLDS_WHERE_ALL_ARE_RATED else {})
+    return EXPECTED_FAILURES if hasattr(estimator, "head") else {}
 
 
 @parametrize_with_checks(
