@@ -244,7 +244,7 @@ class TestTexts:
     @pytest.mark.parametrize(
         ("answer", "text"),
         [
-            (["Hel", "lo ", "you"], "Hello you"),
+            (["Good ", "morn", "ing"], "Good morning"),
             (["你", "好"], "你好"),
             (["One answer.", "Another answer."], "One answer.\nAnother answer."),
             (["whole"], "whole"),
