@@ -1,6 +1,7 @@
 """Rows of text to be scored: read from and written to files."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from ..datasets import load_feedback
 from ..datasets._sources import read_records
-from ..exceptions import InvalidInputError
+from ..exceptions import AssumptionWarning, InvalidInputError
 
 
 def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -33,7 +34,9 @@ def read_rows(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = read_records(source, "ROWS")
     for names in (["prompt", "completion"], ["messages"]):
         if rows.columns.isin(names).sum() == len(names):
-            log = load_feedback(rows[names].assign(feedback=None), on_error="raise")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AssumptionWarning)  # no row needs a rating
+                log = load_feedback(rows[names].assign(feedback=None), on_error="raise")
             return rows, log[["prompt", "completion"]]
     raise InvalidInputError(
         f"{source} has the columns {list(map(str, rows.columns))}, but rows to be scored need "

@@ -153,6 +153,7 @@ def test_score_keeps_rows_and_agrees_with_python(workspace, run):
 
     result = run("score", workspace.model, workspace.held_out, "--cache-dir", workspace.cache)
     assert result.exit_code == 0, result.stderr
+    assert "is rated" not in result.stderr  # rows to be scored need no rating
     before, after = read_lines(workspace.held_out.read_text()), read_lines(result.stdout)
     rewards = np.array([row.pop("reward") for row in after])
     assert [row["completion"] for row in after] == [row["completion"] for row in before]
