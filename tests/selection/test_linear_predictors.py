@@ -71,6 +71,16 @@ def test_asked_rows_tell_of_what_is_liked_and_not_of_who_volunteers(log):
     assert not np.allclose(with_answers.z[:, RATED], as_volunteers.z[:, RATED], atol=1e-3)
 
 
+def test_volunteers_with_likes_and_dislikes_teach_what_is_liked_next_to_asked_answers(log):
+    """Answers of 40 asked rows that are noise must not be all that the first predictor reads."""
+    y = log.y.copy()
+    asked = np.zeros(len(y), dtype=bool)
+    asked[np.flatnonzero(log.asked & ~np.isnan(y))[:40]] = True
+    y[asked] = np.arange(40) % 2
+    found = fitted(log.X, y, asked)
+    assert np.corrcoef(found.z[:, LIKED], log.probability)[0, 1] > 0.7
+
+
 def test_an_index_that_cannot_be_fitted_is_flat(log):
     clicks = np.where(log.y == 1, 1.0, np.nan)
     found = fitted(log.X, clicks)
