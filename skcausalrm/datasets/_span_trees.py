@@ -7,10 +7,20 @@ from numpy.typing import NDArray
 _MAX_DEPTH = 1_000  # levels of a tree of spans; ends a cycle of parents
 
 
-def topmost(ids: pd.Series, parents: pd.Series, candidate: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the position of each row's highest ancestor (or itself) that is a candidate, or -1."""
-    up = _parent_positions(ids, parents)
-    current, top = np.arange(len(ids)), np.full(len(ids), -1)
+def parent_positions(ids: pd.Series, parents: pd.Series) -> NDArray[np.int64]:
+    """Return the position of the span above each span, -1 where it is not in the export."""
+    index = pd.Index(as_keys(ids))
+    first = ~index.duplicated() & index.notna()
+    positions = pd.Series(np.arange(len(index))[first], index=index[first])
+    return positions.reindex(as_keys(parents)).fillna(-1).to_numpy(dtype=np.int64)
+
+
+def topmost(up: NDArray[np.int64], candidate: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the position of each row's highest ancestor (or itself) that is a candidate, or -1.
+
+    `up` are the `parent_positions`.
+    """
+    current, top = np.arange(len(up)), np.full(len(up), -1)
     for _ in range(_MAX_DEPTH):
         alive = current >= 0
         if not alive.any():
@@ -20,20 +30,15 @@ def topmost(ids: pd.Series, parents: pd.Series, candidate: NDArray[np.bool_]) ->
     return top
 
 
-def _parent_positions(ids: pd.Series, parents: pd.Series) -> NDArray[np.int64]:
-    index = pd.Index(as_keys(ids))
-    first = ~index.duplicated() & index.notna()
-    positions = pd.Series(np.arange(len(index))[first], index=index[first])
-    return positions.reindex(as_keys(parents)).fillna(-1).to_numpy(dtype=np.int64)
-
-
 def with_lone_roots(
-    candidate: NDArray[np.bool_], ids: pd.Series, parents: pd.Series, traces: pd.Series
+    candidate: NDArray[np.bool_], up: NDArray[np.int64], traces: pd.Series
 ) -> NDArray[np.bool_]:
-    """Return the candidates, and the first root of each trace without one."""
-    names = as_keys(traces)
-    roots = ~names.isin(names[candidate]) & (_parent_positions(ids, parents) < 0)
-    return candidate | (roots & ~names.where(roots).duplicated()).to_numpy()
+    """Return the candidates, and the first root of each trace without one.
+
+    `up` are the `parent_positions`, `traces` are as `as_keys` returns them.
+    """
+    roots = ~traces.isin(traces[candidate]) & (up < 0)
+    return candidate | (roots & ~traces.where(roots).duplicated()).to_numpy()
 
 
 def as_keys(ids: pd.Series) -> pd.Series:
@@ -47,8 +52,10 @@ class AnswerMap:
 
     Parameters
     ----------
-    ids, parents, traces : Series
-        Id of each span, of the span above it, and of its trace.
+    ids, traces : Series
+        Id of each span and of its trace, as `as_keys` returns them.
+    up : ndarray of int
+        The `parent_positions` of the spans.
     top : ndarray of int
         Position of each span's answer, or -1.
     kept : ndarray of int
@@ -60,8 +67,8 @@ class AnswerMap:
     def __init__(
         self,
         ids: pd.Series,
-        parents: pd.Series,
         traces: pd.Series,
+        up: NDArray[np.int64],
         top: NDArray[np.intp],
         kept: NDArray[np.intp],
         conversations: pd.Series,
@@ -69,7 +76,6 @@ class AnswerMap:
         names = ids.to_numpy()
         inside = np.isin(top, kept)
         below = pd.Series(names[top[inside]], index=names[inside])
-        up = _parent_positions(ids, parents)
         above = [pd.Series(dtype=object)]
         current = kept.copy()
         for _ in range(_MAX_DEPTH):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..exceptions import FileFormatError
 from ..text._messages import as_plain, is_list
 from ._left_out import LeftOut
-from ._span_trees import AnswerMap, as_keys, topmost, with_lone_roots
+from ._span_trees import AnswerMap, as_keys, parent_positions, topmost, with_lone_roots
 from ._texts import Unreadable, decode, input_prompt, output_text, read_texts
 from ._values import parse_times
 
@@ -160,10 +160,11 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
     ids = as_keys(spans.ids)
     spans = replace(spans, ids=ids.where(ids.notna(), unnamed), traces=as_keys(spans.traces))
     has_input, has_output = spans.inputs.notna().to_numpy(), spans.outputs.notna().to_numpy()
+    up = parent_positions(spans.ids, spans.parents)
     candidate = spans.candidate
     if candidate is None:
-        candidate = with_lone_roots(has_input | has_output, ids, spans.parents, spans.traces)
-    top = topmost(spans.ids, spans.parents, candidate)
+        candidate = with_lone_roots(has_input | has_output, up, spans.traces)
+    top = topmost(up, candidate)
     rows = np.unique(top[top >= 0])
     calls = has_input & has_output if spans.is_call is None else spans.is_call
     prompts, completions, left_out = _read_rows(spans, rows, top, calls, reading)
@@ -182,7 +183,7 @@ def find_answers(spans: Spans, scores: pd.DataFrame, reading: Reading) -> Export
             filled = first_filled(*(c.reset_index(drop=True) for c in candidates))
             answers[name] = as_numbers(filled) if name in NUMBERS else filled.infer_objects()
     conversations = pick(answers, "conversation")
-    answer_of = AnswerMap(spans.ids, spans.parents, spans.traces, top, kept, conversations)
+    answer_of = AnswerMap(spans.ids, spans.traces, up, top, kept, conversations)
     matches = answer_of(scores["id"], scores["trace"], scores["conversation"])
     lost = answer_of.is_left_out(scores["id"], scores["trace"])
     scores = scores.assign(id=matches)[SCORE_COLUMNS]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...text._messages import as_messages, is_list
-from .._span_trees import topmost
+from .._span_trees import parent_positions, topmost
 from .._texts import Refused, decode
 
 _FIELD = re.compile(
@@ -35,7 +35,7 @@ def answers_among(
     A call of a model without texts counts too, so that it is reported.
     """
     names = kinds.map(lambda kind: str(kind).rpartition(".")[2].upper())
-    judged = topmost(ids, parents, names.isin(_JUDGES).to_numpy()) >= 0
+    judged = topmost(parent_positions(ids, parents), names.isin(_JUDGES).to_numpy()) >= 0
     calls = names.isin(_CALLS)
     may_answer = (has_text | calls) & ~names.isin(_NO_ANSWERS) & ~judged
     return may_answer.to_numpy(), ((calls | kinds.isna()) & ~judged).to_numpy()
