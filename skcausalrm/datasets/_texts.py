@@ -71,6 +71,12 @@ def decode(value: Any) -> Any:
     return value
 
 
+def decode_list(value: Any) -> list[Any]:
+    """Return the items of a list, also of an encoded one, and none of another value."""
+    value = decode(value)
+    return list(value) if is_list(value) else []
+
+
 def decode_field(value: Any) -> Any:
     """Return the value of a field that holds an object or nothing, either of them as JSON."""
     return None if isinstance(value, str) and value.strip() == "null" else decode(value)

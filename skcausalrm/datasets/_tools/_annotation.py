@@ -22,7 +22,7 @@ from .._spans import (
     no_scores,
     pick,
 )
-from .._texts import Refused, Unreadable, decode, decode_chat
+from .._texts import Refused, Unreadable, decode, decode_chat, decode_list
 from ._tool import Tool
 
 # Endings of the columns that `to_list(flatten=True)` makes of Argilla's questions.
@@ -85,7 +85,10 @@ def _unflattened(records: pd.DataFrame, questions: list[str]) -> pd.DataFrame:
             question: [
                 {"value": value, "user_id": rater, "status": state}
                 for value, rater, state in zip_longest(
-                    *(_list(row.get(question + ending)) for ending in (_ANSWERS, _RATERS, _STATES))
+                    *(
+                        decode_list(row.get(question + ending))
+                        for ending in (_ANSWERS, _RATERS, _STATES)
+                    )
                 )
             ]
             for question in questions
@@ -107,11 +110,6 @@ def _unflattened(records: pd.DataFrame, questions: list[str]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, dtype=object)
-
-
-def _list(value: Any) -> list[Any]:
-    value = decode(value)
-    return list(value) if is_list(value) else []
 
 
 def _answers(responses: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -137,7 +135,7 @@ def read_label_studio(
     for task, given, predicted in zip(
         *(pick(records, name) for name in ("id", "annotations", "predictions")), strict=True
     ):
-        for annotation in map(as_plain, _list(given)):
+        for annotation in map(as_plain, decode_list(given)):
             if not isinstance(annotation, Mapping):
                 continue
             if annotation.get("was_cancelled") is True:
@@ -148,7 +146,7 @@ def read_label_studio(
             time = annotation.get("updated_at") or annotation.get("created_at")
             for name, value in _results(annotation):
                 found.append(_label(task, name, value, rater, timestamp=time))
-        for prediction in map(as_plain, _list(predicted)):
+        for prediction in map(as_plain, decode_list(predicted)):
             if isinstance(prediction, Mapping):
                 for name, value in _results(prediction):
                     rater = prediction.get("model_version")
@@ -184,7 +182,7 @@ def _tasks(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _results(annotation: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
     """Yield the question and the value of each result."""
-    for result in map(as_plain, _list(annotation.get("result"))):
+    for result in map(as_plain, decode_list(annotation.get("result"))):
         if isinstance(result, Mapping):
             yield result.get("from_name"), _choice(result.get("value"))
 

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from ...exceptions import FileFormatError
-from ...text._messages import as_plain, is_list
+from ...text._messages import as_plain
 from .._message_trees import Message, chained, export_chats
 from .._spans import USER, Export, Reading, first_filled, get, make_scores, missing, pick
-from .._texts import decode
+from .._texts import decode_list
 from .._values import parse_times
 from ._tool import Tool
 
@@ -66,7 +66,7 @@ def _steps_of_threads(threads: pd.DataFrame) -> pd.DataFrame:
         [
             {"threadId": thread, "userIdentifier": user, **dict(step)}
             for thread, user, steps in zip(threads["id"], users, threads["steps"], strict=True)
-            for step in map(as_plain, decode(steps) if is_list(decode(steps)) else ())
+            for step in map(as_plain, decode_list(steps))
             if isinstance(step, Mapping)
         ],
     )

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from ...exceptions import FileFormatError
-from ...text._messages import as_plain, content_text, is_list
+from ...text._messages import as_plain, content_text
 from .._message_trees import Message, export_chats
 from .._spans import HUMAN, USER, Export, Reading, make_scores, no_scores, pick
-from .._texts import decode
+from .._texts import decode, decode_list
 from .._values import parse_times
 from ._tool import Tool
 
@@ -43,8 +43,7 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
 
 def _inside(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
     """Yield the feedback in a message: the user's, or a list of users' and administrators'."""
-    several = decode(row.get("feedbacks"))
-    for item in [decode(row.get("feedback")), *(several if is_list(several) else ())]:
+    for item in [decode(row.get("feedback")), *decode_list(row.get("feedbacks"))]:
         if isinstance(item := as_plain(item), Mapping):
             yield _score(row.get("id"), item)
 

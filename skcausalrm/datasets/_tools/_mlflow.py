@@ -23,7 +23,7 @@ from .._spans import (
     no_scores,
     pick,
 )
-from .._texts import Refused, decode
+from .._texts import Refused, decode, decode_list
 from ._otlp import attributes_of
 from ._tool import Tool
 
@@ -87,7 +87,7 @@ class _Trace:
         names = (self._info.get(name) for name in ("trace_id", "request_id"))
         self.id = str(next((name for name in names if isinstance(name, str)), f"row {row}"))
         spans = data.get("spans") if info else record.get("spans")
-        self._spans = [span for span in map(_object, _list(spans)) if span]
+        self._spans = [span for span in map(_object, decode_list(spans)) if span]
         self._names = {
             _span_id(span): f"{self.id}/{_hexadecimal(_span_id(span))}" if _above(span) else self.id
             for span in self._spans
@@ -159,7 +159,7 @@ class _Trace:
     def feedback(self) -> Iterator[dict[str, Any]]:
         """Yield the feedback that no later one overrides; expectations are none."""
         names = {_hexadecimal(span): name for span, name in self._names.items()}
-        for item in map(_object, _list(self._info.get("assessments"))):
+        for item in map(_object, decode_list(self._info.get("assessments"))):
             feedback = item.get("feedback")
             if feedback is None or item.get("valid") is False:
                 continue
@@ -198,7 +198,7 @@ def _hexadecimal(span: Any) -> Any:
 
 def _is_streamed(span: Mapping[str, Any], outputs: Any) -> bool:
     """Return True if a generator yielded the texts of the output."""
-    events = [event for event in map(_object, _list(span.get("events"))) if event]
+    events = [event for event in map(_object, decode_list(span.get("events"))) if event]
     return (
         is_list(outputs)
         and all(isinstance(text, str) for text in outputs)
@@ -209,11 +209,6 @@ def _is_streamed(span: Mapping[str, Any], outputs: Any) -> bool:
 def _object(value: Any) -> dict[str, Any]:
     value = as_plain(decode(value))
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    value = decode(value)
-    return list(value) if is_list(value) else []
 
 
 def _loaded(value: Any) -> Any:

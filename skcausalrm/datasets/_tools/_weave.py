@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...text._messages import as_plain, is_list
+from ...text._messages import as_plain
 from .._spans import (
     HUMAN,
     MODEL,
@@ -21,7 +21,7 @@ from .._spans import (
     pick,
     seconds_between,
 )
-from .._texts import decode
+from .._texts import decode, decode_list
 from ._tool import Tool
 
 _REACTION, _ANNOTATION, _RUNNABLE = "wandb.reaction.", "wandb.annotation.", "wandb.runnable."
@@ -62,7 +62,7 @@ def read(records: pd.DataFrame, scores: pd.DataFrame | None, reading: Reading) -
         found = [
             row
             for call, items in zip(ids, lists, strict=True)
-            for item in (decode(items) if is_list(decode(items)) else ())
+            for item in decode_list(items)
             for row in _feedback(call, as_plain(item))
         ]
     else:
