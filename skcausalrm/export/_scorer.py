@@ -305,20 +305,22 @@ class RewardScorer:
     def _run_text(self, text: TextTokenizer, outputs: list[str], rows) -> Sequence[np.ndarray]:
         texts = text.texts(rows)
         tokens = text.tokenize(texts.passages)
-        vectors = np.empty((len(texts.passages), self.n_features_in_ // 2), np.float32)
-        result = np.empty((len(outputs), len(texts.passages)))
+        apart, n_texts = text.settings.apart, len(texts.passages)
+        # Embeddings of the texts, or the outputs for each of them.
+        shape = (n_texts, self.n_features_in_ // 2) if apart else (len(outputs), n_texts)
+        found = np.empty(shape, dtype="f4" if apart else "f8")
         for index in length_sorted_batches(tokens.lengths, _BATCH_TEXTS, _BATCH_TOKENS):
             batch = text.batch(tokens, index)
-            if text.apart:
-                vectors[index] = self._run_part([EMBEDDING], batch)[0]
+            if apart:
+                found[index] = self._run_part([EMBEDDING], batch)[0]
             else:
-                result[:, index] = self._session.run(outputs, batch)
+                found[:, index] = self._session.run(outputs, batch)
         shortened = texts.count_shortened(tokens.truncated)
         self.truncated_prompt_count_, self.truncated_answer_count_ = shortened
         warn_truncated(*shortened, texts.places.shape[1], text.settings.max_length)
-        if text.apart:
-            return self._run_embeddings(outputs, texts.features(vectors))
-        return list(result[:, texts.places[0]])
+        if apart:
+            return self._run_embeddings(outputs, texts.features(found))
+        return list(found[:, texts.places[0]])
 
     def _run_part(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Return outputs of the part of the graph that the inputs are of."""

@@ -150,7 +150,7 @@ def text_to_onnx(
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
     head = onnx.load_from_string(_head(fitted, single))
     graph = reduce_precision(encoder_graph(backend, encoder.normalize), precision)
-    model = join(graph, head, apart=settings.text == "apart")
+    model = join(graph, head, apart=settings.apart)
 
     def content(settings: TextSettings) -> bytes:
         properties = {entry.key: entry.value for entry in head.metadata_props}

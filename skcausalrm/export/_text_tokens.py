@@ -60,6 +60,11 @@ class TextSettings:
     text: str = "pair"
     long_texts: str = "cut"
 
+    @property
+    def apart(self) -> bool:
+        """Whether prompt and answer are two texts, whose embeddings the head takes."""
+        return self.text == "apart"
+
 
 class TextTokenizer:
     """Tokenizer of a text file, which makes the tokens of its encoder. Threads may share it.
@@ -87,7 +92,6 @@ class TextTokenizer:
                 f"ONNX model was exported with; restore it or export again."
             )
         self.settings = settings
-        self.apart = settings.text == "apart"
         self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
