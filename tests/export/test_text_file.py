@@ -45,12 +45,16 @@ def encoder():
     return ConversationEncoder()
 
 
-@pytest.fixture(scope="module")
-def model(frame, encoder):
+def fitted(encoder, frame):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         X = encoder.fit_transform(frame)
         return CausalRewardRegressor("dr", random_state=0).fit(X, frame["feedback"])
+
+
+@pytest.fixture(scope="module")
+def model(frame, encoder):
+    return fitted(encoder, frame)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +64,7 @@ def pair_encoder():
 
 @pytest.fixture(scope="module")
 def pair_model(frame, pair_encoder):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        X = pair_encoder.fit_transform(frame)
-        return CausalRewardRegressor("dr", random_state=0).fit(X, frame["feedback"])
+    return fitted(pair_encoder, frame)
 
 
 @pytest.fixture(scope="module")

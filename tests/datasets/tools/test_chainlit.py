@@ -1,7 +1,6 @@
 """Chainlit: tables of its data layers, threads, and feedback on messages and runs."""
 
 import sqlite3
-import warnings
 
 import pandas as pd
 import pytest
@@ -9,13 +8,7 @@ import pytest
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import FileFormatError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
 
 def step(key, kind, text="", second=0, thread="t", **more):
@@ -56,8 +49,8 @@ FEEDBACKS = [
 
 
 def test_steps_and_feedbacks_on_a_run_and_on_a_message():
-    check(quietly(steps(), scores=FEEDBACKS))
-    check(quietly(steps()[::-1], scores=FEEDBACKS))
+    check(load_feedback(steps(), scores=FEEDBACKS))
+    check(load_feedback(steps()[::-1], scores=FEEDBACKS))
 
 
 @pytest.mark.parametrize("true", ["true", "t", "1", "True"])
@@ -68,10 +61,10 @@ def test_csv_of_the_tables(true, tmp_path):
     pd.DataFrame(FEEDBACKS).to_csv(tmp_path / "feedbacks.csv", index=False)
     threads = [{"id": "t", "createdAt": "x", "name": "n", "userId": "1", "userIdentifier": "ann"}]
     pd.DataFrame(threads).to_csv(tmp_path / "threads.csv", index=False)
-    logs = quietly(tmp_path / "steps.csv", scores=tmp_path / "feedbacks.csv")
+    logs = load_feedback(tmp_path / "steps.csv", scores=tmp_path / "feedbacks.csv")
     check(logs)
     files = [tmp_path / "steps.csv", tmp_path / "threads.csv"]
-    logs = quietly(files, scores=tmp_path / "feedbacks.csv")
+    logs = load_feedback(files, scores=tmp_path / "feedbacks.csv")
     check(logs)
     assert logs["user"].tolist() == ["ann"] * 3
 
@@ -87,7 +80,7 @@ def test_tables_of_the_official_data_layer():
          "comment": f["comment"]}
         for f in FEEDBACKS
     ]  # fmt: skip
-    check(quietly(renamed, scores=feedbacks))
+    check(load_feedback(renamed, scores=feedbacks))
     with pytest.raises(FileFormatError, match="pass the traces as source"):
         load_feedback(feedbacks)
 
@@ -100,7 +93,7 @@ def test_threads_with_feedback_inside():
         {"id": "t", "userIdentifier": "ann", "steps": inside},
         {"id": "empty", "userIdentifier": "bob", "steps": None},
     ]
-    logs = quietly(threads)
+    logs = load_feedback(threads)
     check(logs)
     assert logs["user"].tolist() == ["ann"] * 3
 
@@ -115,23 +108,23 @@ def test_a_query_of_its_database():
         db,
     )
     db.close()
-    check(quietly(joined))
+    check(load_feedback(joined))
 
 
 def test_steps_without_a_time_keep_their_order():
     rows = steps()
     for position in (3, 4, 6):
         rows[position]["createdAt"] = None
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert sorted(logs["completion"]) == ["No.", "Wait.", "Yes."]  # none twice
-    logs = quietly([{**row, "createdAt": None} for row in steps()], scores=FEEDBACKS)
+    logs = load_feedback([{**row, "createdAt": None} for row in steps()], scores=FEEDBACKS)
     check(logs)
 
 
 def test_a_table_whose_index_repeats():
     frame = pd.DataFrame(steps())
     frame.index = [0] * len(frame)
-    check(quietly(frame, scores=FEEDBACKS))
+    check(load_feedback(frame, scores=FEEDBACKS))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +144,6 @@ def test_feedback_on_a_question_reaches_its_answer_or_is_counted():
     rows = steps()
     rows[1]["parentId"] = "u1"
     scores = [{"forId": "u1", "value": 1}, {"forId": "u3", "value": 1}]
-    logs = quietly(rows, scores=scores)
+    logs = load_feedback(rows, scores=scores)
     assert logs["feedback"].fillna(9).tolist() == [9, 1, 9]
     assert logs.attrs["load_feedback"]["n_unmatched"] == 1

@@ -1,21 +1,13 @@
 """Dify: messages of its API, of its console and of its database."""
 
-import warnings
-
 import pandas as pd
 import pytest
 
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import FileFormatError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 BEFORE = "00000000-0000-0000-0000-000000000000"
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
 
 
 def message(key, query="Soup?", answer="Yes.", second=0, parent=None, feedback=None, **more):
@@ -39,7 +31,7 @@ def test_messages_follow_each_other(parent):
         message("b", "And?", "No.", 1, parent, {"rating": "dislike", "content": "hm"}),
         message("a", feedback={"rating": "like"}, parent=parent),
     ]
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert logs["id"].tolist() == ["a", "b"]
     assert prompts(logs) == ["Soup?", ["Soup?", "Yes.", "And?"]]
     assert logs["feedback"].tolist() == [1, 0]
@@ -54,7 +46,7 @@ def test_branches_by_parents():
         message("d", "And?", "Two.", 2, "a"),
         message("e", "Why?", "So.", 3, "b"),
     ]
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert prompts(logs)[3] == ["Soup?", "Yes.", "And?", "One.", "Why?"]
     assert prompts(logs)[2] == ["Soup?", "Yes.", "And?"]
 
@@ -69,7 +61,7 @@ def test_feedback_of_users_and_administrators():
                 answer_tokens=4, from_end_user_id="ann"),
         message("b", second=1, feedbacks=[]),
     ]  # fmt: skip
-    logs = quietly(rows, verified_name="feedback")
+    logs = load_feedback(rows, verified_name="feedback")
     assert logs["feedback"].fillna(9).tolist() == [1, 9]
     assert logs["verified"].fillna(9).tolist() == [0, 9]
     assert logs[["latency", "prompt_tokens", "completion_tokens"]].iloc[0].tolist() == [1.5, 3, 4]
@@ -84,7 +76,7 @@ def test_tables_of_the_database(tmp_path):
     feedbacks = [{"id": "f", "message_id": "a", "rating": "dislike", "from_source": "user"}]
     pd.DataFrame(rows).to_csv(tmp_path / "messages.csv", index=False)
     pd.DataFrame(feedbacks).to_csv(tmp_path / "feedbacks.csv", index=False)
-    logs = quietly(tmp_path / "messages.csv", scores=tmp_path / "feedbacks.csv")
+    logs = load_feedback(tmp_path / "messages.csv", scores=tmp_path / "feedbacks.csv")
     assert logs["feedback"].fillna(9).tolist() == [0, 9]
     assert prompts(logs)[1] == ["Soup?", "Yes.", "And?"]
 
@@ -93,7 +85,7 @@ def test_tables_of_the_database(tmp_path):
     "failed", [{"status": "error"}, {"error": "quota"}, {"answer": ""}, {"answer": None}]
 )
 def test_failed_answers_are_left_out(failed):
-    logs = quietly([message("a"), message("b", second=1, **failed)])
+    logs = load_feedback([message("a"), message("b", second=1, **failed)])
     assert logs["id"].tolist() == ["a"]
     assert logs.attrs["load_feedback"]["left_out"]["no answer"]["ids"] == ["b"]
 
@@ -104,7 +96,7 @@ def test_regenerated_answers_have_one_question():
         message("b", "And?", "One.", 1, "a"),
         message("d", "And?", "Two.", 2, "a"),
     ]
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert logs["regenerated"].tolist() == [False, True, False]
     assert prompts(logs)[1] == prompts(logs)[2] == ["Soup?", "Yes.", "And?"]
 
@@ -114,7 +106,7 @@ def test_several_administrators():
         return {"rating": rating, "from_source": "admin", "from_account": {"id": person}}
 
     feedbacks = [by("ann", "dislike"), by("bob", "dislike"), by("cy", "like")]
-    logs = quietly([message("a", feedbacks=feedbacks)], verified_name="feedback")
+    logs = load_feedback([message("a", feedbacks=feedbacks)], verified_name="feedback")
     assert logs["verified"].tolist() == [0]
     assert logs.attrs["load_feedback"]["n_outvoted"] == 1
 
@@ -128,31 +120,31 @@ def test_several_administrators():
     ],
 )
 def test_applications_without_a_query_have_their_variables(inputs, prompt):
-    assert quietly([message("a", "", inputs=inputs)])["prompt"].tolist() == [prompt]
+    assert load_feedback([message("a", "", inputs=inputs)])["prompt"].tolist() == [prompt]
 
 
 def test_messages_without_a_time_keep_their_order():
     rows = [message("a"), message("b", "And?", "No.", created_at=None)]
     rows += [message("d", "Why?", "So.", 1)]
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert logs["id"].tolist() == ["a", "d", "b"]
-    logs = quietly([{**row, "created_at": None} for row in rows])
+    logs = load_feedback([{**row, "created_at": None} for row in rows])
     assert logs["id"].tolist() == ["a", "b", "d"]
 
 
 def test_the_console_and_the_database_are_recognised():
     console = message("a", feedbacks=[])
     del console["message_files"]
-    assert quietly([console]).attrs["load_feedback"]["format"] == "dify"
+    assert load_feedback([console]).attrs["load_feedback"]["format"] == "dify"
     own = {"query": "Soup?", "answer": "Yes.", "conversation_id": "c", "feedback": 1}
-    assert quietly([own]).attrs["load_feedback"]["format"] == "plain"
+    assert load_feedback([own]).attrs["load_feedback"]["format"] == "plain"
     with pytest.raises(FileFormatError, match="pass the traces as source"):
         load_feedback([{"message_id": "a", "rating": "like", "from_source": "user"}])
 
 
 def test_feedback_of_no_message_is_counted():
     scores = [{"message_id": name, "rating": "like", "content": "ok"} for name in ("a", "x")]
-    logs = quietly([message("a"), message("b", second=1)], scores=scores)
+    logs = load_feedback([message("a"), message("b", second=1)], scores=scores)
     assert logs["feedback"].fillna(9).tolist() == [1, 9]
     assert logs["comment"].fillna("").tolist() == ["ok", ""]
     assert logs.attrs["load_feedback"]["n_unmatched"] == 1

@@ -1,7 +1,6 @@
 """LibreChat: messages of the database, in its JSON and CSV, and exported conversations."""
 
 import json
-import warnings
 
 import pandas as pd
 import pytest
@@ -9,14 +8,8 @@ import pytest
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import UnusedParameterError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 ROOT = "00000000-0000-0000-0000-000000000000"
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
 
 
 def message(key, text, parent=ROOT, second=0, by_user=False, **more):
@@ -57,7 +50,7 @@ def check_feedback(logs):
 
 
 def test_messages():
-    logs = quietly(log())
+    logs = load_feedback(log())
     check(logs)
     check_feedback(logs)
     assert logs["user"].tolist() == ["ann"] * 3
@@ -67,7 +60,7 @@ def test_messages():
 
 
 def test_order_of_the_file_does_not_matter():
-    logs = quietly(log()[::-1])
+    logs = load_feedback(log()[::-1])
     check(logs)
     check_feedback(logs)
 
@@ -78,7 +71,7 @@ def test_canonical_json_of_the_database():
          "tokenCount": {"$numberInt": "7"}, "_id": {"$oid": f"{place:024}"}}
         for place, row in enumerate(log())
     ]  # fmt: skip
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     check(logs)
     assert logs["completion_tokens"].tolist() == [7] * 3
     assert str(logs["timestamp"][0]) == "2026-01-02 03:04:06+00:00"
@@ -99,7 +92,7 @@ def test_csv_with_flat_fields(tmp_path):
         )  # fmt: skip
     path = tmp_path / "messages.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
-    logs = quietly(path)
+    logs = load_feedback(path)
     check(logs)
     check_feedback(logs)
 
@@ -117,7 +110,7 @@ def test_exported_conversation(nested):
     rows = [{**row, "createdAt": row["createdAt"]["$date"]} for row in log()]
     whole = {"conversationId": "c", "title": "t", "exportAt": "now", "recursive": nested}
     whole |= {"messagesTree": nest(rows, ROOT)} if nested else {"messages": rows}
-    logs = quietly([whole])
+    logs = load_feedback([whole])
     assert logs.attrs["load_feedback"]["format"] == "librechat"
     check(logs)
     check_feedback(logs)
@@ -133,7 +126,7 @@ def test_flags_as_numbers_and_ratings_alone():
     for row in rows:
         row |= {name: float(row[name]) for name in ("isCreatedByUser", "error")}
         row["feedback"] = row.get("feedback", {}).get("rating")
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     check(logs)
     assert logs["feedback"].fillna(9).tolist() == [0, 9, 1]
 
@@ -141,5 +134,5 @@ def test_flags_as_numbers_and_ratings_alone():
 def test_without_the_conversations_id_the_first_message_tells():
     rows = [message(key, "q", by_user=True) for key in ("u", "v")]
     rows += [message("a", "x", "u"), message("b", "y", "v"), message("c", "z", "b")]
-    logs = quietly([{**row, "conversationId": None} for row in rows])
+    logs = load_feedback([{**row, "conversationId": None} for row in rows])
     assert logs["conversation"].tolist() == ["u", "v", "v"]

@@ -1,7 +1,6 @@
 """Exports made here, in the forms that tools write: one odd thing each."""
 
 import json
-import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -12,17 +11,11 @@ import pytest
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import DataLossWarning, FileFormatError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
 
 def nan_equal(values, expected):
     return np.array_equal(np.asarray(values, dtype=float), expected, equal_nan=True)
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
 
 
 def trace(key, text="q", output="a", **more):
@@ -62,7 +55,7 @@ class TestInputs:
     )
     def test_prompts(self, value, prompt):
         run = {"id": "r", "inputs": value, "outputs": {"output": "a"}}
-        assert quietly([run])["prompt"][0] == prompt
+        assert load_feedback([run])["prompt"][0] == prompt
 
     @pytest.mark.parametrize(
         "value",
@@ -81,16 +74,18 @@ class TestInputs:
     )  # fmt: skip
     def test_answers(self, value):
         run = {"id": "r", "inputs": {"question": "q"}, "outputs": value}
-        assert quietly([run])["completion"].tolist() == ["a"]
+        assert load_feedback([run])["completion"].tolist() == ["a"]
 
     def test_texts_that_are_json_stay_texts(self):
-        logs = quietly([trace("a", "[1, 2, 3]", '{"answer": "Paris"}'), trace("b", "q", "[]")])
+        logs = load_feedback(
+            [trace("a", "[1, 2, 3]", '{"answer": "Paris"}'), trace("b", "q", "[]")]
+        )
         assert logs["prompt"].tolist() == ["[1, 2, 3]", "q"]
         assert logs["completion"].tolist() == ['{"answer": "Paris"}', "[]"]
 
     def test_keys_that_the_caller_names(self):
         rows = [trace("a", {"x": {"y": "q"}, "z": 1}, {"u": ["no", "a"], "v": 2})]
-        logs = quietly(rows, prompt_key="x.y", completion_key="u.1")
+        logs = load_feedback(rows, prompt_key="x.y", completion_key="u.1")
         assert (logs["prompt"][0], logs["completion"][0]) == ("q", "a")
 
     def test_the_models_call_serves_where_the_root_cannot_be_read(self):
@@ -102,7 +97,7 @@ class TestInputs:
                 "outputs": {"choices": [{"message": {"role": "assistant", "content": "a"}}]},
             },
         ]  # fmt: skip
-        logs = quietly(runs)
+        logs = load_feedback(runs)
         assert logs[["id", "prompt", "completion"]].to_numpy().tolist() == [["r", "q", "a"]]
 
 
@@ -133,7 +128,7 @@ class TestLeftOut:
             {"prompt": None, "completion": "a", "feedback": 1},
             {"prompt": {"x": 1, "y": 2}, "completion": "a", "feedback": 1},
         ]
-        logs = quietly(rows)
+        logs = load_feedback(rows)
         left_out = logs.attrs["load_feedback"]["left_out"]
         assert {reason: entry["ids"] for reason, entry in left_out.items()} == {
             "empty answer": ["row 95"],
@@ -154,9 +149,9 @@ class TestLabels:
         with pytest.warns(DataLossWarning, match="2 zeros of feedback that were read as no rating"):
             logs = load_feedback(rows)
         assert nan_equal(logs["feedback"], [1, np.nan, 0, np.nan])
-        assert nan_equal(quietly(rows, labels={0: 0})["feedback"], [1, 0, 0, 0])
+        assert nan_equal(load_feedback(rows, labels={0: 0})["feedback"], [1, 0, 0, 0])
         # The spellings of all sources decide.
-        logs = quietly([rows[:2], rows[2:]])
+        logs = load_feedback([rows[:2], rows[2:]])
         assert nan_equal(logs["feedback"], [1, np.nan, 0, np.nan])
 
     def test_scores_of_tools(self):
@@ -164,7 +159,7 @@ class TestLabels:
             {"traceId": key, "name": "thumbs", "value": value, "source": "API"}
             for key, value in (("a", 1), ("b", 0), ("c", -1))
         ]
-        logs = quietly([trace(key) for key in "abc"], scores=scores)
+        logs = load_feedback([trace(key) for key in "abc"], scores=scores)
         assert nan_equal(logs["feedback"], [1, np.nan, 0])
 
     def test_an_unused_column_that_looks_like_a_rating_is_named(self):
@@ -186,17 +181,17 @@ class TestConversations:
             chat("What is 2 + 2?", "4"),
             chat("What is 2 + 2?", "5"),
         ]
-        logs = quietly([{"messages": turns, "feedback": None} for turns in chats])
+        logs = load_feedback([{"messages": turns, "feedback": None} for turns in chats])
         assert logs["group"].tolist() == [0, 1, 0, 2, 2]
         four = [{"messages": chat("Hi", f"{k}"), "feedback": None} for k in range(4)]
-        assert quietly(four)["group"].nunique() == 4
+        assert load_feedback(four)["group"].nunique() == 4
 
     def test_turns_and_next_messages(self):
         rows = [
             {"prompt": text, "completion": "a", "feedback": None, "session": s, "created_at": time}
             for text, s, time in (("q1", "s", 1e9), ("q3", "t", 2e9), ("q2", "s", 3e9))
         ]
-        logs = quietly(rows)
+        logs = load_feedback(rows)
         assert logs["turn"].tolist() == [1, 1, 2]
         assert logs["next_message"].tolist() == ["q2", None, None]
         assert logs["group"].tolist() == [0, 1, 0]
@@ -212,7 +207,7 @@ class TestSources:
 
         rows = [Turn("q", "a", True), Turn("q", "b", None)]
         for source in (rows, (row for row in rows), [SimpleNamespace(**vars(row)) for row in rows]):
-            assert nan_equal(quietly(source)["feedback"], [1, np.nan])
+            assert nan_equal(load_feedback(source)["feedback"], [1, np.nan])
         with pytest.raises(FileFormatError, match="list of JSON objects"):
             load_feedback([object()])
 
@@ -223,7 +218,7 @@ class TestSources:
         path = tmp_path / "log.csv"
         frame = pd.DataFrame(rows[1:], columns=rows[0])
         frame.to_csv(path, index=False, sep=separator, encoding=encoding)
-        logs = quietly(path)
+        logs = load_feedback(path)
         assert logs["prompt"].tolist() == ["Größe?", "q"]
         assert logs["completion"].tolist() == ["a, b; c", "a"]
         assert nan_equal(logs["feedback"], [1, np.nan])
@@ -249,7 +244,7 @@ class TestSources:
         for name, text in forms.items():
             path = tmp_path / f"{name}.json"
             path.write_text(text)
-            assert nan_equal(quietly(path)["feedback"], [0, 1]), name
+            assert nan_equal(load_feedback(path)["feedback"], [0, 1]), name
 
     def test_times(self):
         times = ["2026-01-01 09:18:26 UTC", "Thu, 01 Jan 2026 09:18:26 GMT", "2026-01-01T09:18:26Z"]
@@ -279,7 +274,7 @@ class TestTools:
         ]
         feedbacks = [{"id": "f", "forId": "r2", "value": 1, "comment": "fine"},
                      {"id": "g", "forId": "a5", "value": 0}]  # fmt: skip
-        logs = quietly(steps, scores=feedbacks)
+        logs = load_feedback(steps, scores=feedbacks)
         assert logs.attrs["load_feedback"]["format"] == "chainlit"
         assert logs["completion"].tolist() == ["Answer.", "No."]
         assert logs["prompt"][0] == "Question?"
@@ -311,7 +306,7 @@ class TestTools:
                 ]
             )
         ]  # fmt: skip
-        logs = quietly(calls)
+        logs = load_feedback(calls)
         assert nan_equal(logs["feedback"], [1, 0, np.nan])
         assert nan_equal(logs["judge_score"], [np.nan, 0.5, np.nan])
         assert logs["prompt"].tolist() == ["q0", "q1", "q2"]
@@ -334,7 +329,7 @@ class TestTools:
             message("m3", "assistant", "b", "m1"),
         ])  # fmt: skip
         source = [{"message_tree_id": "m1", "prompt": tree}] if nested else tree
-        logs = quietly(source, verified_name="quality").sort_values("id")
+        logs = load_feedback(source, verified_name="quality").sort_values("id")
         assert logs["completion"].tolist() == ["a", "b", "c"]
         assert logs["next_message"].fillna("").tolist() == ["and?", "", ""]
         assert nan_equal(logs["verified"], [1, np.nan, np.nan])
@@ -343,7 +338,9 @@ class TestTools:
     def test_sharegpt(self):
         chat = [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "q"},
                 {"from": "gpt", "value": "a"}]  # fmt: skip
-        logs = quietly([{"id": "x", "conversations": chat, "label": True}, {"conversations": chat}])
+        logs = load_feedback(
+            [{"id": "x", "conversations": chat, "label": True}, {"conversations": chat}]
+        )
         assert logs["completion"].tolist() == ["a", "a"]
         assert logs["prompt"][0][0] == {"role": "system", "content": "Be brief."}
 
@@ -352,12 +349,12 @@ class TestTools:
         rows = [{"prompt": str(prompt), "completion": "a", "label": True},
                 {"prompt": json.dumps(prompt), "completion": json.dumps(
                     [{"role": "assistant", "content": "b"}]), "label": None}]  # fmt: skip
-        logs = quietly(rows)
+        logs = load_feedback(rows)
         assert logs["prompt"].tolist() == ["q", "q"]
         assert logs["completion"].tolist() == ["a", "b"]
         extra = [{"data_source": "x", "extra_info": str({"question": "q", "answer": "a"}),
                   "completion": "a", "feedback": None}]  # fmt: skip
-        logs = quietly(extra, prompt_column="extra_info", prompt_key="question")
+        logs = load_feedback(extra, prompt_column="extra_info", prompt_key="question")
         assert logs["prompt"].tolist() == ["q"]
 
     def test_scores_above_and_below_the_answer(self):
@@ -371,7 +368,7 @@ class TestTools:
         for where in ({"span_id": "http"}, {"span_id": "llm"}, {"trace_id": "t"}):
             score = {"name": "thumbs", "annotator_kind": "HUMAN", "source": "API",
                      "result": {"label": "thumbs-up"}, **where}  # fmt: skip
-            assert nan_equal(quietly(spans, scores=[score])["feedback"], [1])
+            assert nan_equal(load_feedback(spans, scores=[score])["feedback"], [1])
 
     def test_a_metric_nobody_asked_for(self):
         spans = [

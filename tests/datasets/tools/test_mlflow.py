@@ -2,7 +2,6 @@
 
 import base64
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +11,8 @@ import pytest
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import DataLossWarning, FileFormatError, UnusedParameterError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 EXPORTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "exports" / "mlflow"
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
 
 
 def span(key, inputs, outputs, parent=None, kind="CHAIN", **more):
@@ -127,7 +120,7 @@ def test_forms(form, tmp_path):
             {"assessment_name": "expected", "expectation": {"value": "Yes"}},
         )
     ]  # fmt: skip
-    logs = quietly(FORMS[form](traces, tmp_path), asked_name="survey")
+    logs = load_feedback(FORMS[form](traces, tmp_path), asked_name="survey")
     assert logs.attrs["load_feedback"]["format"] == "mlflow"
     row = logs.iloc[0]
     assert (len(logs), row["id"], row["prompt"], row["completion"]) == (1, "tr-1", "Soup?", "Yes.")
@@ -141,7 +134,7 @@ def test_forms(form, tmp_path):
 
 @pytest.mark.parametrize("where", [{}, {"span_id": ROOT}, {"span_id": CALL}])
 def test_feedback_on_the_trace_or_on_a_span(where):
-    assert quietly([one(feedback(False, **where))])["feedback"].tolist() == [0]
+    assert load_feedback([one(feedback(False, **where))])["feedback"].tolist() == [0]
 
 
 def test_feedback_on_one_of_two_answers_of_a_trace():
@@ -150,17 +143,17 @@ def test_feedback_on_one_of_two_answers_of_a_trace():
         span(CALL, CHAT, REPLY, ROOT, "LLM"),
         span("ff" * 8, CHAT, "No.", ROOT, "LLM"),
     ]
-    logs = quietly([trace("t", spans, feedback(False, span_id="ff" * 8))])
+    logs = load_feedback([trace("t", spans, feedback(False, span_id="ff" * 8))])
     assert logs["completion"].tolist() == ["Yes.", "No."]
     assert logs["feedback"].fillna(-1).tolist() == [-1, 0]
 
 
 def test_the_latest_feedback_counts_and_overridden_ones_do_not():
     old = feedback(False, last_update_time="2026-01-03T00:00:00Z", valid=False)
-    logs = quietly([one(old, feedback(True))])
+    logs = load_feedback([one(old, feedback(True))])
     assert logs["feedback"].tolist() == [1]
     later = feedback(False, last_update_time="2026-01-03T00:00:00Z")
-    logs = quietly([one(later, feedback(True))])
+    logs = load_feedback([one(later, feedback(True))])
     assert logs["feedback"].tolist() == [0]
     assert logs.attrs["load_feedback"]["n_superseded"] == 1
 
@@ -168,12 +161,12 @@ def test_the_latest_feedback_counts_and_overridden_ones_do_not():
 def test_streamed_output_is_one_text():
     chunks = [{"name": f"mlflow.chunk.item.{k}", "attributes": {}} for k in range(2)]
     spans = [span(ROOT, {"q": "Hi"}, ["He", "llo."], events=chunks)]
-    assert quietly([trace("t", spans)])["completion"].tolist() == ["Hello."]
+    assert load_feedback([trace("t", spans)])["completion"].tolist() == ["Hello."]
 
 
 def test_a_text_that_is_json_stays_a_text():
     spans = [span(ROOT, {"q": "Hi"}, '{"answer": "Paris"}')]
-    assert quietly([trace("t", spans)])["completion"].tolist() == ['{"answer": "Paris"}']
+    assert load_feedback([trace("t", spans)])["completion"].tolist() == ['{"answer": "Paris"}']
 
 
 def test_failed_calls_are_left_out_with_their_ids():
@@ -189,7 +182,7 @@ def test_texts_that_mlflow_cut_are_left_out():
         trace(key, [], metadata={"mlflow.traceInputs": '{"q": "Hi"}', "mlflow.traceOutputs": text})
         for key, text in (("a", whole), ("b", cut))
     ]
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert logs["completion"].tolist() == ["Yes."]
     assert logs.attrs["load_feedback"]["left_out"]["shortened text"]["ids"] == ["b"]
 
@@ -210,7 +203,7 @@ def test_scores_cannot_be_passed():
 )
 @pytest.mark.skipif(not EXPORTS.is_dir(), reason="the real exports are not on this machine")
 def test_real_exports(name):
-    logs = quietly(EXPORTS / name, judge_score_name="relevance", asked_name="survey")
+    logs = load_feedback(EXPORTS / name, judge_score_name="relevance", asked_name="survey")
     assert logs["completion"].str.contains(r"\?|\)", regex=True).all()
     assert sorted(logs["user"].dropna()) == ["u-1", "u-1", "u-2", "u-2", "u-3", "u-4"]
     assert logs["conversation"].dropna().unique().tolist() == ["s-1"]
@@ -226,7 +219,7 @@ def test_real_exports(name):
 def test_sdk_objects():
     entities = pytest.importorskip("mlflow.entities")
     traces = [entities.Trace.from_dict(one(feedback(True)))]
-    logs = quietly(traces)
+    logs = load_feedback(traces)
     assert logs[["id", "completion", "feedback"]].to_numpy().tolist() == [["tr-1", "Yes.", 1]]
     assert logs["latency"].tolist() == [1.5]
 
@@ -237,10 +230,10 @@ def test_traces_of_version_2_keep_their_ids():
     spans = [{"context": {"span_id": "0xa"}, "parent_id": None,
               "attributes": span(ROOT, "Soup?", "Yes.")["attributes"]}]  # fmt: skip
     rows = [{"info": {"request_id": key, **info}, "data": {"spans": spans}} for key in "ab"]
-    logs = quietly(rows)
+    logs = load_feedback(rows)
     assert logs[["id", "user", "latency"]].values.tolist() == [["a", "ann", 1.5], ["b", "ann", 1.5]]
     nameless = [{**row, "info": info} for row in rows]
-    assert quietly(nameless)["id"].tolist() == ["row 0", "row 1"]
+    assert load_feedback(nameless)["id"].tolist() == ["row 0", "row 1"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +252,7 @@ def test_traces_of_version_2_keep_their_ids():
     ids=["Gemini", "events of an agent"],
 )  # fmt: skip
 def test_texts_of_other_clients(inputs, outputs):
-    logs = quietly([trace("a", [span(ROOT, inputs, outputs)])])
+    logs = load_feedback([trace("a", [span(ROOT, inputs, outputs)])])
     assert logs[["prompt", "completion"]].values.tolist() == [["Soup?", "Yes."]]
 
 
@@ -269,11 +262,11 @@ def test_pages_and_durations_of_the_rest_api():
         {"traces": [trace(key, [root], execution_duration_ms=None, execution_duration="1.5s")]}
         for key in "ab"
     ]
-    logs = quietly(pages)
+    logs = load_feedback(pages)
     assert logs[["id", "latency"]].values.tolist() == [["a", 1.5], ["b", 1.5]]
 
 
 def test_an_answer_in_json_outside_the_spans():
     row = {"trace_id": "a", "request": "Soup?", "response": '"Yes."'}
     table = pd.DataFrame([row | {"spans": [], "assessments": []}])
-    assert quietly(table)["completion"].tolist() == ["Yes."]
+    assert load_feedback(table)["completion"].tolist() == ["Yes."]

@@ -1,19 +1,11 @@
 """OpenAssistant: judgements serve if they are named. ShareGPT: the last answer is the rated one."""
 
-import warnings
-
 import pandas as pd
 import pytest
 
 from skcausalrm.datasets import load_feedback
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
 
 def message(key, role, text, parent="m1", **more):
@@ -41,7 +33,7 @@ def messages():
 
 
 def test_nothing_is_feedback_or_verified_by_itself():
-    logs = quietly(messages())
+    logs = load_feedback(messages())
     assert logs["feedback"].isna().all()
     assert "verified" not in logs
     assert "regenerated" not in logs
@@ -50,7 +42,7 @@ def test_nothing_is_feedback_or_verified_by_itself():
 
 @pytest.mark.parametrize("name", ["quality", "rank", "reactions"])
 def test_named_judgements(name):
-    logs = quietly(messages(), verified_name=name)
+    logs = load_feedback(messages(), verified_name=name)
     assert logs["completion"].tolist() == ["Yes.", "No.", "Hm."]
     assert logs["verified"].fillna(9).tolist() == [1, 0, 9]
 
@@ -75,7 +67,7 @@ def nested():
 
 @pytest.mark.parametrize("name", ["quality", "rank", "reactions"])
 def test_named_judgements_in_trees(name):
-    logs = quietly(nested(), verified_name=name)
+    logs = load_feedback(nested(), verified_name=name)
     assert logs["id"].tolist() == ["m2", "m3", "m4"]
     assert logs["verified"].fillna(9).tolist() == [1, 0, 9]
 
@@ -84,7 +76,7 @@ def test_parquet_of_the_data_set(tmp_path):
     rows = messages()
     rows[0] |= {"rank": None, "labels": None, "emojis": None}
     pd.DataFrame(rows).to_parquet(tmp_path / "oasst.parquet")
-    logs = quietly(tmp_path / "oasst.parquet", verified_name="quality")
+    logs = load_feedback(tmp_path / "oasst.parquet", verified_name="quality")
     assert logs["verified"].fillna(9).tolist() == [1, 0, 9]
     assert logs["prompt"].tolist() == ["Soup?"] * 3
 
@@ -92,11 +84,11 @@ def test_parquet_of_the_data_set(tmp_path):
 def test_odd_replies_do_not_stop_the_import():
     rows = nested()
     rows[0]["prompt"]["replies"] += ["x", None]
-    assert quietly(rows)["id"].tolist() == ["m2", "m3", "m4"]
+    assert load_feedback(rows)["id"].tolist() == ["m2", "m3", "m4"]
 
 
 def test_judgements_that_nobody_named_are_counted():
-    counts = quietly(messages()).attrs["load_feedback"]
+    counts = load_feedback(messages()).attrs["load_feedback"]
     assert counts["n_other_scores"] == 7  # three labels, two ranks, two reactions
     assert counts["left_out"] == {}
 
@@ -109,7 +101,7 @@ def test_sharegpt(assistant):
         {"from": "observation", "value": "[]"}, {"from": assistant, "value": "Two."},
         {"from": "human", "value": "Thanks."},
     ]  # fmt: skip
-    logs = quietly([{"id": "x", "conversations": chat, "label": True}])
+    logs = load_feedback([{"id": "x", "conversations": chat, "label": True}])
     assert logs["completion"].tolist() == ["Two."]
     assert logs["next_message"].tolist() == ["Thanks."]
     roles = [turn["role"] for turn in logs["prompt"][0]]

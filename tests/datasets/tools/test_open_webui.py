@@ -1,7 +1,6 @@
 """Open WebUI: trees of messages, ratings in chats and in feedback, what the user saw."""
 
 import json
-import warnings
 
 import pandas as pd
 import pytest
@@ -9,13 +8,7 @@ import pytest
 from skcausalrm.datasets import load_feedback
 from skcausalrm.exceptions import FileFormatError, InvalidInputError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
-
-
-def quietly(source, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_feedback(source, **options)
+pytestmark = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
 
 def user(key, text="Soup?", parent=None):
@@ -43,7 +36,7 @@ def feedback(message, rating, chat="c", **data):
 def test_ratings_comments_and_reasons_inside_chats():
     note = {"rating": -1, "reason": "too_long", "comment": "hm", "tags": []}
     tagged = {"rating": 1, "tags": ["clear"], "comment": ""}
-    logs = quietly(
+    logs = load_feedback(
         [
             chat("c", user("u"), answer("a", annotation=note)),
             chat("d", user("u"), answer("a", annotation=tagged)),
@@ -61,7 +54,7 @@ def test_feedback_comes_first_and_ratings_inside_fill_the_rest():
         chat("c", user("u"), answer("a", annotation={"rating": 1})),
         chat("d", user("u"), answer("a", annotation={"rating": 1})),
     ]
-    logs = quietly(chats, scores=[feedback("a", -1, comment="no")])
+    logs = load_feedback(chats, scores=[feedback("a", -1, comment="no")])
     assert logs["feedback"].tolist() == [0, 1]
     assert logs["comment"].fillna("").tolist() == ["no", ""]
     assert logs.attrs["load_feedback"]["n_superseded"] == 0
@@ -74,7 +67,9 @@ def test_the_table_of_the_feedback_page(tmp_path):
     }  # fmt: skip
     path = tmp_path / "feedbacks.csv"
     pd.DataFrame([row]).to_csv(path, index=False)
-    logs = quietly([chat("c", user("u"), answer("a", feedbackId="f1"), answer("b"))], scores=path)
+    logs = load_feedback(
+        [chat("c", user("u"), answer("a", feedbackId="f1"), answer("b"))], scores=path
+    )
     assert logs["feedback"].fillna(9).tolist() == [0, 9]
     assert logs["tags"].tolist()[0] == "wrong"
     with pytest.raises(FileFormatError, match="export the feedback as JSON"):
@@ -83,7 +78,7 @@ def test_the_table_of_the_feedback_page(tmp_path):
 
 def test_feedback_that_contains_the_chats():
     whole = chat("c", user("u"), answer("a"), user("v", "And?", "a"), answer("b", "No.", "v"))
-    logs = quietly(
+    logs = load_feedback(
         [
             {**feedback("a", 1), "snapshot": {"chat": whole}},
             {**feedback("b", -1), "snapshot": {"chat": whole}},
@@ -97,7 +92,7 @@ def test_feedback_that_contains_the_chats():
 
 
 def test_branches():
-    logs = quietly(
+    logs = load_feedback(
         [
             chat(
                 "c", user("u"), answer("a", "One."), answer("b", "Two."),
@@ -124,7 +119,7 @@ def test_branches():
     ],
 )
 def test_failed_answers_are_left_out(failed):
-    logs = quietly([chat("c", user("u"), answer("a", **failed), answer("b"))])
+    logs = load_feedback([chat("c", user("u"), answer("a", **failed), answer("b"))])
     assert logs["id"].tolist() == ["c/b"]
     assert logs.attrs["load_feedback"]["left_out"]["no answer"]["ids"] == ["c/a"]
 
@@ -132,16 +127,16 @@ def test_failed_answers_are_left_out(failed):
 @pytest.mark.parametrize("holder", [{}, {"history": None}, {"history": {"messages": {}}}, None])
 def test_a_chat_without_messages_stops_nothing(holder):
     chats = [chat("c", user("u"), answer("a")), {"id": "empty", "user_id": "ann", "chat": holder}]
-    logs = quietly(chats)
+    logs = load_feedback(chats)
     assert len(logs) == 1
     assert logs.attrs["load_feedback"]["left_out"]["no messages"]["ids"] == ["empty"]
     with pytest.raises(InvalidInputError, match="no messages in 1 of 2 rows"):
-        quietly(chats, on_error="raise")
+        load_feedback(chats, on_error="raise")
 
 
 def test_chats_as_a_list_of_messages():
     messages = [{"role": "user", "content": "Soup?"}, {"role": "assistant", "content": "Yes."}]
-    logs = quietly([{"id": "c", "user_id": "ann", "chat": {"messages": messages}}])
+    logs = load_feedback([{"id": "c", "user_id": "ann", "chat": {"messages": messages}}])
     assert logs[["id", "prompt", "completion"]].to_numpy().tolist() == [["c/1", "Soup?", "Yes."]]
 
 
@@ -151,7 +146,7 @@ def test_what_the_user_saw():
     )
     tool = '<details type="tool_calls" name="x" result="&gt;">\n</details>\n'
     kept = "<details><summary>More</summary>text</details>"
-    logs = quietly(
+    logs = load_feedback(
         [
             chat(
                 "c", user("u"), answer("a", folded + tool + "Yes." + kept),
@@ -164,7 +159,7 @@ def test_what_the_user_saw():
 
 
 def test_edited_answers_are_the_models_own_text():
-    logs = quietly(
+    logs = load_feedback(
         [chat("c", user("u"), answer("a", "Mine.", originalContent="Its."), answer("b"))]
     )
     assert logs["completion"].tolist() == ["Its.", "Yes."]
@@ -172,7 +167,7 @@ def test_edited_answers_are_the_models_own_text():
 
 
 def test_arena_tokens_and_system_prompt():
-    logs = quietly(
+    logs = load_feedback(
         [
             chat(
                 "c", user("u"),
@@ -199,7 +194,7 @@ def test_files(form, tmp_path):
     else:
         lines = "\n".join(map(json.dumps, chats))
         path.write_text(lines if form == "ndjson" else json.dumps(chats))
-    logs = quietly(path)
+    logs = load_feedback(path)
     assert logs["feedback"].tolist() == [1, 1]
     assert logs["user"].tolist() == ["ann", "ann"]
 
@@ -210,7 +205,7 @@ def test_lists_of_messages_keep_their_ids():
         "user_id": "ann",
         "chat": {"history": {}, "messages": [user("u"), answer("a")]},
     }
-    logs = quietly([listed], scores=[feedback("a", -1)])
+    logs = load_feedback([listed], scores=[feedback("a", -1)])
     assert logs[["id", "feedback"]].to_numpy().tolist() == [["c/a", 0]]
 
 
@@ -223,9 +218,9 @@ def test_an_answer_in_items_alone():
     given = chat(
         "c", user("u"), answer("a", "", output=[{"type": "reasoning", "content": "?"}, said])
     )
-    assert quietly([given])["completion"].tolist() == ["Yes."]
+    assert load_feedback([given])["completion"].tolist() == ["Yes."]
 
 
 def test_chats_without_what_the_server_keeps_about_them():
     bare = chat("c", user("u"), answer("a"), messages=[], models=["tiny"])["chat"] | {"id": "c"}
-    assert quietly([bare])["id"].tolist() == ["c/a"]
+    assert load_feedback([bare])["id"].tolist() == ["c/a"]
