@@ -233,12 +233,6 @@ def test_a_verified_rows_own_label_is_divided_out(log):
     assert (towards * (with_label - without) > 0).all()  # a row's own label pulls it its way
 
 
-def test_two_workers_give_the_same(log, mixtures):
-    two = average(counted(log), Knowledge(), SAFE, n_jobs=2)[0]
-    np.testing.assert_array_equal(two.weights, mixtures[0].weights)
-    np.testing.assert_array_equal(two.probability(log.z), mixtures[0].probability(log.z))
-
-
 def test_tau_is_the_sd_of_the_strength(log):
     rows = slice(1000)
     weight = np.exp(log.z[rows, 0])

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer
 
 from skcausalrm import CausalRewardRegressor, SelectionModel
 from skcausalrm import exceptions as ex
@@ -291,13 +291,7 @@ class TestContract:
         assert fresh.get_params()["base_rate"] == (0.4, 0.1)
         assert not hasattr(fresh, "base_rate_")
 
-    def test_same_seed_same_model(self, log, models):
-        again = fitted(log)
-        np.testing.assert_array_equal(
-            again.predict_proba(log.X), models["none"].predict_proba(log.X)
-        )
-
-    def test_one_worker_or_two_give_the_same(self, log, models):
+    def test_same_seed_same_model_with_one_worker_or_two(self, log, models):
         two = fitted(log, n_jobs=2)
         np.testing.assert_array_equal(two.predict_proba(log.X), models["none"].predict_proba(log.X))
 
@@ -392,18 +386,14 @@ class TestRouting:
         ],
     )
     @quiet
-    def test_columns_reach_the_last_step(self, log, name, last):
+    def test_columns_reach_the_last_step(self, log, models, name, last):
         columns = {"verified": log.verified, "asked": log.asked}
-        scaled = StandardScaler().fit_transform(log.X)
-        alone = clone(last).fit(scaled, log.y, **columns)
-        pipe = Pipeline([("scale", StandardScaler()), (name, clone(last))])
-        plain = clone(pipe).fit(log.X, log.y, **{f"{name}__{k}": v for k, v in columns.items()})
+        alone = models["all"] if name == "selection" else clone(last).fit(log.X, log.y, **columns)
         with sklearn.config_context(enable_metadata_routing=True):
-            routed = clone(pipe).fit(log.X, log.y, **columns)
+            routed = Pipeline([("same", FunctionTransformer()), (name, last)])
+            routed.fit(log.X, log.y, **columns)
         method = "predict_proba" if name == "selection" else "predict"
-        expected = getattr(alone, method)(scaled)
-        for fitted_pipe in (plain, routed):
-            np.testing.assert_allclose(getattr(fitted_pipe, method)(log.X), expected)
+        np.testing.assert_array_equal(getattr(routed, method)(log.X), getattr(alone, method)(log.X))
 
 
 BAD_INPUT = {
@@ -515,14 +505,11 @@ def test_two_hundred_checked_rows_settle_the_level_under_strong_selection(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signal", "d"), [("weak", 128), ("medium", 256)])
-def test_calibration_slope_on_new_rows_is_near_1(signal, d):
+def test_calibration_slope_on_new_rows_is_near_1():
     """Level and flips known, so that what is tested is the stretch of new rows' indices."""
     slopes = []
     for seed in range(6):
-        log = make_observational_feedback(
-            22_000, d, signal=signal, selection="none", random_state=seed
-        )
+        log = make_observational_feedback(22_000, 256, selection="none", random_state=seed)
         train, new = slice(0, 6000), slice(6000, None)
         model = fitted(
             type(log)(X=log.X[train], y=log.y[train]),
