@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from ._counts import Counts
-from ._likelihood import GAMMA, LOGISTIC_VARIANCE, PARAMETERS, A, B, GradedLikelihood
+from ._likelihood import LOGISTIC_VARIANCE, GradedLikelihood
 from ._mixture import Mixture, Node
+from ._parameters import GAMMA, A, B
 from ._priors import Knowledge
 
 # Values of lam, the link's parameter, equally likely beforehand.
@@ -41,10 +42,10 @@ def maximise(model: GradedLikelihood, theta: NDArray, *, max_iter: int = 60):
 
     Returns
     -------
-    theta : ndarray of shape (13,)
+    theta : ndarray of shape (p,)
     value : float
         Log posterior at `theta`.
-    hessian : ndarray of shape (13, 13)
+    hessian : ndarray of shape (p, p)
     """
     free = model.free
     theta = theta.copy()
@@ -120,12 +121,12 @@ class _Path:
         free = self.model.free
         values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
         base_rate = self.model.base_rate(theta)
-        tangent = np.zeros(len(PARAMETERS))
+        tangent = np.zeros(len(theta))
         tangent[B] = 1
         if (values <= 0).any() or not 0 < base_rate < 1:
             self.nodes[b] = None
             return theta, tangent
-        covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
+        covariance = np.zeros((len(theta), len(theta)))
         covariance[np.ix_(free, free)] = (vectors / values) @ vectors.T
         tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
         # Laplace: half the log determinant. The priors' widths are the only constants that depend

@@ -41,6 +41,8 @@ class Counts(NamedTuple):
         Cell, `Outcome` and verified label of each entry; the label is -1 where there is none.
     coefficient : ndarray of shape (n_entries,)
         Factor of the entry's log probability: its count times the likelihood power.
+    habit : ndarray of shape (n_cells,) or None
+        Mean habit of the rows in each cell.
     """
 
     z: NDArray[np.float64]
@@ -49,6 +51,7 @@ class Counts(NamedTuple):
     outcome: NDArray[np.intp]
     label: NDArray[np.intp]
     coefficient: NDArray[np.float64]
+    habit: NDArray[np.float64] | None = None
 
 
 def outcomes_of_rows(

@@ -13,10 +13,10 @@ from ..exceptions import AssumptionWarning, BaseRateUncertainWarning, FeedbackEr
 from ..heads._logistic import fit_sigmoid
 from ._averaging import average
 from ._counts import Counts, Outcome, count_outcomes, outcomes_of_rows
-from ._likelihood import A, B
 from ._linear_predictors import LinearPredictors
 from ._mixture import Mixture
 from ._mixture_head import MixtureHead
+from ._parameters import A, B
 from ._priors import Knowledge, base_rate_prior
 from ._recalibration import Recalibration, fit_recalibration
 

@@ -9,6 +9,12 @@ three. The log odds of a rating are linear in the bin's grade and in z,
 through the Aranda-Ordaz link ``p_k = 1 - (1 + lam exp l_k)^(-1/lam)``. The feedback depends on r
 alone, with flip rates ``sigmoid(phi) / 2``. The bin is summed out. w holds both linear predictors,
 and the square and cube of the second.
+
+Where the habit h of the row's user is known (`_habit`), it moves who rates:
+
+    l_k + w h + w2 (h^2 - 1) / 2 + g h (r_k - 1/2),   u + d h,   phi_fp + f h,   phi_fn - f h
+
+with d, g and f, the leaks, near 0: a habit says little on how good the answer is.
 """
 
 import numpy as np
@@ -16,51 +22,49 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ._counts import Counts, Outcome, volunteers
+from ._parameters import (
+    DELTA,
+    FN,
+    FP,
+    GAMMA,
+    KAPPA,
+    LEVEL,
+    N_COORDINATES,
+    PHI_FN,
+    PHI_FP,
+    SELECTION,
+    A,
+    B,
+    C,
+    F,
+    G,
+    U,
+    V,
+    W,
+    make_design,
+    prior,
+)
 from ._priors import Knowledge
-
-PARAMETERS = (
-    "b", "a_s", "a_o", "c", "gamma", "delta", "kappa",
-    "v_s", "v_o", "v_o2", "v_o3", "phi_fp", "phi_fn",
-)  # fmt: skip
-B, A, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 3, 4, 5, 6, slice(7, 11)
-PHI_FP, PHI_FN = 11, 12
-SELECTION = slice(3, 11)
-_U, _L = slice(0, 3), slice(3, 7)
 
 _GRADES = np.linspace(-1, 1, 6)
 GOOD = _GRADES > 0
-_ONES = np.ones(len(_GRADES))
+_GOOD = GOOD.astype(np.intp)
 _CUTS = np.array([-0.97, -0.43, 0.0, 0.43, 0.97])
-# Columns of l_k that do not depend on z: those of c, gamma, delta and kappa.
-_BIN_DESIGN = np.column_stack(
-    [np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GRADES).mean()]
-)
-# Outcomes that a false positive takes for each other; a false negative does the reverse.
-_DISLIKED = [Outcome.DISLIKED, Outcome.ASKED_DISLIKED]
-_LIKED = [Outcome.LIKED, Outcome.ASKED_LIKED]
+# How each bin's l depends on level, step, slope and extremes.
+_BINS = np.vstack([np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GRADES).mean()])
+# Bins in which a false positive and a false negative are possible.
+_FLIPPABLE = np.vstack([~GOOD, GOOD]).astype(np.float64)
+_L, _PHI = slice(LEVEL, FP), slice(FP, N_COORDINATES)
+# Products of those, for second derivatives.
+_BINS_BY_BINS = (_BINS[:, None] * _BINS).reshape(-1, 6)
+_BINS_BY_FLIPS = (_BINS[:, None] * _FLIPPABLE).reshape(-1, 6)
+# Outcomes with feedback: 1 where it is a flip in bad bins (row 0) and in good ones, -1 where not.
+_FLIP = np.zeros((2, len(Outcome)))
+_FLIP[:, [Outcome.LIKED, Outcome.ASKED_LIKED]] = [[1], [-1]]
+_FLIP[:, [Outcome.DISLIKED, Outcome.ASKED_DISLIKED]] = [[-1], [1]]
 LOGISTIC_VARIANCE = np.pi**2 / 3
-_PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
-_PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
 # Smallest probability, so that its logarithm is finite.
 _TINY = 1e-300
-# Value of the second linear predictor beyond which its curve is flat.
-_CURVE_END = 2.5
-
-
-def _selection_design(z: NDArray) -> NDArray[np.float64]:
-    """Return the part of l_k that depends on x alone: both predictors, and a curve of the second.
-
-    Without the curve, a chance of a rating that bends in x, such as one that levels off, would be
-    taken for selection on the preference.
-    """
-    o = np.clip(z[:, 1], -_CURVE_END, _CURVE_END)
-    return np.column_stack([z, o**2 - 1, (o**3 - 3 * o) / _CURVE_END])
-
-
-def _add(matrix: NDArray, rows: slice, columns: slice, block: NDArray) -> None:
-    """Add a block off the diagonal, and its transpose."""
-    matrix[rows, columns] += block
-    matrix[columns, rows] += block.T
 
 
 class GradedLikelihood:
@@ -78,31 +82,46 @@ class GradedLikelihood:
     Attributes
     ----------
     free : ndarray of int
-        Positions of the estimated `PARAMETERS`, without b.
-    start : ndarray of shape (13,)
-        Prior means, and the values of known parameters.
+        Positions of the estimated parameters, without b.
+    start : ndarray of shape (p,)
+        Prior means, and the values of known parameters. p is 13, or 18 where counts have habits.
+    selects : bool
+        Whether the counts say anything about who rates.
     """
 
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
         self.counts, self.knowledge, self.link, self.tau = counts, knowledge, link, tau
-        z = counts.z[counts.cell]
-        self._u_design = np.column_stack([np.ones(len(z)), z])
-        self._cell_design = _selection_design(counts.z)
-        self._w_design = self._cell_design[counts.cell]
+        self._design = make_design(counts.z, counts.habit)
+        self._design_of_entries = self._design.take(counts.cell)
+        self.start, self.sd = prior(counts.habit is not None, knowledge.exclusion_sd)
+        self.selects, self.free = self._settle()
+        kind = np.where(counts.outcome == Outcome.UNRATED, 0, 2 - volunteers(counts.outcome))
+        self._entry = kind * len(counts.z) + counts.cell
+        error = knowledge.verified_error_rate
+        # P(verified label given bin), columns for no label, 0 and 1.
+        self._judged = np.column_stack(
+            [np.ones(6), np.where(GOOD, error, 1 - error), np.where(GOOD, 1 - error, error)]
+        )
+        self._judgement = self._judged[:, counts.label + 1]
+        if self.selects:
+            self.start[C] = self._start_of_level()
+
+    def _settle(self) -> tuple[bool, NDArray[np.intp]]:
+        """Return whether there is selection, and what is free; set the starts of the rest."""
+        counts, knowledge = self.counts, self.knowledge
         seen = np.bincount(counts.outcome, np.abs(counts.coefficient), minlength=len(Outcome)) > 0
         rated = seen[[Outcome.DISLIKED, Outcome.LIKED, Outcome.RATED]].any()
-        self.selects = bool(rated and seen[Outcome.UNRATED])
-        flips = seen[_DISLIKED + _LIKED].any()
-        self.start = _PRIOR_MEAN.copy()
-        self.sd = _PRIOR_SD
-        free = np.ones(len(PARAMETERS), dtype=bool)
+        selects = bool(rated and seen[Outcome.UNRATED])
+        flips = seen[_FLIP[0] != 0].any()
+        rates = knowledge.false_positive_rate, knowledge.false_negative_rate
+        free = self.sd > 0
         free[B] = False
-        varies = np.ptp(counts.z, axis=0) > 0
-        free[A] = varies
-        free[SELECTION] = self.selects
-        free[V] &= np.ptp(self._cell_design, axis=0) > 0
-        free[PHI_FP] = flips and knowledge.false_positive_rate is None
-        free[PHI_FN] = flips and knowledge.false_negative_rate is None
+        free[A] = np.ptp(counts.z, axis=0) > 0
+        free[SELECTION] = selects
+        varies = self._design.parameter[np.ptp(self._design.values, axis=1) > 0]
+        free[V] &= np.isin(np.arange(V.start, V.stop), varies)
+        free[PHI_FP] = flips and rates[0] is None
+        free[PHI_FN] = flips and rates[1] is None
         if seen[Outcome.RATED]:
             # Volunteers left one kind of feedback only: all praise, or all blame.
             self.start[GAMMA] = 1.0 if knowledge.rated_is_praise else -1.0
@@ -111,18 +130,11 @@ class GradedLikelihood:
             free[[GAMMA, DELTA]] = False
             self.start[GAMMA] = fixed
             free[KAPPA] &= fixed != 0
-        self.free = np.flatnonzero(free)
-        self._unrated = np.flatnonzero(counts.outcome == Outcome.UNRATED)
-        self._volunteered = np.flatnonzero(
-            (counts.outcome != Outcome.UNRATED) & volunteers(counts.outcome)
-        )
-        error = knowledge.verified_error_rate
-        # P(verified label given bin), rows for no label, 0 and 1.
-        self._judged = np.vstack(
-            [np.ones(6), np.where(GOOD, error, 1 - error), np.where(GOOD, 1 - error, error)]
-        )
-        if self.selects:
-            self.start[C] = self._start_of_level()
+        if counts.habit is not None:
+            free[W : G + 1] &= selects
+            free[G] &= fixed != 0
+            free[F] &= bool(free[PHI_FP] or free[PHI_FN])
+        return selects, np.flatnonzero(free)
 
     def _start_of_level(self) -> float:
         """Return the inverse link of the share of rated rows."""
@@ -132,13 +144,9 @@ class GradedLikelihood:
         return float(np.log(np.expm1(-self.link * np.log(silent)) / self.link))
 
     def rates(self, theta: NDArray) -> tuple[float, float]:
-        """Return the false positive and the false negative rate."""
-        known = self.knowledge.false_positive_rate, self.knowledge.false_negative_rate
-        false_positive, false_negative = (
-            float(expit(phi) / 2) if rate is None else rate
-            for phi, rate in zip(theta[[PHI_FP, PHI_FN]], known, strict=True)
-        )
-        return false_positive, false_negative
+        """Return the false positive and the false negative rate, of users of average habit."""
+        false_positive, false_negative = self._flips(theta[[PHI_FP, PHI_FN], None])[0]
+        return float(false_positive[0]), float(false_negative[0])
 
     def base_rate(self, theta: NDArray) -> float:
         """Return the mean of P(r=1 given x) over all rows."""
@@ -146,117 +154,102 @@ class GradedLikelihood:
             np.average(expit(theta[B] + self.counts.z @ theta[A]), weights=self.counts.weight)
         )
 
-    def _grades(self, theta, z):
-        """Return bin probabilities (n, 6) and the first two derivatives of their logs by u."""
-        u = theta[B] + z @ theta[A]
-        above = np.empty((len(z), 7))
-        above[:, 0], above[:, 6] = 1, 0
-        above[:, 1:6] = expit(u[:, None] - self.tau * _CUTS)
+    def _grades(self, u):
+        """Return bin probabilities (6, n) and the first two derivatives of their logs by u."""
+        above = np.empty((7, len(u)))
+        above[0], above[6] = 1, 0
+        above[1:6] = expit(u - self.tau * _CUTS[:, None])
         slope = above * (1 - above)
-        return (
-            above[:, :-1] - above[:, 1:],
-            1 - above[:, :-1] - above[:, 1:],
-            -slope[:, :-1] - slope[:, 1:],
-        )
+        return above[:-1] - above[1:], 1 - above[:-1] - above[1:], -slope[:-1] - slope[1:]
 
-    def _answering(self, theta, w):
+    def _answering(self, l):
         """Return, per bin, log P(unrated), P(rated), exp(l) / (1 + lam exp(l)) and its factor."""
-        l = np.clip(_BIN_DESIGN @ theta[_L] + (w @ theta[V])[:, None], -40, 40)
-        odds = np.exp(l)
+        odds = np.exp(np.clip(_BINS.T @ l, -40, 40))
         silent = -np.log1p(self.link * odds) / self.link
         damped = 1 / (1 + self.link * odds)
         return silent, -np.expm1(silent), odds * damped, damped
 
-    def _said(self, theta):
-        """Return P(feedback given bin), (n_outcomes, 6), and its log derivatives by each phi."""
-        said = np.ones((len(Outcome), 6))
-        first, second = np.zeros((2, len(Outcome), 6)), np.zeros((2, len(Outcome), 6))
-        for j, rate in enumerate(self.rates(theta)):
-            curve = expit(theta[PHI_FP + j])
-            d1 = curve * (1 - curve) / 2
-            d2 = d1 * (1 - 2 * curve)
-            bins = GOOD if j else ~GOOD
-            for straight, flipped in zip(
-                *((_LIKED, _DISLIKED) if j else (_DISLIKED, _LIKED)), strict=True
-            ):
-                said[flipped, bins], said[straight, bins] = rate, 1 - rate
-                first[j, flipped, bins] = 1 - curve
-                second[j, flipped, bins] = -curve * (1 - curve)
-                first[j, straight, bins] = -d1 / (1 - rate)
-                second[j, straight, bins] = -d2 / (1 - rate) - (d1 / (1 - rate)) ** 2
-        return said, first, second
+    def _answers(self, l):
+        """Return P(unrated), P(rated) and 1 of every cell, (6, 3 n_cells), and log derivatives."""
+        if not self.selects:
+            one = np.ones((6, 3 * l.shape[1]))
+            return one, np.zeros_like(one), np.zeros_like(one)
+        silent, rated, hazard, damped = self._answering(l)
+        quiet, one = np.exp(silent), np.ones_like(silent)
+        odds = hazard * quiet / np.maximum(rated, _TINY)
+        bend = odds * (damped - hazard / np.maximum(rated, _TINY))
+        none = np.zeros_like(one)
+        return (
+            np.hstack([quiet, rated, one]),
+            np.hstack([-hazard, odds, none]),
+            np.hstack([-hazard * damped, bend, none]),
+        )
 
-    def bins(self, theta, z, outcome, label=None) -> NDArray[np.float64]:
-        """Return P(bin, outcome, label given z), shape (n, 6), of rows or entries."""
-        joint = self._grades(theta, z)[0]
+    def _flips(self, phi):
+        """Return the two flip rates (2, n) and their first two derivatives by phi."""
+        curve = expit(phi)
+        rate, first = curve / 2, curve * (1 - curve) / 2
+        second = first * (1 - 2 * curve)
+        known = self.knowledge.false_positive_rate, self.knowledge.false_negative_rate
+        for j, value in enumerate(known):
+            if value is not None:
+                rate[j], first[j], second[j] = value, 0, 0
+        return rate, first, second
+
+    def _said(self, phi, outcome):
+        """Return P(feedback) in the bad and the good bins, (2, n), and its log derivatives."""
+        rate, d1, d2 = self._flips(phi)
+        sign = _FLIP.take(outcome, axis=1)
+        said = (sign <= 0) + sign * rate
+        first = sign * d1 / np.maximum(said, _TINY)
+        return said, first, sign * d2 / np.maximum(said, _TINY) - first**2
+
+    def bins(self, theta, z, outcome, label=None, habit=None) -> NDArray[np.float64]:
+        """Return P(bin, outcome, label given z and habit), shape (n, 6), of rows or entries.
+
+        Without habits, users are of average habit.
+        """
+        if self.counts.habit is None:
+            habit = None
+        elif habit is None:
+            habit = np.zeros(len(z))
+        x = make_design(z, habit).coordinates(theta)
+        joint = self._grades(x[U])[0] * self._said(x[_PHI], outcome)[0][_GOOD]
         if self.selects:
-            silent, rated = self._answering(theta, _selection_design(z))[:2]
+            silent, rated = self._answering(x[_L])[:2]
             joint = joint * np.select(
-                [(outcome == Outcome.UNRATED)[:, None], volunteers(outcome)[:, None]],
-                [np.exp(silent), rated],
-                1.0,
+                [outcome == Outcome.UNRATED, volunteers(outcome)], [np.exp(silent), rated], 1.0
             )
-        joint = joint * self._said(theta)[0][outcome]
-        return joint if label is None else joint * self._judged[label + 1]
+        return (joint if label is None else joint * self._judged[:, label + 1]).T
 
     def evaluate(self, theta: NDArray) -> tuple[float, NDArray, NDArray]:
-        """Return log posterior, gradient (13,) and Hessian (13, 13) by all parameters."""
-        counts, coefficient = self.counts, self.counts.coefficient
-        cell, outcome = counts.cell, counts.outcome
-        # `take` copies rows of six numbers, and a product with ones adds them, at a fraction of the
-        # cost of indexing with an array and of `sum`.
-        pi, pi1, pi2 = (values.take(cell, axis=0) for values in self._grades(theta, counts.z))
-        said, said1, said2 = self._said(theta)
-        joint = pi * said.take(outcome, axis=0) * self._judged.take(counts.label + 1, axis=0)
-        l1, l2 = np.zeros_like(joint), np.zeros_like(joint)
-        if self.selects:
-            silent, rated, hazard, damped = self._answering(theta, self._cell_design)
-            quiet = np.exp(silent)
-            odds = hazard * quiet / np.maximum(rated, _TINY)
-            bend = odds * (damped - hazard / np.maximum(rated, _TINY))
-            unrated, volunteered = self._unrated, self._volunteered
-            at, to = cell[unrated], cell[volunteered]
-            joint[unrated] *= quiet.take(at, axis=0)
-            joint[volunteered] *= rated.take(to, axis=0)
-            l1[unrated], l2[unrated] = -hazard.take(at, axis=0), -(hazard * damped).take(at, axis=0)
-            l1[volunteered], l2[volunteered] = odds.take(to, axis=0), bend.take(to, axis=0)
-        total = np.maximum(joint @ _ONES, _TINY)
+        """Return log posterior, gradient (p,) and Hessian (p, p) by all parameters."""
+        counts, coefficient, cell = self.counts, self.counts.coefficient, self.counts.cell
+        x = self._design.coordinates(theta)
+        pi, pi1, pi2 = (values.take(cell, axis=1) for values in self._grades(x[U]))
+        said, said1, said2 = self._said(x[_PHI].take(cell, axis=1), counts.outcome)
+        answered, l1, l2 = (values.take(self._entry, axis=1) for values in self._answers(x[_L]))
+        joint = pi * answered * said.take(_GOOD, axis=0) * self._judgement
+        total = np.maximum(joint.sum(axis=0), _TINY)
         value = float(coefficient @ np.log(total))
-        posterior = joint / total[:, None]
+        posterior = joint / total
 
-        # All parameters act through u, l_k and phi: sum derivatives by those over bins first, then
-        # multiply by the designs of u (b, a) and of l (c .. kappa by bin, v by row).
-        u, w = self._u_design, self._w_design
-        g_u, g_l = posterior * pi1, posterior * l1
-        g_phi = [posterior * first.take(outcome, axis=0) for first in said1]
-        mean = np.empty((len(cell), len(PARAMETERS)))
-        mean[:, _U] = u * (g_u @ _ONES)[:, None]
-        mean[:, _L] = g_l @ _BIN_DESIGN
-        mean[:, V] = w * (g_l @ _ONES)[:, None]
-        mean[:, PHI_FP], mean[:, PHI_FN] = (g @ _ONES for g in g_phi)
-        gradient = coefficient @ mean
-
-        scale = coefficient[:, None]
-        hessian = -(mean.T @ (mean * scale))
-        uu = scale * (g_u * pi1 + posterior * pi2)
-        ul = scale * (g_u * l1)
-        ll = scale * (g_l * l1 + posterior * l2)
-        hessian[_U, _U] += u.T @ (u * (uu @ _ONES)[:, None])
-        _add(hessian, _U, _L, u.T @ ul @ _BIN_DESIGN)
-        _add(hessian, _U, V, u.T @ (w * (ul @ _ONES)[:, None]))
-        hessian[_L, _L] += (_BIN_DESIGN * ll.sum(axis=0)[:, None]).T @ _BIN_DESIGN
-        _add(hessian, _L, V, _BIN_DESIGN.T @ ll.T @ w)
-        hessian[V, V] += w.T @ (w * (ll @ _ONES)[:, None])
-        scaled = scale * posterior
-        for j, g in enumerate(g_phi):
-            place = slice(PHI_FP + j, PHI_FP + j + 1)
-            g = scale * g
-            with_u, with_l = (g * pi1) @ _ONES, g * l1
-            _add(hessian, _U, place, (with_u @ u)[:, None])
-            _add(hessian, _L, place, (with_l.sum(axis=0) @ _BIN_DESIGN)[:, None])
-            _add(hessian, V, place, ((with_l @ _ONES) @ w)[:, None])
-            hessian[place, place] += np.vdot(g, said1[j].take(outcome, axis=0))
-            hessian[place, place] += np.vdot(scaled, said2[j].take(outcome, axis=0))
+        # Derivatives of each entry's log probability by its coordinates, summed over bins.
+        slopes = np.empty((N_COORDINATES, len(cell)))
+        slopes[U] = (posterior * pi1).sum(axis=0)
+        slopes[_L] = _BINS @ (posterior * l1)
+        slopes[_PHI] = (_FLIPPABLE @ posterior) * said1
+        posterior *= coefficient
+        g_u, g_l, flippable = posterior * pi1, posterior * l1, _FLIPPABLE @ posterior
+        curves = np.zeros((N_COORDINATES, N_COORDINATES, len(cell)))
+        curves[U, U] = (g_u * pi1 + posterior * pi2).sum(axis=0)
+        curves[U, _L] = curves[_L, U] = _BINS @ (g_u * l1)
+        curves[U, _PHI] = curves[_PHI, U] = (_FLIPPABLE @ g_u) * said1
+        curves[_L, _L] = (_BINS_BY_BINS @ (g_l * l1 + posterior * l2)).reshape(4, 4, -1)
+        by_flips = (_BINS_BY_FLIPS @ g_l).reshape(4, 2, -1) * said1
+        curves[_L, _PHI], curves[_PHI, _L] = by_flips, by_flips.swapaxes(0, 1)
+        curves[FP, FP], curves[FN, FN] = flippable * (said1**2 + said2)
+        gradient, hessian = self._design_of_entries.derivatives(slopes, curves, coefficient)
 
         deviation = (theta - self.start)[self.free]
         away = deviation / self.sd[self.free] ** 2

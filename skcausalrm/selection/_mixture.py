@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, logsumexp
 
-from ._likelihood import DELTA, GAMMA, GOOD, PARAMETERS, A, B, GradedLikelihood
+from ._likelihood import GOOD, GradedLikelihood
 from ._mixture_head import average_sigmoids
+from ._parameters import DELTA, GAMMA, A, B
 
 # Weight of delta in the selection log odds: mean grade of the liked bins minus the disliked ones'.
 _DELTA_SHARE = 1.2
@@ -19,10 +20,10 @@ class Node(NamedTuple):
 
     Attributes
     ----------
-    theta : ndarray of shape (13,)
-    covariance : ndarray of shape (13, 13)
+    theta : ndarray of shape (p,)
+    covariance : ndarray of shape (p, p)
         Covariance of the free parameters given b, zero elsewhere.
-    tangent : ndarray of shape (13,)
+    tangent : ndarray of shape (p,)
         Derivative of theta by b.
     base_rate : float
     score : float
@@ -72,7 +73,7 @@ class Mixture(NamedTuple):
 
     @property
     def thetas(self) -> NDArray[np.float64]:
-        """Parameters of each node, shape (m, 13)."""
+        """Parameters of each node, shape (m, p)."""
         return np.array([node.theta for node in self.nodes])
 
     @property
@@ -107,7 +108,7 @@ class Mixture(NamedTuple):
         """Posterior mean and sd of ``gamma + 1.2 delta``, NaN if selection is not modelled."""
         if not self._model.selects:
             return np.nan, np.nan
-        direction = np.zeros(len(PARAMETERS))
+        direction = np.zeros(self.thetas.shape[1])
         direction[GAMMA], direction[DELTA] = 1, _DELTA_SHARE
         log_odds = np.array([theta @ direction for theta in self.thetas])
         variances = np.array([direction @ node.covariance @ direction for node in self.nodes])

@@ -29,6 +29,8 @@ class Knowledge(NamedTuple):
         As in `SelectionModel`.
     rated_is_praise : bool
         Meaning of a rating where volunteers leave only one kind.
+    exclusion_sd : float
+        Prior standard deviation of what a user's habit says on anything but who rates.
     """
 
     false_positive_rate: float | None = None
@@ -37,6 +39,7 @@ class Knowledge(NamedTuple):
     verified_error_rate: float = 0.0
     base_rate: float | tuple[float, float] | None = None
     rated_is_praise: bool = True
+    exclusion_sd: float = 0.05
 
 
 def check_knowledge(model: Any) -> Knowledge:

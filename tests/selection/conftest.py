@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from skcausalrm.selection._counts import Counts, Outcome
-from skcausalrm.selection._likelihood import (
-    GOOD,
-    PARAMETERS,
-    PHI_FN,
-    PHI_FP,
-    C,
-    GradedLikelihood,
-)
+from skcausalrm.selection._likelihood import GOOD, GradedLikelihood
+from skcausalrm.selection._parameters import PARAMETERS, PHI_FN, PHI_FP, C
 from skcausalrm.selection._priors import Knowledge
 
 

@@ -10,7 +10,8 @@ from scipy.stats import norm
 from skcausalrm.selection import _averaging as averaging
 from skcausalrm.selection._averaging import average, fit_tau, maximise
 from skcausalrm.selection._counts import Outcome, count_outcomes
-from skcausalrm.selection._likelihood import A, B, GradedLikelihood
+from skcausalrm.selection._likelihood import GradedLikelihood
+from skcausalrm.selection._parameters import A, B
 from skcausalrm.selection._priors import Knowledge, base_rate_prior
 
 SAFE = norm(0, 1)

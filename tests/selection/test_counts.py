@@ -8,7 +8,8 @@ from scipy.special import expit
 
 from skcausalrm.selection._averaging import fit_tau, maximise
 from skcausalrm.selection._counts import Outcome, count_outcomes, outcomes_of_rows
-from skcausalrm.selection._likelihood import A, B, GradedLikelihood
+from skcausalrm.selection._likelihood import GradedLikelihood
+from skcausalrm.selection._parameters import A, B
 from skcausalrm.selection._priors import Knowledge
 
 quick = settings(max_examples=60, deadline=None)

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from skcausalrm.selection._counts import Counts, Outcome
-from skcausalrm.selection._likelihood import (
+from skcausalrm.selection._likelihood import GOOD, GradedLikelihood
+from skcausalrm.selection._parameters import (
     DELTA,
     GAMMA,
-    GOOD,
+    HABIT,
     KAPPA,
     PARAMETERS,
     PHI_FN,
@@ -19,9 +20,12 @@ from skcausalrm.selection._likelihood import (
     A,
     B,
     C,
-    GradedLikelihood,
+    D,
+    F,
+    G,
     V,
-    _selection_design,
+    W,
+    selection_design,
 )
 from skcausalrm.selection._priors import Knowledge
 
@@ -39,10 +43,11 @@ knowledges = st.builds(
     st.none() | st.floats(0.01, 0.4),
     st.none() | st.sampled_from([0.0, -2.0, 1.5]),
     st.sampled_from([0.0, 0.1]),
+    exclusion_sd=st.sampled_from([0.0, 0.05, 0.5]),
 )
 
 
-def random_counts(seed, outcomes, n=40, n_cells=7):
+def random_counts(seed, outcomes, n=40, n_cells=7, *, habits=False):
     """Entries of every outcome, some of them verified, some with the negative factor of those."""
     rng = np.random.default_rng(seed)
     outcome = np.concatenate([outcomes, rng.choice(outcomes, n - len(outcomes))]).astype(np.intp)
@@ -53,6 +58,7 @@ def random_counts(seed, outcomes, n=40, n_cells=7):
         outcome,
         rng.integers(-1, 2, n),
         rng.uniform(0.5, 5, n) * np.where(rng.random(n) < 0.2, -1, 1),
+        2 * rng.normal(size=n_cells) if habits else None,
     )
 
 
@@ -65,16 +71,23 @@ def random_theta(model, seed, scale=1.0):
 
 
 @quick
-@given(link=links, known=knowledges, seed=seeds, scale=st.sampled_from([0.3, 1.0, 6.0]))
-def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed, scale):
-    counts = random_counts(seed, SAID + ASKED)
+@given(
+    link=links,
+    known=knowledges,
+    seed=seeds,
+    scale=st.sampled_from([0.3, 1.0, 6.0]),
+    habits=st.booleans(),
+)
+def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed, scale, habits):
+    counts = random_counts(seed, SAID + ASKED, habits=habits)
     model = GradedLikelihood(counts, known, link, tau=2.0 + seed % 3)
     theta = random_theta(model, seed, scale)
-    z = 2 * np.random.default_rng(seed).normal(size=(30, 2))
+    rng = np.random.default_rng(seed)
+    z, habit = 2 * rng.normal(size=(30, 2)), 2 * rng.normal(size=30) if habits else None
 
     def bins(outcome, label=None):
-        column = np.full(len(z), outcome)
-        return model.bins(theta, z, column, None if label is None else np.full(len(z), label))
+        label = None if label is None else np.full(len(z), label)
+        return model.bins(theta, z, np.full(len(z), outcome), label, habit)
 
     everything = (
         [Outcome.UNRATED, Outcome.DISLIKED, Outcome.LIKED],
@@ -86,7 +99,8 @@ def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed
         total = sum(bins(outcome) for outcome in outcomes)
         np.testing.assert_allclose(total.sum(axis=1), 1, rtol=1e-9)
         good = total[:, GOOD].sum(axis=1)
-        np.testing.assert_allclose(good, expit(theta[B] + z @ theta[A]), rtol=1e-6, atol=1e-12)
+        u = theta[B] + z @ theta[A] + (theta[D] * habit if habits else 0)
+        np.testing.assert_allclose(good, expit(u), rtol=1e-6, atol=1e-12)
     for outcome in Outcome:
         assert (bins(outcome) >= 0).all()
         labelled = bins(outcome, 0) + bins(outcome, 1)
@@ -99,9 +113,10 @@ def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed
     known=knowledges,
     seed=seeds,
     outcomes=st.sampled_from([SAID, SAID + ASKED, CLICKS, CLICKS + ASKED, ASKED]),
+    habits=st.booleans(),
 )
-def test_gradient_and_hessian_agree_with_finite_differences(link, known, seed, outcomes):
-    model = GradedLikelihood(random_counts(seed, outcomes), known, link, tau=2.3)
+def test_gradient_and_hessian_agree_with_finite_differences(link, known, seed, outcomes, habits):
+    model = GradedLikelihood(random_counts(seed, outcomes, habits=habits), known, link, tau=2.3)
     theta = random_theta(model, seed, 0.7)
     _, gradient, hessian = model.evaluate(theta)
     moved = np.append(model.free, B)
@@ -113,12 +128,28 @@ def test_gradient_and_hessian_agree_with_finite_differences(link, known, seed, o
         value_ahead, gradient_ahead, _ = model.evaluate(ahead)
         value_behind, gradient_behind, _ = model.evaluate(behind)
         slope = (value_ahead - value_behind) / (2 * step)
-        assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-5), PARAMETERS[place]
+        name = (PARAMETERS + HABIT)[place]
+        assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-5), name
         curve = (gradient_ahead - gradient_behind)[moved] / (2 * step)
-        np.testing.assert_allclose(
-            hessian[place, moved], curve, rtol=1e-5, atol=1e-5, err_msg=PARAMETERS[place]
-        )
+        np.testing.assert_allclose(hessian[place, moved], curve, rtol=1e-5, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-9)
+
+
+@quick
+@given(link=links, known=knowledges, seed=seeds)
+def test_habits_without_effect_leave_the_likelihood_as_it_is(link, known, seed):
+    counts = random_counts(seed, SAID + ASKED, habits=True)
+    with_habits = GradedLikelihood(counts, known, link, tau=2.3)
+    without = GradedLikelihood(counts._replace(habit=None), known, link, tau=2.3)
+    theta = random_theta(without, seed)
+    n = len(theta)
+    # All effects 0; at w = 0 the prior, whose mean is 1, costs a constant.
+    found = with_habits.evaluate(np.append(theta, np.zeros(len(HABIT))))
+    expected = without.evaluate(theta)
+    assert found[0] == pytest.approx(expected[0] - 0.5 * (1 / with_habits.sd[W]) ** 2)
+    np.testing.assert_allclose(found[1][:n], expected[1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found[2][:n, :n], expected[2], rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(with_habits.free[with_habits.free < n], without.free)
 
 
 MIRRORED = {
@@ -150,7 +181,7 @@ def test_relabelling_feedback_and_reward_mirrors_the_likelihood(link, known, see
         None if fixed is None else -fixed,
         known.verified_error_rate,
     )
-    design, turned = _selection_design(counts.z), _selection_design(counts.z * turn)
+    design, turned = selection_design(counts.z), selection_design(counts.z * turn)
     signs = np.where(np.isclose(turned, design).all(axis=0), 1.0, -1.0)
     np.testing.assert_allclose(turned, design * signs)  # what of x selects is closed under it
     mirror = theta.copy()
@@ -186,8 +217,8 @@ class TestFree:
     """Nothing is estimated that is known, or of which the counts say nothing."""
 
     @staticmethod
-    def free(outcomes=(*SAID, *ASKED), known=None, flat=()):
-        counts = random_counts(0, list(outcomes))
+    def free(outcomes=(*SAID, *ASKED), known=None, flat=(), habits=False):
+        counts = random_counts(0, list(outcomes), habits=habits)
         counts.z[:, list(flat)] = 0
         return set(GradedLikelihood(counts, known or Knowledge(), 1.0, 2.0).free)
 
@@ -213,6 +244,17 @@ class TestFree:
 
     def test_no_flips_where_nothing_is_said(self):
         assert not self.free(CLICKS) & {PHI_FP, PHI_FN}
+
+    def test_habits(self):
+        habit = set(range(len(PARAMETERS), len(PARAMETERS + HABIT)))
+        everything = self.everything | habit
+        assert self.free(habits=True) == everything
+        assert self.free(habits=True, known=Knowledge(exclusion_sd=0.0)) == everything - {D, G, F}
+        assert self.free(ASKED, habits=True) == everything - self.selection - habit | {D, F}
+        assert self.free(habits=True, known=Knowledge(0.1, 0.2)) == (
+            everything - {PHI_FP, PHI_FN, F}
+        )
+        assert G not in self.free(habits=True, known=Knowledge(selection_log_odds=0.0))
 
     def test_flat_indices(self):
         assert not self.free(flat=[1]) & {A.start + 1}

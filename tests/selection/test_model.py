@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skcausalrm import CausalRewardRegressor, SelectionModel
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
-from skcausalrm.selection._likelihood import DELTA, GAMMA, KAPPA
+from skcausalrm.selection._parameters import DELTA, GAMMA, KAPPA
 
 quiet = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
