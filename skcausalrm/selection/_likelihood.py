@@ -17,8 +17,12 @@ Where the habit h of the row's user is known (`_habit`), it moves who rates:
 with d, g and f, the leaks, near 0: a habit says little on how good the answer is.
 """
 
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.special import expit
 
 from ._counts import Counts, Outcome, volunteers
@@ -36,6 +40,7 @@ from ._parameters import (
     A,
     B,
     C,
+    Design,
     F,
     G,
     U,
@@ -65,6 +70,35 @@ _FLIP[:, [Outcome.DISLIKED, Outcome.ASKED_DISLIKED]] = [[-1], [1]]
 LOGISTIC_VARIANCE = np.pi**2 / 3
 # Smallest probability, so that its logarithm is finite.
 _TINY = 1e-300
+# Cells evaluated together.
+_BLOCK_CELLS = 288
+
+
+class _Block(NamedTuple):
+    """Some cells and their entries: few enough for arrays over them to stay in the cache.
+
+    Attributes
+    ----------
+    design : Design
+        Of the cells.
+    cell, outcome : ndarray of int, shape (n,)
+        Cell, from 0, and outcome of each entry.
+    coefficient : ndarray of shape (n,)
+    judgement : ndarray of shape (6, n)
+        P(verified label given bin).
+    answer : ndarray of int, shape (n,)
+        Column of each entry in what `GradedLikelihood._answers` returns.
+    sums : sparse matrix of shape (n_cells, n)
+        Sums over the entries of each cell, times their coefficients.
+    """
+
+    design: Design
+    cell: NDArray[np.intp]
+    outcome: NDArray[np.intp]
+    coefficient: NDArray[np.float64]
+    judgement: NDArray[np.float64]
+    answer: NDArray[np.intp]
+    sums: Any
 
 
 class GradedLikelihood:
@@ -91,22 +125,19 @@ class GradedLikelihood:
 
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
         self.counts, self.knowledge, self.link, self.tau = counts, knowledge, link, tau
-        self._design = make_design(counts.z, counts.habit)
-        self._design_of_entries = self._design.take(counts.cell)
         self.start, self.sd = prior(counts.habit is not None, knowledge.exclusion_sd)
-        self.selects, self.free = self._settle()
-        kind = np.where(counts.outcome == Outcome.UNRATED, 0, 2 - volunteers(counts.outcome))
-        self._entry = kind * len(counts.z) + counts.cell
         error = knowledge.verified_error_rate
         # P(verified label given bin), columns for no label, 0 and 1.
         self._judged = np.column_stack(
             [np.ones(6), np.where(GOOD, error, 1 - error), np.where(GOOD, 1 - error, error)]
         )
-        self._judgement = self._judged[:, counts.label + 1]
+        design = make_design(counts.z, counts.habit)
+        self.selects, self.free = self._settle(design)
+        self._blocks = list(self._make_blocks(design))
         if self.selects:
             self.start[C] = self._start_of_level()
 
-    def _settle(self) -> tuple[bool, NDArray[np.intp]]:
+    def _settle(self, design: Design) -> tuple[bool, NDArray[np.intp]]:
         """Return whether there is selection, and what is free; set the starts of the rest."""
         counts, knowledge = self.counts, self.knowledge
         seen = np.bincount(counts.outcome, np.abs(counts.coefficient), minlength=len(Outcome)) > 0
@@ -118,7 +149,7 @@ class GradedLikelihood:
         free[B] = False
         free[A] = np.ptp(counts.z, axis=0) > 0
         free[SELECTION] = selects
-        varies = self._design.parameter[np.ptp(self._design.values, axis=1) > 0]
+        varies = design.parameter[np.ptp(design.values, axis=1) > 0]
         free[V] &= np.isin(np.arange(V.start, V.stop), varies)
         free[PHI_FP] = flips and rates[0] is None
         free[PHI_FN] = flips and rates[1] is None
@@ -135,6 +166,27 @@ class GradedLikelihood:
             free[G] &= fixed != 0
             free[F] &= bool(free[PHI_FP] or free[PHI_FN])
         return selects, np.flatnonzero(free)
+
+    def _make_blocks(self, design: Design) -> Iterator[_Block]:
+        counts = self.counts
+        order = np.argsort(counts.cell, kind="stable")
+        for first in range(0, len(counts.z), _BLOCK_CELLS):
+            cells = slice(first, min(first + _BLOCK_CELLS, len(counts.z)))
+            bounds = np.searchsorted(counts.cell[order], [cells.start, cells.stop])
+            entries = order[slice(*bounds)]
+            n, cell, outcome = len(entries), counts.cell[entries] - first, counts.outcome[entries]
+            kind = np.where(outcome == Outcome.UNRATED, 0, 2 - volunteers(outcome))
+            n_cells = cells.stop - cells.start
+            coefficient = counts.coefficient[entries]
+            yield _Block(
+                design=design._replace(values=design.values[:, cells]),
+                cell=cell,
+                outcome=outcome,
+                coefficient=coefficient,
+                judgement=self._judged[:, counts.label[entries] + 1],
+                answer=kind * n_cells + cell,
+                sums=csr_matrix((coefficient, (cell, np.arange(n))), (n_cells, n)),
+            )
 
     def _start_of_level(self) -> float:
         """Return the inverse link of the share of rated rows."""
@@ -171,19 +223,18 @@ class GradedLikelihood:
 
     def _answers(self, l):
         """Return P(unrated), P(rated) and 1 of every cell, (6, 3 n_cells), and log derivatives."""
-        if not self.selects:
-            one = np.ones((6, 3 * l.shape[1]))
-            return one, np.zeros_like(one), np.zeros_like(one)
-        silent, rated, hazard, damped = self._answering(l)
-        quiet, one = np.exp(silent), np.ones_like(silent)
-        odds = hazard * quiet / np.maximum(rated, _TINY)
-        bend = odds * (damped - hazard / np.maximum(rated, _TINY))
-        none = np.zeros_like(one)
-        return (
-            np.hstack([quiet, rated, one]),
-            np.hstack([-hazard, odds, none]),
-            np.hstack([-hazard * damped, bend, none]),
-        )
+        n = l.shape[1]
+        answered, first, second = np.ones((6, 3 * n)), np.zeros((6, 3 * n)), np.zeros((6, 3 * n))
+        if self.selects:
+            silent, rated, hazard, damped = self._answering(l)
+            quiet = np.exp(silent)
+            positive = np.maximum(rated, _TINY)
+            odds = hazard * quiet / positive
+            answered[:, :n], answered[:, n : 2 * n] = quiet, rated
+            first[:, :n], first[:, n : 2 * n] = -hazard, odds
+            second[:, :n] = -hazard * damped
+            second[:, n : 2 * n] = odds * (damped - hazard / positive)
+        return answered, first, second
 
     def _flips(self, phi):
         """Return the two flip rates (2, n) and their first two derivatives by phi."""
@@ -224,36 +275,47 @@ class GradedLikelihood:
 
     def evaluate(self, theta: NDArray) -> tuple[float, NDArray, NDArray]:
         """Return log posterior, gradient (p,) and Hessian (p, p) by all parameters."""
-        counts, coefficient, cell = self.counts, self.counts.coefficient, self.counts.cell
-        x = self._design.coordinates(theta)
-        pi, pi1, pi2 = (values.take(cell, axis=1) for values in self._grades(x[U]))
-        said, said1, said2 = self._said(x[_PHI].take(cell, axis=1), counts.outcome)
-        answered, l1, l2 = (values.take(self._entry, axis=1) for values in self._answers(x[_L]))
-        joint = pi * answered * said.take(_GOOD, axis=0) * self._judgement
-        total = np.maximum(joint.sum(axis=0), _TINY)
-        value = float(coefficient @ np.log(total))
-        posterior = joint / total
-
-        # Derivatives of each entry's log probability by its coordinates, summed over bins.
-        slopes = np.empty((N_COORDINATES, len(cell)))
-        slopes[U] = (posterior * pi1).sum(axis=0)
-        slopes[_L] = _BINS @ (posterior * l1)
-        slopes[_PHI] = (_FLIPPABLE @ posterior) * said1
-        posterior *= coefficient
-        g_u, g_l, flippable = posterior * pi1, posterior * l1, _FLIPPABLE @ posterior
-        curves = np.zeros((N_COORDINATES, N_COORDINATES, len(cell)))
-        curves[U, U] = (g_u * pi1 + posterior * pi2).sum(axis=0)
-        curves[U, _L] = curves[_L, U] = _BINS @ (g_u * l1)
-        curves[U, _PHI] = curves[_PHI, U] = (_FLIPPABLE @ g_u) * said1
-        curves[_L, _L] = (_BINS_BY_BINS @ (g_l * l1 + posterior * l2)).reshape(4, 4, -1)
-        by_flips = (_BINS_BY_FLIPS @ g_l).reshape(4, 2, -1) * said1
-        curves[_L, _PHI], curves[_PHI, _L] = by_flips, by_flips.swapaxes(0, 1)
-        curves[FP, FP], curves[FN, FN] = flippable * (said1**2 + said2)
-        gradient, hessian = self._design_of_entries.derivatives(slopes, curves, coefficient)
-
+        value, gradient = 0.0, np.zeros(len(theta))
+        hessian = np.zeros((len(theta), len(theta)))
+        for block in self._blocks:
+            found = self._evaluate(block, theta)
+            value += found[0]
+            gradient += found[1]
+            hessian += found[2]
         deviation = (theta - self.start)[self.free]
         away = deviation / self.sd[self.free] ** 2
         value -= float(deviation @ away) / 2
         gradient[self.free] -= away
         hessian[self.free, self.free] -= 1 / self.sd[self.free] ** 2
         return value, gradient, hessian
+
+    def _evaluate(self, block: _Block, theta: NDArray) -> tuple[float, NDArray, NDArray]:
+        """Return log likelihood, gradient and Hessian of some cells."""
+        cell = block.cell
+        x = block.design.coordinates(theta)
+        pi, pi1, pi2 = (values.take(cell, axis=1) for values in self._grades(x[U]))
+        said, said1, said2 = self._said(x[_PHI].take(cell, axis=1), block.outcome)
+        answered, l1, l2 = (values.take(block.answer, axis=1) for values in self._answers(x[_L]))
+        joint = pi * answered * said.take(_GOOD, axis=0) * block.judgement
+        total = np.maximum(joint.sum(axis=0), _TINY)
+        value = float(block.coefficient @ np.log(total))
+        posterior = joint / total
+
+        # Derivatives of each entry's log probability by its coordinates, summed over bins.
+        g_u, g_l, flippable = posterior * pi1, posterior * l1, _FLIPPABLE @ posterior
+        slopes = np.empty((N_COORDINATES, len(cell)))
+        slopes[U], slopes[_L], slopes[_PHI] = g_u.sum(axis=0), _BINS @ g_l, flippable * said1
+        gradient, hessian = block.design.outer(slopes, block.coefficient, cell)
+        # Second derivatives of its probability, summed over the entries of each cell.
+        by_u = np.vstack([(g_u * pi1 + posterior * pi2).sum(axis=0), g_u * l1])
+        by_l = np.vstack([g_l * l1 + posterior * l2, g_l * said1.take(_GOOD, axis=0)])
+        by_phi = np.vstack([(_FLIPPABLE @ g_u) * said1, flippable * (said1**2 + said2)])
+        by_u, by_l, by_phi = ((block.sums @ part.T).T for part in (by_u, by_l, by_phi))
+        curves = np.zeros((N_COORDINATES, N_COORDINATES, by_u.shape[1]))
+        curves[U, U], curves[U, _L], curves[U, _PHI] = by_u[0], _BINS @ by_u[1:], by_phi[:2]
+        curves[_L, U], curves[_PHI, U] = curves[U, _L], curves[U, _PHI]
+        curves[_L, _L] = (_BINS_BY_BINS @ by_l[:6]).reshape(4, 4, -1)
+        curves[_L, _PHI] = (_BINS_BY_FLIPS @ by_l[6:]).reshape(4, 2, -1)
+        curves[_PHI, _L] = curves[_L, _PHI].swapaxes(0, 1)
+        curves[FP, FP], curves[FN, FN] = by_phi[2:]
+        return value, gradient, hessian + block.design.hessian(curves)

@@ -87,33 +87,37 @@ class Design(NamedTuple):
         terms[self.coordinate, np.arange(len(self.parameter))] = theta[self.parameter]
         return terms @ self.values
 
-    def take(self, rows: NDArray[np.intp]) -> "Design":
-        """Return the design of some rows."""
-        return self._replace(values=self.values[:, rows])
-
-    def derivatives(self, slopes: NDArray, curves: NDArray, weight: NDArray):
-        """Return gradient (p,) and Hessian (p, p) of a sum of log probabilities.
+    def outer(self, slopes: NDArray, weight: NDArray, row: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the sum of gradients (p,) and minus that of their outer products (p, p).
 
         Parameters
         ----------
-        slopes : ndarray of shape (7, n)
-            Derivatives of each row's log probability by its coordinates.
-        curves : ndarray of shape (7, 7, n)
-            Second derivatives by coordinates of its probability, divided by the probability and
-            times the weight.
-        weight : ndarray of shape (n,)
+        slopes : ndarray of shape (7, m)
+            Derivatives by coordinates, of m entries.
+        weight : ndarray of shape (m,)
+        row : ndarray of int, shape (m,)
+            Row of each entry.
         """
-        by_term = slopes[self.coordinate] * self.values
-        gradient = np.bincount(self.parameter, by_term @ weight, minlength=self.n_parameters)
-        among_terms = -(by_term * weight) @ by_term.T
+        by_term = slopes.take(self.coordinate, axis=0) * self.values.take(row, axis=1)
+        weighted = by_term * weight
+        gradient = np.bincount(self.parameter, weighted.sum(axis=1), minlength=self.n_parameters)
+        return gradient, self._merge(-weighted @ by_term.T)
+
+    def hessian(self, curves: NDArray) -> NDArray[np.float64]:
+        """Return second derivatives by the coordinates of each row, (7, 7, n), as (p, p)."""
+        among_terms = np.empty((len(self.parameter), len(self.parameter)))
         for coordinate in range(N_COORDINATES):
-            mine = self.coordinate == coordinate
+            mine = slice(*np.searchsorted(self.coordinate, [coordinate, coordinate + 1]))
             others = curves[coordinate].take(self.coordinate, axis=0)
             others *= self.values
-            among_terms[mine] += self.values[mine] @ others.T
+            among_terms[mine] = self.values[mine] @ others.T
+        return self._merge(among_terms)
+
+    def _merge(self, among_terms: NDArray) -> NDArray[np.float64]:
+        """Add the rows and columns of terms that share a parameter."""
         hessian = np.zeros((self.n_parameters, self.n_parameters))
         np.add.at(hessian, np.ix_(self.parameter, self.parameter), among_terms)
-        return gradient, hessian
+        return hessian
 
 
 def make_design(z: NDArray, habit: NDArray | None = None) -> Design:
