@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,6 +77,39 @@ class Server:
     def close(self):
         self._http.shutdown()
         self._http.server_close()
+
+
+@pytest.fixture(scope="session")
+def traced_graph():
+    """The bundled encoder's traced graph, serialised, for exports to share.
+
+    Tracing takes most of their time.
+    """
+    from skcausalrm import ConversationEncoder
+    from skcausalrm.export import _text_graph as text_graph
+    from skcausalrm.text._encoder import backend_of
+
+    reference = ConversationEncoder(device="cpu", dtype="float32")
+    return text_graph.encoder_graph(backend_of(reference), False).SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def with_traced_graph(traced_graph):
+    """Return a context in which exports of the bundled encoder take its traced graph."""
+    import onnx
+
+    def encoder_graph(backend, normalize):
+        assert backend.settings.source.name == "sentence-transformers/all-MiniLM-L6-v2"
+        assert not normalize
+        return onnx.load_from_string(traced_graph)
+
+    @contextmanager
+    def context():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("skcausalrm.export._text_file.encoder_graph", encoder_graph)
+            yield
+
+    return context
 
 
 @pytest.fixture

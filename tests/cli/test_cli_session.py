@@ -86,28 +86,26 @@ def test_fit_does_not_replace_without_being_told(workspace, run):
 
 
 def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_path):
-    reports = {}
-    for known in ("0.2:0.1", "0.8:0.1"):
+    from skcausalrm.export import load_model_directory
+
+    reports, printed = [], []
+    for known, choice in (("0.2:0.1", ["--json"]), ("0.8:0.1", ["--overwrite"])):
         result = run(
             "fit", workspace.train, "--out", tmp_path / "m", "--cache-dir", workspace.cache,
-            "--base-rate", known, "--false-positive-rate", 0.1, "--overwrite", "--json",
+            "--base-rate", known, "--false-positive-rate", 0.1, *choice,
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
-        reports[known] = json.loads(result.stdout)
-        assert reports[known]["false_positive_rate"] == pytest.approx(0.1)
-    low, high = (report["selection"]["base_rate"] for report in reports.values())
+        reports.append(load_model_directory(tmp_path / "m").report)
+        printed.append(result.stdout)
+        assert reports[-1]["false_positive_rate"] == pytest.approx(0.1)
+    low, high = (report["selection"]["base_rate"] for report in reports)
     assert low < 0.4 < 0.6 < high
-    assert reports["0.2:0.1"]["known_base_rate"] == [0.2, 0.1]
-    result = run(
-        "fit", workspace.train, "--out", tmp_path / "m", "--cache-dir", workspace.cache,
-        "--overwrite",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    assert workspace.report["selection"]["advice"] in result.stdout
-    low, high = workspace.report["selection"]["base_rate_interval"]
-    assert f"({low:.3f} to {high:.3f})" in result.stdout
+    assert json.loads(printed[0])["known_base_rate"] == [0.2, 0.1]
+    assert reports[1]["selection"]["advice"] in printed[1]
+    low, high = reports[1]["selection"]["base_rate_interval"]
+    assert f"({low:.3f} to {high:.3f})" in printed[1]
     for word in ("auto (selection), mixture head", "log odds of a rating", "snips"):
-        assert word in result.stdout
+        assert word in printed[1]
 
 
 @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
