@@ -199,14 +199,14 @@ def train_policy(frame, tokenizer, folder: str, steps: int) -> LlamaForCausalLM:
     return copied(policy, tokenizer)
 
 
-def tune(policy, tokenizer, reward, prompts, folder: str, steps: int, seed: int):
+def tune(policy, tokenizer, reward, prompts, folder: str, steps: int, batch: int, seed: int):
     """A copy of the policy after GRPO against `reward`."""
     tuned = copied(policy, tokenizer)
     trainer = GRPOTrainer(
         tuned,
         reward_funcs=reward,
         args=GRPOConfig(
-            **settings(folder, max_steps=steps, per_device_train_batch_size=64, seed=seed),
+            **settings(folder, max_steps=steps, per_device_train_batch_size=batch, seed=seed),
             num_generations=8,
             max_completion_length=N_TOKENS,
             learning_rate=1e-4,  # more, and the policy learns what fools the reward
@@ -246,7 +246,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: figures mean nothing")
     quick = parser.parse_args().quick
-    n, sft_steps, grpo_steps, seeds = (300, 5, 1, [0]) if quick else (3000, 400, 20, [0, 1, 2])
+    n, sft_steps, grpo_steps, seeds = (150, 2, 1, [0]) if quick else (3000, 400, 20, [0, 1, 2])
+    batch = 16 if quick else 64
     logging.disable(logging.INFO)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -275,7 +276,7 @@ def main() -> None:
                 model = CausalRewardRegressor(method, random_state=seed)
                 model.fit(X, logs.frame["feedback"], groups=logs.frame["group"], **knowledge)
                 reward = trl_reward(Pipeline([("encoder", encoder), ("reward", model)]))
-                tuned = tune(policy, tokenizer, reward, questions, folder, grpo_steps, seed)
+                tuned = tune(policy, tokenizer, reward, questions, folder, grpo_steps, batch, seed)
                 answers = answer(tuned, tokenizer, questions, seed)
                 row.append(truth(questions, answers).mean())
                 print(

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import settings
 
+settings.register_profile("suite", max_examples=50)
+settings.load_profile("suite")
 # `make fuzz`
 settings.register_profile("fuzz", max_examples=5_000, deadline=None)
 
@@ -31,6 +33,8 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes: the second would wait 40 ms for the first's receipt.
+            disable_nagle_algorithm = True
 
             def do_GET(self):
                 parts = urlsplit(self.path)

@@ -34,7 +34,7 @@ def run(capsys):
 def test_from_log_to_reward(run, monkeypatch):
     pytest.importorskip("sentence_transformers")
     make = datasets.make_feedback_logs
-    monkeypatch.setattr(datasets, "make_feedback_logs", lambda _, **choices: make(600, **choices))
+    monkeypatch.setattr(datasets, "make_feedback_logs", lambda _, **choices: make(500, **choices))
     out = run("from_log_to_reward.py")
     assert "AUROC" in out
     table = out.partition("corrected  answer")[2].strip().splitlines()
@@ -65,9 +65,9 @@ def test_rlhf_with_trl():
 def test_cross_validation_study(run, monkeypatch):
     pytest.importorskip("torch")
     make = datasets.make_observational_feedback
-    fewer = {"n_groups": 180, "selection": "both", "random_state": 0}
+    fewer = {"n_groups": 120, "selection": "both", "random_state": 0}
     monkeypatch.setattr(
-        datasets, "make_observational_feedback", lambda *_, **__: make(900, **fewer)
+        datasets, "make_observational_feedback", lambda *_, **__: make(600, **fewer)
     )
     lines = run("cross_validation_study.py").strip().splitlines()
     clean = {line.split()[0]: float(line.split()[-2]) for line in lines[1:]}

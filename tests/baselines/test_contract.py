@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-HEAD = MLPHead((8,), batch_size=16, learning_rate=0.01, max_epochs=2, device="cpu")
+HEAD = MLPHead((8,), batch_size=32, learning_rate=0.01, max_epochs=1, device="cpu")
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": (
         "repeating a row changes which rows are held out and how minibatches fall, so weights "
@@ -44,7 +44,7 @@ METHODS = [*all_baselines(), OwnMethod]
 
 
 def short(cls):
-    """The method with a network of two epochs, where it has one."""
+    """The method with a network of one epoch, where it has one."""
     if "head" in cls().get_params(deep=False):
         return cls(head=clone(HEAD), random_state=0)
     return cls()

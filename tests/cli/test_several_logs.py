@@ -31,10 +31,10 @@ def split(path, folder, drop=()):
     )
 
 
-def fit(run, workspace, out, *logs, options=()):
+def fit(run, workspace, out, *logs):
     result = run(
         "fit", *logs, "--out", out, "--cache-dir", workspace.cache, "--method", "snips",
-        "--overwrite", *options,
+        "--overwrite",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     return result
@@ -47,10 +47,12 @@ def rewards(model):
 
 
 def test_a_log_given_twice_is_trained_on_once(workspace, run, tmp_path):
+    from skcausalrm.export import load_model_directory
+
     reports = {}
     for name, logs in (("once", [workspace.train]), ("twice", [workspace.train] * 2)):
-        result = fit(run, workspace, tmp_path / name, *logs, options=["--json"])
-        reports[name] = json.loads(result.stdout)
+        table = fit(run, workspace, tmp_path / name, *logs).stdout
+        reports[name] = load_model_directory(tmp_path / name).report
     np.testing.assert_array_equal(rewards(tmp_path / "once"), rewards(tmp_path / "twice"))
     n = len(pd.read_json(workspace.train, lines=True))
     once, twice = reports["once"], reports["twice"]
@@ -60,7 +62,6 @@ def test_a_log_given_twice_is_trained_on_once(workspace, run, tmp_path):
     assert twice["logs"] == [str(workspace.train)] * 2
     assert any(f"{n} rows that an earlier source holds too" in text for text in twice["warnings"])
     assert once["sets"] == twice["sets"]
-    table = fit(run, workspace, tmp_path / "table", *[workspace.train] * 2).stdout
     line = next(line for line in table.splitlines() if "rows dropped as duplicates" in line)
     assert line.split()[-1] == str(n)
 

@@ -77,8 +77,8 @@ def undisturbed(tiny):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_killed_at_three_random_moments_and_run_again(tiny, tmp_path, undisturbed):
-    moments = np.random.default_rng().uniform(0.0, 0.4, 3)
+def test_killed_at_two_random_moments_and_run_again(tiny, tmp_path, undisturbed):
+    moments = np.random.default_rng().uniform(0.0, 0.4, 2)
     done = 0
     for moment in moments:
         child = start(tiny, tmp_path, "killed", delay=0.04)
