@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._clusters import user_codes
-from ._validation import check_asked, check_column, check_propensity, check_verified, check_weights
+from ._validation import (
+    check_asked,
+    check_column,
+    check_instruments,
+    check_propensity,
+    check_verified,
+    check_weights,
+)
 
 
 class RowColumns(NamedTuple):
@@ -17,7 +24,8 @@ class RowColumns(NamedTuple):
     groups : array-like of shape (n,)
         Checked where folds are made.
     users : ndarray of int, shape (n,)
-        Codes of the users: clusters of standard errors.
+        Codes of the users: clusters of standard errors, and an instrument of the selection
+        likelihood.
     sample_weight : ndarray of shape (n,)
     asked : ndarray of bool, shape (n,)
     verified : ndarray of shape (n,)
@@ -25,6 +33,8 @@ class RowColumns(NamedTuple):
     propensity : ndarray of shape (n,)
         Known propensities, in (0, 1].
     judge_score : ndarray of shape (n,)
+    instruments : ndarray of shape (n, m)
+        What moves who rates and not how good the answer is; NaN where unknown.
     """
 
     groups: NDArray | None = None
@@ -34,6 +44,7 @@ class RowColumns(NamedTuple):
     verified: NDArray[np.float64] | None = None
     propensity: NDArray[np.float64] | None = None
     judge_score: NDArray[np.float64] | None = None
+    instruments: NDArray[np.float64] | None = None
 
     def weighted(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `weight` times the sample weights, shape (n,)."""
@@ -54,6 +65,7 @@ def check_columns(
     verified=None,
     propensity=None,
     judge_score=None,
+    instruments=None,
 ) -> RowColumns:
     """Check the per-row extras that the user gave.
 
@@ -71,4 +83,5 @@ def check_columns(
         check_verified(verified, n_rows),
         None if propensity is None else check_propensity(propensity, n_rows),
         None if judge_score is None else check_column(judge_score, "judge_score", n_rows),
+        None if instruments is None else check_instruments(instruments, n_rows),
     )

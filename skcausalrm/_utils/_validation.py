@@ -202,6 +202,24 @@ def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> 
     return values
 
 
+def check_instruments(instruments, n_rows: int) -> NDArray[np.float64]:
+    """Return instruments as float64 of shape (n_rows, m), NaN where unknown.
+
+    Raises
+    ------
+    FeedbackError
+        If they have another length, or an infinite value.
+    """
+    values = check_array(
+        np.asarray(instruments).reshape(-1, 1) if np.ndim(instruments) == 1 else instruments,
+        dtype=np.float64,
+        ensure_all_finite="allow-nan",
+        input_name="instruments",
+    )
+    _check_length(values, "instruments", n_rows)
+    return values
+
+
 def check_asked(asked, n_rows: int) -> NDArray[np.bool_] | None:
     """Return ``asked`` as bool, None if absent or nowhere True.
 

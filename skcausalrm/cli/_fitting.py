@@ -68,6 +68,7 @@ def out_of_fold_scores(
     fold_reward = clone(reward)
     if reward.method == "auto":  # every fold by the method of the whole log
         fold_reward.set_params(method=reward.method_)
+    users = {} if log.users is None else {"users": log.users}
     with warnings.catch_warnings():
         # The fit on all rows has given these warnings already.
         warnings.simplefilter("ignore", SkcausalrmWarning)
@@ -80,6 +81,6 @@ def out_of_fold_scores(
             X,
             log.y,
             make_folds(X, log.y, log.groups, reward.cv, reward.random_state),
-            fit_params={"groups": log.groups, **columns},
+            fit_params={"groups": log.groups, **users, **columns},
         )
     return all_scores(log, z, prediction, reward.nuisances_.rates)

@@ -12,6 +12,9 @@ from ._mechanism import check_fraction, draw_feedback, make_generator, solve_int
 SIGNALS = {"weak": 1.1, "medium": 2.0, "strong": 3.8}
 _GROUP_SHARE = 0.7  # share of the factors' variance that the rows of a group have in common
 _PROMPT_EFFECT = 0.25  # share of the score's variance that is a level of the group
+# Share of a user's answers that are rated, at quantiles of the users of a real log, where 0 and 1
+# at .1 and .75 are those of few answers each; the ends carry on by their logits.
+_LOGGED_HABITS = (0, 0.002), (0.1, 0.01), (0.25, 0.1), (0.5, 0.8), (0.75, 0.99), (1, 0.9996)
 _BLOCK_BYTES = 2**23  # size of the blocks in which X is written
 
 
@@ -31,6 +34,10 @@ def make_observational_feedback(
     n_groups: int | None = None,
     n_asked: int = 0,
     n_verified: int = 0,
+    n_users: int | None = None,
+    habits: str | float = "logged",
+    habit_quality: float = 0.0,
+    habit_leniency: float = 0.0,
     dtype: Any = "float32",
     random_state: Any = None,
 ) -> Bunch:
@@ -71,6 +78,19 @@ def make_observational_feedback(
         as any.
     n_verified : int, default=0
         Number of rows, drawn at random, whose reward a person has checked.
+    n_users : int or None, default=None
+        Number of users, of whom a few are very active. None means that there are none.
+    habits : "logged" or float, default="logged"
+        How far users differ in how readily they rate. "logged" has the shape of a real log, in
+        which users at the quantiles .1, .25, .5 and .75 rated 0, .10, .80 and all of their answers;
+        their odds are then factors, scaled to `observed_rate`. A float is the standard deviation of
+        a normal log factor.
+    habit_quality : float, default=0.0
+        Shift of the logit of P(r=1) per standard deviation of habits: users who rate a lot then get
+        better answers, and users are no longer an instrument.
+    habit_leniency : float, default=0.0
+        Shift of the logit of false positives, and minus that of false negatives, per standard
+        deviation of habits: users who rate a lot are then lenient.
     dtype : {"float32", "float64"}, default="float32"
         Type of ``X``, which is written in blocks, without a second copy.
     random_state : int, RandomState, Generator or None, default=None
@@ -83,8 +103,9 @@ def make_observational_feedback(
         ``X`` (n_samples, n_features); ``y`` (n_samples,) feedback 1, 0, or NaN for none;
         ``reward`` the true binary reward; ``probability`` P(r=1 given x, prompt); ``propensity``
         the true chance that feedback is volunteered, given all that it depends on; ``groups``
-        prompt ids; ``asked`` bool; ``verified`` the reward, NaN where unchecked; ``n_capped``
-        the number of propensities capped at 1.
+        prompt ids; ``users`` user ids, or None; ``asked`` bool; ``verified`` the reward, NaN
+        where unchecked; ``n_capped`` the number of propensities capped at 1. Where users differ,
+        ``probability`` and ``propensity`` are given the user too.
 
     Raises
     ------
@@ -143,6 +164,12 @@ def make_observational_feedback(
         level = _standardize(rng.standard_normal(n_groups)[groups])
         score = np.sqrt(1 - _PROMPT_EFFECT) * score + np.sqrt(_PROMPT_EFFECT) * level
     logit = deviation * _standardize(score)
+    users, habit, leniency = None, None, None
+    if n_users is not None:
+        check_scalar(n_users, "n_users", Integral, min_val=1, max_val=n_samples)
+        users, habit = _draw_users(rng, n_samples, n_users, habits)
+        logit += habit_quality * _standardize(habit)
+        leniency = habit_leniency * _standardize(habit) if habit_leniency else None
     logit += solve_intercept(logit, base_rate)
     logs = draw_feedback(
         rng,
@@ -155,8 +182,25 @@ def make_observational_feedback(
         observed_rate=observed_rate,
         n_asked=n_asked,
         n_verified=n_verified,
+        habit=habit,
+        leniency=leniency,
     )
-    return Bunch(X=X, groups=groups, **logs)
+    return Bunch(X=X, groups=groups, users=users, **logs)
+
+
+def _draw_users(rng, n_samples: int, n_users: int, habits: str | float):
+    """Return the user of each row, and the log factor of how readily that user rates."""
+    activity = rng.lognormal(0, 1.2, n_users)
+    users = rng.choice(n_users, n_samples, p=activity / activity.sum())
+    if habits == "logged":
+        at, share = np.transpose(_LOGGED_HABITS)
+        habit = np.interp(rng.random(n_users), at, np.log(share / (1 - share)))
+    elif isinstance(habits, str):
+        raise ValueError(f"habits={habits!r} is neither a number nor 'logged'.")
+    else:
+        check_scalar(habits, "habits", Real, min_val=0)
+        habit = habits * rng.standard_normal(n_users)
+    return users, habit[users]
 
 
 def _logit_deviation(signal: str | float) -> float:

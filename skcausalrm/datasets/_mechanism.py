@@ -56,10 +56,16 @@ def scale_to_rate(weight: np.ndarray, rate: float) -> np.ndarray:
     return np.minimum(1.0, factor * weight)
 
 
-def flip(rng, reward, false_positive_rate: float, false_negative_rate: float) -> np.ndarray:
+def flip(rng, reward, false_positive_rate, false_negative_rate) -> np.ndarray:
     """Return the reward with 0 changed to 1 and 1 to 0 at the given rates."""
     rate = np.where(reward == 1, false_negative_rate, false_positive_rate)
     return np.where(rng.random(reward.size) < rate, 1 - reward, reward)
+
+
+def _shift(rate: float, by: np.ndarray) -> np.ndarray:
+    """Return a rate moved on the logit scale; 0 stays 0."""
+    odds = rate * np.exp(by)
+    return odds / (1 - rate + odds)
 
 
 def draw_feedback(
@@ -74,6 +80,8 @@ def draw_feedback(
     observed_rate: float,
     n_asked: int,
     n_verified: int,
+    habit: np.ndarray | None = None,
+    leniency: np.ndarray | None = None,
 ) -> Bunch:
     """Draw rewards from their logit, then who rates, then the ratings.
 
@@ -83,6 +91,10 @@ def draw_feedback(
         Logit of P(r=1 given x).
     index : ndarray of shape (n,)
         Standardised function of x alone, for the selections "x" and "both".
+    habit : ndarray of shape (n,) or None, default=None
+        Log of a factor on the chance of feedback: how readily the row's user rates.
+    leniency : ndarray of shape (n,) or None, default=None
+        Shift of the logit of false positives, and minus that of false negatives.
     """
     if selection not in SELECTIONS:
         raise ValueError(f"selection={selection!r} is unknown; choose one of {SELECTIONS}.")
@@ -106,12 +118,17 @@ def draw_feedback(
         "u-shape": 2 * np.tanh(np.abs(strength) / np.sqrt(logit.var() + np.pi**2 / 3)),
         "complain": -reward,
     }[selection]
-    propensity = scale_to_rate(selection_strength ** (level.max() - level), observed_rate)
+    log_factor = np.log(selection_strength) * (level.max() - level)
+    if habit is not None:
+        log_factor = log_factor + habit - habit.max()
+    propensity = scale_to_rate(np.exp(log_factor), observed_rate)
 
     asked = np.zeros(n, dtype=bool)
     asked[rng.choice(n, size=n_asked, replace=False)] = True
     answered = (rng.random(n) < propensity) | asked
-    logged = flip(rng, reward, false_positive_rate, false_negative_rate)
+    lenient = np.zeros(n) if leniency is None else leniency
+    rates = _shift(false_positive_rate, lenient), _shift(false_negative_rate, -lenient)
+    logged = flip(rng, reward, *rates)
     verified = np.full(n, np.nan)
     checked = rng.choice(n, size=n_verified, replace=False)
     verified[checked] = reward[checked]

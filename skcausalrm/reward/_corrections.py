@@ -228,8 +228,10 @@ def choose_method(feedback: Feedback, columns: RowColumns) -> str:
         method, reason = "dr", f"only {rarer} rated rows are of one class"
     else:
         return "selection"
+    unused = "" if columns.instruments is None else ", and instruments were not used"
     warn(
-        f"method='auto' used {method!r}, because {reason}: name a method to choose it yourself.",
+        f"method='auto' used {method!r}, because {reason}{unused}: name a method to choose it "
+        f"yourself.",
         MethodFallbackWarning,
     )
     return method

@@ -33,7 +33,7 @@ class _CausalReward(BaseEstimator):
     """Everything that does not depend on how labels are named."""
 
     __metadata_request__fit: ClassVar = dict.fromkeys(
-        ("groups", "users", "asked", "verified", "propensity", "judge_score"), True
+        ("groups", "users", "instruments", "asked", "verified", "propensity", "judge_score"), True
     )
     __metadata_request__score: ClassVar = dict.fromkeys(("groups", "asked", "propensity"), True)
 
@@ -63,6 +63,7 @@ class _CausalReward(BaseEstimator):
         *,
         groups=None,
         users=None,
+        instruments=None,
         sample_weight=None,
         asked=None,
         verified=None,
@@ -81,7 +82,11 @@ class _CausalReward(BaseEstimator):
         groups : array-like of shape (n,), default=None
             Conversation or prompt ids: rows that share one are never split.
         users : array-like of shape (n,), default=None
-            User ids, missing where unknown: clusters of the flip rates' standard errors.
+            User ids, missing where unknown. For "selection", how readily each of them rates is an
+            instrument, which can tell the level (`SelectionModel`); for other methods they are
+            clusters of the flip rates' standard errors.
+        instruments : array-like of shape (n,) or (n, m), default=None
+            Numbers that move who rates and not how good the answer is; for "selection".
         sample_weight : array-like of shape (n,), default=None
             A weight counts as so many rows: scale relative weights to a mean of about 1.
         asked : array-like of bool, shape (n,), default=None
@@ -104,7 +109,8 @@ class _CausalReward(BaseEstimator):
         FeedbackError
             If y has no feedback, one class, or values it cannot have.
         UnusedParameterError
-            If `propensity` or `judge_score` was given and the method does not use it.
+            If `propensity`, `judge_score` or `instruments` was given and the method does not use
+            it.
         InvalidInputError
             If flip rates or propensities are impossible.
         GroupsError
@@ -114,7 +120,15 @@ class _CausalReward(BaseEstimator):
         X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         feedback = self._encode(X, y)
         columns = check_columns(
-            X, groups, users, sample_weight, asked, verified, propensity, judge_score
+            X,
+            groups,
+            users,
+            sample_weight,
+            asked,
+            verified,
+            propensity,
+            judge_score,
+            instruments,
         )
         defaults = Defaults(self.cv, self.random_state, self.n_jobs)
         fit, self.estimator_, self.recalibration_ = fit_reward(

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 # Cells per side of the grid; 24, 32 and 64 gave the same profile to 0.3 nats at 16,000 rows.
 CELLS = 24
+# Cells per side where there are habits, and cells of those.
+_CELLS_WITH_HABIT, _HABIT_CELLS = 14, 8
 
 
 class Outcome(IntEnum):
@@ -87,6 +89,8 @@ def count_outcomes(
     weight: NDArray | None = None,
     likelihood_power: float = 0.25,
     n_cells: int | None = CELLS,
+    habit: NDArray | None = None,
+    row_power: NDArray | None = None,
 ) -> Counts:
     """Count outcomes on a grid of marginal quantile cells.
 
@@ -103,6 +107,10 @@ def count_outcomes(
         random, and of verified labels given o, s and x keep the factor 1.
     n_cells : int or None, default=24
         Cells per side; None makes each row a cell of its own.
+    habit : ndarray of shape (n,) or None, default=None
+        Habits of the rows' users; the grid then has 14 x 14 x 8 cells.
+    row_power : ndarray of shape (n,) or None, default=None
+        Further factor of each row's log P(o, s given x).
 
     Returns
     -------
@@ -112,13 +120,19 @@ def count_outcomes(
     if n_cells is None:
         cell = np.arange(len(z))
     else:
+        n_cells = n_cells if habit is None else _CELLS_WITH_HABIT
         side = [_quantile_codes(column, weight, n_cells) for column in z.T]
         cell = side[0] * n_cells + side[1]
+        if habit is not None:
+            volunteered = weight * volunteers(outcome)
+            rated = outcome != Outcome.UNRATED
+            cell = cell * _HABIT_CELLS + habit_cells(habit, rated, volunteered)
         occupied = np.bincount(cell) > 0
         cell = (np.cumsum(occupied) - 1)[cell]
     total = np.bincount(cell, weight).astype(np.float64)
+    features = z if habit is None else np.column_stack([z, habit])
     center = np.column_stack(
-        [np.bincount(cell, weight * column) / np.maximum(total, 1e-300) for column in z.T]
+        [np.bincount(cell, weight * column) / np.maximum(total, 1e-300) for column in features.T]
     )
     label = np.full(len(z), -1)
     if verified is not None:
@@ -126,23 +140,40 @@ def count_outcomes(
         label[judged] = verified[judged]
     judged = label >= 0
     # log P(r | o, s, x) = log P(r, o, s | x) - log P(o, s | x): only the last term gets the power.
-    plain = np.where(volunteers(outcome), likelihood_power, 1.0) - judged
+    power = likelihood_power if row_power is None else likelihood_power * row_power
+    plain = np.where(volunteers(outcome), power, 1.0) - judged
     n_keys = 3 * len(Outcome) * len(total)
     every = np.bincount(_key(cell, outcome, -1), weight * plain, minlength=n_keys).astype(float)
     every += np.bincount(_key(cell, outcome, label), weight * judged, minlength=n_keys)
     keys = np.flatnonzero(every)
     return Counts(
-        center,
+        center[:, :2],
         total,
         keys // (3 * len(Outcome)),
         keys // 3 % len(Outcome),
         keys % 3 - 1,
         every[keys],
+        None if habit is None else center[:, 2],
     )
 
 
 def _key(cell, outcome, label):
     return (cell * len(Outcome) + outcome) * 3 + label + 1
+
+
+def habit_cells(habit: NDArray, rated: NDArray, weight: NDArray) -> NDArray[np.intp]:
+    """Return cells of habits, shape (n,): finer where much is rated, so that the keen are apart.
+
+    Parameters
+    ----------
+    habit : ndarray of shape (n,)
+    rated : ndarray of bool, shape (n,)
+    weight : ndarray of shape (n,)
+        0 in rows that were asked.
+    """
+    by_rating = weight * rated
+    share = weight / weight.sum() + by_rating / max(by_rating.sum(), 1e-300)
+    return _quantile_codes(habit, share, _HABIT_CELLS)
 
 
 def _quantile_codes(values: NDArray, weight: NDArray, n_cells: int) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from ..exceptions import AssumptionWarning, BaseRateUncertainWarning, FeedbackEr
 from ..heads._logistic import fit_sigmoid
 from ._averaging import average
 from ._counts import Counts, Outcome, count_outcomes, outcomes_of_rows
+from ._habit import Habit
 from ._linear_predictors import LinearPredictors
 from ._mixture import Mixture
 from ._mixture_head import MixtureHead
@@ -110,6 +111,7 @@ def fit_likelihood(
     knowledge: Knowledge,
     columns: RowColumns,
     *,
+    habit: Habit | None = None,
     likelihood_power: float = 0.25,
     n_jobs: int | None = None,
 ) -> LikelihoodFit:
@@ -123,6 +125,7 @@ def fit_likelihood(
     knowledge : Knowledge
     columns : RowColumns
         Weights, asked and verified rows.
+    habit : Habit or None, default=None
     likelihood_power : float, default=0.25
     n_jobs : int or None, default=None
 
@@ -142,15 +145,22 @@ def fit_likelihood(
     pair = Outcome.DISLIKED, Outcome.LIKED
     merged = [kind for kind, other in (pair, pair[::-1]) if seen[kind] and not seen[other]]
     outcome = outcomes_of_rows(y, columns.asked, merged)
+    habits = None if habit is None else habit.values
     counts = count_outcomes(
-        z, outcome, verified, weight=sample_weight, likelihood_power=likelihood_power
+        z,
+        outcome,
+        verified,
+        weight=sample_weight,
+        likelihood_power=likelihood_power,
+        habit=habits,
+        row_power=None if habit is None else habit.power,
     )
     prior = base_rate_prior(knowledge.base_rate)
     knowledge = knowledge._replace(rated_is_praise=Outcome.DISLIKED not in merged)
     mixture, whole = average(counts, knowledge, prior, n_jobs=n_jobs)
     if knowledge.base_rate is not None:
         _warn_if_unreached(whole, prior, knowledge.base_rate)
-    probability, target = mixture.probability(z), mixture.posterior(z, outcome)
+    probability, target = mixture.probability(z), mixture.posterior(z, outcome, habits)
     head, recalibration = _make_head(predictors, counts, mixture, probability), None
     if verified is not None:
         recalibration = fit_recalibration(
@@ -160,7 +170,7 @@ def fit_likelihood(
             sample_weight=sample_weight,
             error_rate=knowledge.verified_error_rate,
             posterior=mixture.posterior_without_label(
-                z, outcome, verified, knowledge.verified_error_rate
+                z, outcome, verified, knowledge.verified_error_rate, habits
             ),
         )
         target = recalibration.move(target, probability)

@@ -9,7 +9,7 @@ from scipy.special import expit, logit, logsumexp
 
 from ._likelihood import GOOD, GradedLikelihood
 from ._mixture_head import average_sigmoids
-from ._parameters import DELTA, GAMMA, A, B
+from ._parameters import DELTA, GAMMA, A, B, W
 
 # Weight of delta in the selection log odds: mean grade of the liked bins minus the disliked ones'.
 _DELTA_SHARE = 1.2
@@ -108,12 +108,22 @@ class Mixture(NamedTuple):
         """Posterior mean and sd of ``gamma + 1.2 delta``, NaN if selection is not modelled."""
         if not self._model.selects:
             return np.nan, np.nan
-        direction = np.zeros(self.thetas.shape[1])
-        direction[GAMMA], direction[DELTA] = 1, _DELTA_SHARE
-        log_odds = np.array([theta @ direction for theta in self.thetas])
-        variances = np.array([direction @ node.covariance @ direction for node in self.nodes])
-        mean = self.mean(log_odds)
-        return mean, self.mean(variances + (log_odds - mean) ** 2) ** 0.5
+        return self._moments({GAMMA: 1, DELTA: _DELTA_SHARE})
+
+    @property
+    def habit_effect(self) -> tuple[float, float] | None:
+        """Posterior mean and sd of w, the habit's effect on rating; None without habits."""
+        return None if self._model.counts.habit is None else self._moments({W: 1})
+
+    def _moments(self, factors: dict[int, float]) -> tuple[float, float]:
+        """Return posterior mean and sd of a sum of parameters times factors."""
+        places, direction = list(factors), np.array(list(factors.values()))
+        values = self.thetas[:, places] @ direction
+        variances = [
+            direction @ node.covariance[np.ix_(places, places)] @ direction for node in self.nodes
+        ]
+        mean = self.mean(values)
+        return mean, self.mean(np.array(variances) + (values - mean) ** 2) ** 0.5
 
     @property
     def rates(self) -> tuple[float, float]:
@@ -142,20 +152,32 @@ class Mixture(NamedTuple):
         """Return P(r=1 given x) of rows with linear predictors z, shape (n,)."""
         return average_sigmoids(z, self.thetas[:, B], self.thetas[:, A], self.weights)[0]
 
-    def posteriors(self, z: NDArray, outcome: NDArray) -> Iterator[NDArray[np.float64]]:
-        """Yield P(r=1 given o, s, x) of every row by each node, shape (n,)."""
+    def posteriors(
+        self, z: NDArray, outcome: NDArray, habit: NDArray | None = None
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield P(r=1 given o, s, x, habit) of every row by each node, shape (n,)."""
         for link, node in zip(self.links, self.nodes, strict=True):
-            bins = self.models[link].bins(node.theta, z, outcome)
+            bins = self.models[link].bins(node.theta, z, outcome, habit=habit)
             yield bins[:, GOOD].sum(axis=1) / np.maximum(bins.sum(axis=1), 1e-300)
 
-    def posterior(self, z: NDArray, outcome: NDArray) -> NDArray[np.float64]:
-        """Return P(r=1 given o, s, x) of every row, shape (n,), strictly between 0 and 1."""
-        parts = zip(self.weights, self.posteriors(z, outcome), strict=True)
+    def posterior(
+        self, z: NDArray, outcome: NDArray, habit: NDArray | None = None
+    ) -> NDArray[np.float64]:
+        """Return P(r=1 given o, s, x, habit) of every row, (n,), strictly between 0 and 1.
+
+        Without habits, users are of average habit.
+        """
+        parts = zip(self.weights, self.posteriors(z, outcome, habit), strict=True)
         total = sum(weight * p for weight, p in parts)
         return np.clip(total, 1e-12, 1 - 1e-12)
 
     def posterior_without_label(
-        self, z: NDArray, outcome: NDArray, label: NDArray, error_rate: float
+        self,
+        z: NDArray,
+        outcome: NDArray,
+        label: NDArray,
+        error_rate: float,
+        habit: NDArray | None = None,
     ) -> NDArray[np.float64]:
         """Return P(r=1 given o, s, x), the row's own label divided out of the weights, (n,).
 
@@ -167,9 +189,11 @@ class Mixture(NamedTuple):
             A person's judgement of each row, 0 or 1; NaN rows are NaN in the result.
         error_rate : float
             Probability that the person errs.
+        habit : ndarray of shape (n,) or None, default=None
         """
         result, judged = np.full(len(z), np.nan), ~np.isnan(label)
-        p = np.array(list(self.posteriors(z[judged], outcome[judged])))
+        habit = None if habit is None else habit[judged]
+        p = np.array(list(self.posteriors(z[judged], outcome[judged], habit)))
         q = error_rate + (1 - 2 * error_rate) * p
         said = np.maximum(np.where(label[judged] == 1, q, 1 - q), 1e-12)
         weights = self.weights[:, None] / said

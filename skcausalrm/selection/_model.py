@@ -13,6 +13,7 @@ from ..metrics._debiased import debiased_accuracy_score
 from ..model_selection._cross_fitting import Folds
 from ..nuisances._base import NuisanceClassifier
 from ._fitting import check_likelihood_feedback, fit_likelihood
+from ._habit import fit_habit
 from ._linear_predictors import fit_linear_predictors
 from ._priors import check_knowledge
 
@@ -40,6 +41,9 @@ class SelectionModel(NuisanceClassifier):
     likelihood_power : float, default=0.25
         Power of the likelihood of the volunteered rows, in (0, 1]. Less than 1 because the
         likelihood is misspecified: at full power it is too sure of the base rate.
+    exclusion_sd : float, default=0.05
+        Prior standard deviation, per logit of habit, of what `users` and `instruments` may say on
+        anything but who rates: quality, selection on the preference, flips. 0: nothing.
     cv : int, splitter or None, default=4
         Folds of the two linear predictors; None means 5.
     random_state : int, RandomState or None, default=None
@@ -62,6 +66,18 @@ class SelectionModel(NuisanceClassifier):
         nothing about selection.
     false_positive_rate_, false_negative_rate_ : float
         Posterior means of the flip rates.
+    habit_ : ndarray of shape (n,) or None
+        How readily the row's user rates: log odds of a rating that users and instruments add. None
+        without them, or where they say nothing.
+    habit_effect_ : (float, float) or None
+        Posterior mean and standard deviation of the habit's effect on the log odds of a rating, 1
+        where the estimated habit is taken at its word.
+    instrument_reach_ : float or None
+        Share rated in the rows of the keenest users: the closer to 1, the less the level rests on
+        the form of the likelihood.
+    level_source_ : dict of str to str
+        "used", or why not, for each of "users", "instruments", "asked", "verified" and
+        "base_rate" that was given: what can tell the base rate.
     link_weights_ : dict of float to float
         Posterior weight of each link (1 is the logit, 0 the limit complementary log-log).
     predictor_slope_ : ndarray of shape (2,)
@@ -102,6 +118,11 @@ class SelectionModel(NuisanceClassifier):
     `base_rate_interval_`; a warning says so. Assumptions: feedback depends on x through the two
     linear predictors alone, and selection on the preference has the same form for all rows.
 
+    `users` are instruments: people differ widely in how readily they rate, and those who rate
+    nearly everything are nearly unselected. How feedback changes from them to those who rate
+    seldom shows the selection, and so the base rate, if a user's habit has little to do with how
+    good the answers are that he gets. Users serve the fit alone: a prediction is for x.
+
     Examples
     --------
     >>> from skcausalrm import SelectionModel
@@ -116,7 +137,9 @@ class SelectionModel(NuisanceClassifier):
     True
     """
 
-    __metadata_request__fit: ClassVar = {"groups": True, "asked": True, "verified": True}
+    __metadata_request__fit: ClassVar = dict.fromkeys(
+        ("groups", "users", "instruments", "asked", "verified"), True
+    )
     __metadata_request__score: ClassVar = {"asked": True}
 
     _parameter_constraints: ClassVar[dict] = {
@@ -126,6 +149,7 @@ class SelectionModel(NuisanceClassifier):
         "selection_log_odds": [Real, None],
         "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
         "likelihood_power": [Interval(Real, 0, 1, closed="right")],
+        "exclusion_sd": [Interval(Real, 0, None, closed="left")],
         "cv": ["cv_object"],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
@@ -140,6 +164,7 @@ class SelectionModel(NuisanceClassifier):
         selection_log_odds=None,
         verified_error_rate=0.0,
         likelihood_power=0.25,
+        exclusion_sd=0.05,
         cv=4,
         random_state=None,
         n_jobs=None,
@@ -150,11 +175,23 @@ class SelectionModel(NuisanceClassifier):
         self.selection_log_odds = selection_log_odds
         self.verified_error_rate = verified_error_rate
         self.likelihood_power = likelihood_power
+        self.exclusion_sd = exclusion_sd
         self.cv = cv
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X, y, *, groups=None, sample_weight=None, asked=None, verified=None):
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        groups=None,
+        users=None,
+        instruments=None,
+        sample_weight=None,
+        asked=None,
+        verified=None,
+    ):
         """Fit linear predictors, likelihood and recalibration.
 
         Parameters
@@ -166,6 +203,11 @@ class SelectionModel(NuisanceClassifier):
             A log of one class, such as clicks, must hold 1 (or 0).
         groups : array-like of shape (n,), default=None
             Conversation or prompt ids: rows that share one are never split.
+        users : array-like of shape (n,), default=None
+            User ids; a row without one is a user of its own. See Notes.
+        instruments : array-like of shape (n,) or (n, m), default=None
+            Numbers that move who rates and not how good the answer is: whether feedback was
+            prompted, the widget's position, the device. NaN counts as the column's mean.
         sample_weight : array-like of shape (n,), default=None
             A weight counts as so many rows.
         asked : array-like of bool, shape (n,), default=None
@@ -187,7 +229,7 @@ class SelectionModel(NuisanceClassifier):
         InvalidInputError
             If a known base rate, selection log odds or flip rate is impossible.
         GroupsError
-            If groups cannot be used.
+            If groups cannot be used, or users are not one id per row.
 
         Warns
         -----
@@ -195,20 +237,24 @@ class SelectionModel(NuisanceClassifier):
             If the standard deviation of the base rate's logit exceeds 0.4 (code "uncertain"), or no
             solution comes near the base rate that was given (code "unreached").
         FewFeedbackWarning, AssumptionWarning
-            If a kind of row is rare or absent.
+            If a kind of row is rare or absent, or users and instruments cannot tell the level
+            (codes "habit-thumbs", "habit-reach", "habit-users").
         """
-        given = {"sample_weight": sample_weight, "asked": asked, "verified": verified}
+        given = {"users": users, "instruments": instruments, "sample_weight": sample_weight}
+        given |= {"asked": asked, "verified": verified}
         return self._check_and_fit(X, y, one_class=True, groups=groups, **given)
 
     def _fit(self, X, y, columns: RowColumns, folds: Folds):
         knowledge = check_knowledge(self)
         check_likelihood_feedback(y, columns, base_rate=self.base_rate)
         predictors = fit_linear_predictors(X, y, columns, folds, self.random_state)
+        habit, self.level_source_ = fit_habit(predictors.z, y, columns, folds)
         found = fit_likelihood(
             predictors,
             y,
             knowledge,
             columns,
+            habit=habit,
             likelihood_power=self.likelihood_power,
             n_jobs=self.n_jobs,
         )
@@ -216,7 +262,13 @@ class SelectionModel(NuisanceClassifier):
         self.row_posterior_ = found.posterior
         self.head_, self.recalibration_ = found.head, found.recalibration
         self.oof_probability_, self.oof_posterior_ = found.probability, found.target
+        settled = {"asked": columns.asked, "verified": columns.verified}
+        settled["base_rate"] = self.base_rate
+        self.level_source_ |= {name: "used" for name, to in settled.items() if to is not None}
+        self.habit_ = None if habit is None else habit.values
+        self.instrument_reach_ = None if habit is None else habit.reach
         whole = found.whole
+        self.habit_effect_ = whole.habit_effect
         self.base_rate_, self.base_rate_std_ = whole.base_rate, whole.level_moments[1]
         self.base_rate_interval_ = whole.base_rate_interval
         self.selection_log_odds_, self.selection_log_odds_std_ = whole.selection_log_odds
@@ -267,7 +319,7 @@ class SelectionModel(NuisanceClassifier):
         return float(debiased_accuracy_score(z, p, sample_weight=sample_weight))  # type: ignore[arg-type]
 
     def posterior(self, X, y, *, asked=None) -> NDArray[np.float64]:
-        """Return P(r=1 given feedback and x) of new rows, rated or not.
+        """Return P(r=1 given feedback and x) of new rows, rated or not, by users of average habit.
 
         Parameters
         ----------

@@ -59,7 +59,13 @@ def check_knowledge(model: Any) -> Knowledge:
             f"answer is ever rated: give a number from -{_MAX_LOG_ODDS} to {_MAX_LOG_ODDS}."
         )
     base_rate_prior(model.base_rate)
-    return Knowledge(*rates, log_odds, model.verified_error_rate, model.base_rate)
+    return Knowledge(
+        *rates,
+        log_odds,
+        model.verified_error_rate,
+        model.base_rate,
+        exclusion_sd=model.exclusion_sd,
+    )
 
 
 def base_rate_prior(base_rate):

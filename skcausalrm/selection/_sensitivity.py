@@ -15,6 +15,7 @@ from .._utils._validation import FLOATS, check_feedback
 from ..exceptions import BaseRateUncertainWarning
 from ..model_selection._cross_fitting import make_folds
 from ._fitting import check_likelihood_feedback, fit_likelihood
+from ._habit import fit_habit
 from ._linear_predictors import fit_linear_predictors
 from ._model import SelectionModel
 from ._priors import check_knowledge
@@ -28,6 +29,8 @@ def sensitivity_analysis(
     selection_log_odds,
     rows=None,
     groups=None,
+    users=None,
+    instruments=None,
     sample_weight=None,
     asked=None,
     verified=None,
@@ -52,7 +55,7 @@ def sensitivity_analysis(
         likelier.
     rows : slice, array-like of int or of bool, default=None
         Rows whose mean reward is reported, such as those of one model; None is all.
-    groups, sample_weight, asked, verified : array-like of shape (n,), default=None
+    groups, users, instruments, sample_weight, asked, verified : array-like, default=None
         Per-row columns, as in `SelectionModel.fit`.
 
     Returns
@@ -99,7 +102,9 @@ def sensitivity_analysis(
     reference = _reward(fitted, X)
     X = check_array(X, dtype=FLOATS, input_name="X")
     feedback = check_feedback(X, y)
-    columns = check_columns(X, groups, None, sample_weight, asked, verified)
+    columns = check_columns(
+        X, groups, users, sample_weight, asked, verified, instruments=instruments
+    )
     rows = np.arange(len(X))[slice(None) if rows is None else rows]
     model = _settings(fitted)
     knowledge = [
@@ -109,6 +114,7 @@ def sensitivity_analysis(
     check_likelihood_feedback(feedback.values, columns, base_rate=model.base_rate)
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
     predictors = fit_linear_predictors(X, feedback.values, columns, folds, model.random_state)
+    habit = fit_habit(predictors.z, feedback.values, columns, folds)[0]
     weight = columns.weighted(np.ones(len(X)))
     table = []
     for known in knowledge:
@@ -120,6 +126,7 @@ def sensitivity_analysis(
                 feedback.values,
                 known,
                 columns,
+                habit=habit,
                 likelihood_power=model.likelihood_power,
                 n_jobs=model.n_jobs,
             )
