@@ -60,7 +60,7 @@ def print_report(report: dict[str, Any]) -> None:
     )
     if selection is not None:
         print_table(
-            "Every recipe on these logs, scored against the posterior of selection",
+            "Every recipe on these logs, scored against draws from the posterior of selection",
             ["recipe", "base rate", "false positive", "false negative", "R2", "AUROC"],
             [_recipe_line(name, facts) for name, facts in selection["recipes"].items()],
         )

@@ -2,27 +2,18 @@
 
 The pseudo-outcome z of a row has the mean E[r given x] for the unseen reward r in {0, 1}. Every
 score here is linear in the labels, or a smooth function of means that are, so z can replace the
-label (docs/concepts/scores.md).
+label (docs/concepts/scores.md). `_formulas` has the sums, `_estimate` the errors.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..exceptions import FeedbackError
-from ._sample import Sample, check_sample
-
-Array = NDArray[np.float64]
+from ._estimate import estimate
 
 
-def _squared_error(sample: Sample) -> Array:
-    return sample.prediction * (sample.prediction - 2 * sample.z) + sample.z
-
-
-def _mean_score(sample: Sample, values: Array, return_std: bool) -> float | tuple[float, float]:
-    score = sample.mean(values)
-    if not return_std:
-        return score
-    return score, sample.standard_error(sample.weight * (values - score))
+def _score(
+    metric: str, z, prediction, groups, users, sample_weight, return_std: bool
+) -> float | tuple[float, float]:
+    clusters = {"groups": groups, "users": users, "sample_weight": sample_weight}
+    found = estimate(metric, z, prediction, **clusters, with_error=return_std)
+    return (found.score, found.std) if return_std else found.score
 
 
 def debiased_mse(
@@ -32,8 +23,10 @@ def debiased_mse(
 
     Parameters
     ----------
-    z : array-like of shape (n,)
-        Pseudo-outcomes, as `pseudo_outcomes` makes them; they may lie outside [0, 1].
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes, as `pseudo_outcomes` makes them; they may lie outside [0, 1]. Or m equally
+        likely draws of them, ``pseudo_outcomes(..., n_draws=m)``: the score is the mean over the
+        draws, and their spread is part of the standard error.
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), f; any finite number.
     groups : array-like of shape (n,), default=None
@@ -65,9 +58,10 @@ def debiased_mse(
     ``E[(f - r)^2] = E[f^2 - 2 f r + r]`` for r in {0, 1}. This is linear in r, so z can replace it:
     unlike the mean of (f - z)^2, the result does not contain the noise of z. It is valid for binary
     rewards only, because a continuous reward needs a pseudo-outcome of r^2 as well. The standard
-    error treats the nuisances behind z as fixed. It is clustered two ways, ``V_groups + V_users -
-    V_both`` (Cameron, Gelbach and Miller, 2011); if that is not positive, it is the larger of the
-    first two.
+    error is clustered two ways, ``V_groups + V_users - V_both`` (Cameron, Gelbach and Miller,
+    2011); if that is not positive, it is the larger of the first two. With one z per row it
+    treats the nuisances behind z as fixed; with draws the variance between the draws' scores is
+    added.
 
     Examples
     --------
@@ -77,8 +71,7 @@ def debiased_mse(
     >>> round(debiased_mse([-0.1, 1.2, 1.1, 0.0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.01
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
-    return _mean_score(sample, _squared_error(sample), return_std)
+    return _score("mse", z, prediction, groups, users, sample_weight, return_std)
 
 
 def debiased_accuracy_score(
@@ -88,8 +81,8 @@ def debiased_accuracy_score(
 
     Parameters
     ----------
-    z : array-like of shape (n,)
-        Pseudo-outcomes; they may lie outside [0, 1].
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes or draws of them, as in `debiased_mse`; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), or classes 0 and 1; the predicted class c is 1 above one half.
     groups, users, sample_weight : array-like of shape (n,), default=None
@@ -115,9 +108,7 @@ def debiased_accuracy_score(
     >>> debiased_accuracy_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.7])
     0.75
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std, "accuracy")
-    right = np.where(sample.prediction > 0.5, sample.z, 1 - sample.z)
-    return _mean_score(sample, right, return_std)
+    return _score("accuracy", z, prediction, groups, users, sample_weight, return_std)
 
 
 def debiased_brier_score(
@@ -127,8 +118,8 @@ def debiased_brier_score(
 
     Parameters
     ----------
-    z : array-like of shape (n,)
-        Pseudo-outcomes; they may lie outside [0, 1].
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes or draws of them, as in `debiased_mse`; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), in [0, 1].
     groups, users, sample_weight : array-like of shape (n,), default=None
@@ -154,8 +145,7 @@ def debiased_brier_score(
     >>> round(debiased_brier_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 3)
     0.055
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std, "Brier score")
-    return _mean_score(sample, _squared_error(sample), return_std)
+    return _score("brier", z, prediction, groups, users, sample_weight, return_std)
 
 
 def debiased_log_loss(
@@ -165,8 +155,8 @@ def debiased_log_loss(
 
     Parameters
     ----------
-    z : array-like of shape (n,)
-        Pseudo-outcomes; they may lie outside [0, 1].
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes or draws of them, as in `debiased_mse`; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x), f, in [0, 1]. As in scikit-learn, f is clipped to at least the
         machine epsilon of its dtype from 0 and 1, so a wrong prediction of 0 or 1 costs about 36
@@ -195,12 +185,7 @@ def debiased_log_loss(
     >>> round(debiased_log_loss([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.1]), 4)
     0.2362
     """
-    dtype = np.asarray(prediction).dtype
-    eps = np.finfo(dtype if dtype.kind == "f" else np.float64).eps
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std, "log loss")
-    f = np.clip(sample.prediction, eps, 1 - eps)
-    values = sample.z * (np.log1p(-f) - np.log(f)) - np.log1p(-f)
-    return _mean_score(sample, values, return_std)
+    return _score("log_loss", z, prediction, groups, users, sample_weight, return_std)
 
 
 def debiased_r2_score(
@@ -210,8 +195,9 @@ def debiased_r2_score(
 
     Parameters
     ----------
-    z : array-like of shape (n,)
-        Pseudo-outcomes; they may lie outside [0, 1]. ``mu`` is their mean.
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes or draws of them, as in `debiased_mse`; they may lie outside [0, 1]. ``mu``
+        is their mean.
     prediction : array-like of shape (n,)
         Predicted P(r=1 given x); any finite number.
     groups, users, sample_weight : array-like of shape (n,), default=None
@@ -247,21 +233,7 @@ def debiased_r2_score(
     >>> round(std, 3)
     0.143
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
-    mu = sample.mean(sample.z)
-    if not 0.01 < mu < 0.99:
-        raise FeedbackError(
-            f"The mean of z over {len(sample.z)} rows is {mu:.4g}, but R2 needs it within "
-            f"(.01, .99): nearly all rewards are of one class, so use mse or log_loss instead."
-        )
-    error = _squared_error(sample)
-    mse, variance = sample.mean(error), mu * (1 - mu)
-    score = 1 - mse / variance
-    if not return_std:
-        return score
-    slope = mse * (1 - 2 * mu) / variance**2
-    influence = slope * (sample.z - mu) - (error - mse) / variance
-    return score, sample.standard_error(sample.weight * influence)
+    return _score("r2", z, prediction, groups, users, sample_weight, return_std)
 
 
 def debiased_roc_auc_score(
@@ -271,8 +243,8 @@ def debiased_roc_auc_score(
 
     Parameters
     ----------
-    z : array-like of shape (n,)
-        Pseudo-outcomes; they may lie outside [0, 1].
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes or draws of them, as in `debiased_mse`; they may lie outside [0, 1].
     prediction : array-like of shape (n,)
         Any score that ranks; ties count one half.
     groups, users : array-like of shape (n,), default=None
@@ -312,32 +284,4 @@ def debiased_roc_auc_score(
     >>> debiased_roc_auc_score([0, 1, 1, 0], [0.2, 0.6, 0.9, 0.6])
     0.875
     """
-    sample = check_sample(z, prediction, groups, users, sample_weight, return_std)
-    order = np.argsort(sample.prediction)
-    ranked = sample.prediction[order]
-    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # first row of each run of ties
-    sizes = np.diff(np.r_[first, len(ranked)])
-    weight = sample.weight if isinstance(sample.weight, float) else sample.weight[order]
-    good, bad = weight * sample.z[order], weight * (1 - sample.z[order])
-    total_good, total_bad = good.sum(), bad.sum()
-    itself = good * bad  # weight of a row paired with itself
-    pairs = total_good * total_bad - itself.sum()
-    if min(total_good, total_bad, pairs) <= 0:
-        raise FeedbackError(
-            f"The mean of z over {len(ranked)} rows is {total_good:.4g}, which leaves no pair of a "
-            f"good and a bad row to rank: AUROC needs rows of both classes, so use mse or log_loss."
-        )
-    good_ties, bad_ties = np.add.reduceat(good, first), np.add.reduceat(bad, first)
-    bad_below = np.repeat(np.cumsum(bad_ties) - bad_ties / 2, sizes)
-    concordant = good * bad_below - itself / 2
-    score = float(concordant.sum() / pairs)
-    if not return_std:
-        return score
-    good_above = total_good - np.repeat(np.cumsum(good_ties) - good_ties / 2, sizes)
-    concordant += bad * good_above - itself / 2
-    # Hajek projection: the pairs of a row, centred at the score.
-    influence = np.empty_like(good)
-    influence[order] = (
-        concordant - score * (good * total_bad + bad * total_good - 2 * itself)
-    ) / pairs
-    return score, sample.standard_error(influence)
+    return _score("roc_auc", z, prediction, groups, users, sample_weight, return_std)

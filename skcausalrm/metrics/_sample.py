@@ -18,12 +18,15 @@ class Sample(NamedTuple):
 
     Attributes
     ----------
-    z : ndarray of shape (n,)
+    z : ndarray of shape (n,) or (n, m)
+        Pseudo-outcomes, or m equally likely draws of them.
     prediction : ndarray of shape (n,)
     weight : ndarray of shape (n,), or float
         Weights with sum 1; a float if all are equal.
     groups : ndarray of int, shape (n,), or None
     users : ndarray of int, shape (n,), or None
+    eps : float
+        Machine epsilon of the predictions as they were given.
     """
 
     z: Array
@@ -31,6 +34,12 @@ class Sample(NamedTuple):
     weight: Array | float
     groups: NDArray | None
     users: NDArray | None
+    eps: float = float(np.finfo(np.float64).eps)
+
+    @property
+    def mean_z(self) -> Array:
+        """Mean of the draws of z, shape (n,)."""
+        return self.z if self.z.ndim == 1 else self.z.mean(axis=1)
 
     def mean(self, values: Array) -> float:
         """Return the weighted mean of values of shape (n,)."""
@@ -46,10 +55,13 @@ class Sample(NamedTuple):
 
 def finite_column(column: ArrayLike, name: str, cure: str) -> Array:
     """Return a column as float64, (n,); raise `InvalidInputError` if it is empty or not finite."""
-    values = np.asarray(column_or_1d(column), dtype=np.float64)
-    if len(values) == 0:
+    return _finite(np.asarray(column_or_1d(column), dtype=np.float64), name, cure)
+
+
+def _finite(values: Array, name: str, cure: str) -> Array:
+    if values.size == 0:
         raise InvalidInputError(f"{name} has no rows: a score needs at least one.")
-    if bad := len(values) - int(np.count_nonzero(np.isfinite(values))):
+    if bad := int(np.count_nonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))):
         raise InvalidInputError(
             f"{name} is NaN or infinite in {bad} of {len(values)} rows: {cure}."
         )
@@ -63,7 +75,8 @@ def check_sample(
 
     Parameters
     ----------
-    z, prediction, groups, users, sample_weight : array-like of shape (n,)
+    z : array-like of shape (n,) or (n, m)
+    prediction, groups, users, sample_weight : array-like of shape (n,)
     return_std : bool
     probabilities : str, default=""
         Name of a score that takes predictions in [0, 1] only.
@@ -75,9 +88,14 @@ def check_sample(
     GroupsError
         If groups or users are not one id per row.
     """
-    z = finite_column(
-        z, "z", "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback"
-    )
+    draws = np.asarray(z)
+    cure = "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback"
+    if draws.ndim == 2:
+        z = _finite(draws.astype(np.float64, copy=False), "z", cure)
+    else:
+        z = finite_column(z, "z", cure)
+    dtype = np.asarray(prediction).dtype
+    eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
     prediction = finite_column(prediction, "prediction", "every row needs one")
     if len(z) != len(prediction):
         raise InvalidInputError(
@@ -100,4 +118,4 @@ def check_sample(
             f"{probabilities} is defined for probabilities only: clip them, or use mse or r2."
         )
     share = 1 / len(z) if weight is None else weight / weight.sum()
-    return Sample(z, prediction, share, *clusters)
+    return Sample(z, prediction, share, clusters[0], clusters[1], eps)

@@ -1,9 +1,8 @@
 """Diagnostics of a fitted selection likelihood, next to the estimates of the other recipes."""
 
 import warnings
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +11,26 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import RowColumns, check_columns
 from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
-from ..exceptions import FeedbackError, InvalidInputError, SkcausalrmWarning, UnusedParameterError
-from ..metrics._metric import METRICS
+from ..exceptions import (
+    FeedbackError,
+    GroupsError,
+    InvalidInputError,
+    SkcausalrmWarning,
+    UnusedParameterError,
+)
+from ..metrics._estimate import Estimate, estimate, estimate_difference
 from ..model_selection._cross_fitting import Folds, make_folds
 from ..nuisances._recipes import Target, correct_labels, effective_sample_size
+from ..selection._draws import N_DRAWS, outcome_draws
 from ..selection._fitting import UNCERTAIN
 from ..selection._model import SelectionModel
+from ._advice import Evidence, advice, advice_codes
 from ._fit_nuisances import Defaults, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
 
 # Simpler recipes that the report compares with, all from the nuisances of "dr".
 _RECIPES = ("naive", "noise", "snips", "dr")
 _METRICS = ("r2", "roc_auc")
-# Minimum ratings of each class for the ranking to be called reliable.
-_MIN_RATED = 200
 # Attributes of `SelectionModel` that the report repeats, without their underscore.
 _FACTS = (
     "base_rate",
@@ -37,6 +42,13 @@ _FACTS = (
     "false_negative_rate",
     "link_weights",
 )
+
+
+class _Rows(NamedTuple):
+    """Rows of one kind, and z of all rows."""
+
+    rows: NDArray[np.bool_]
+    z: NDArray[np.float64]
 
 
 def selection_report(
@@ -66,17 +78,24 @@ def selection_report(
     Returns
     -------
     dict
-        - ``advice`` : one sentence.
+        - ``advice`` : a sentence on the ranking and one on the level.
+        - ``advice_codes`` : what they say. First "ranking-contradicted" (verified rows rank
+          otherwise), "ranking-unproven" (a bound of the AUROC is at most one half),
+          "ranking-below-naive" (naive's may be better by over .02) or "ranking-reliable"; then
+          "level-open", "level-unchecked" (by the likelihood alone) or "level-reliable".
+        - ``ranking`` : ``score`` and ``interval`` (90%) of the out-of-fold AUROC: ``posterior``,
+          by the likelihood; ``rated``, of the feedback itself; ``verified``; and ``over_naive``,
+          its difference to naive's by the likelihood. None where there are too few rows.
         - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``selection_log_odds``,
           ``selection_log_odds_std``, ``false_positive_rate``, ``false_negative_rate`` and
           ``link_weights`` : the attributes of `SelectionModel`.
         - ``n_verified``, ``n_asked`` : numbers of rows.
         - ``recipes`` : dict per recipe, out of fold, of ``base_rate``, ``false_positive_rate``,
           ``false_negative_rate``, ``effective_sample_size``, and scores with their standard errors
-          (``*_std``): ``debiased_r2`` and ``debiased_roc_auc`` against the posterior of
-          "selection", the same target for all; ``asked_*`` on asked rows; ``verified_*`` on
-          verified rows, which "selection" has used and the other recipes have not. A recipe that
-          cannot be fitted has only ``error``, its message.
+          (``*_std``): ``debiased_r2`` and ``debiased_roc_auc`` against draws from the
+          posterior of "selection", the same target for all; ``asked_*`` on asked rows;
+          ``verified_*`` on verified rows, which "selection" has used and the other recipes have
+          not. A recipe that cannot be fitted has only ``error``, its message.
 
     Raises
     ------
@@ -115,6 +134,8 @@ def selection_report(
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
     defaults = Defaults(model.cv, model.random_state, model.n_jobs)
     recipes = {}
+    by_row: dict[str, Any] = {"columns": columns, "groups": folds.groups}
+    targets = _targets(selection, feedback, columns, model.random_state)
     with warnings.catch_warnings():
         # These fits serve the comparison alone.
         warnings.simplefilter("ignore", SkcausalrmWarning)
@@ -124,13 +145,19 @@ def selection_report(
                 recipes[name] = facts
                 continue
             base_rate = np.average(prediction, weights=columns.sample_weight)
-            scores = _scores(selection, prediction, feedback, columns, folds)
+            scores = _scores(targets, prediction, **by_row)
             recipes[name] = {"base_rate": float(base_rate), **facts, **scores}
-    verified = columns.verified
+    evidence = _evidence(selection, feedback, targets, **by_row)
+    codes = advice_codes(evidence)
     return {
-        "advice": _advice(selection, feedback, columns),
+        "advice": advice(codes, evidence),
+        "advice_codes": codes,
+        "ranking": {
+            name: None if found is None else {"score": found.score, "interval": found[2:4]}
+            for name, found in evidence.aucs().items()
+        },
         **{name: getattr(selection, f"{name}_") for name in _FACTS},
-        "n_verified": 0 if verified is None else int((~np.isnan(verified)).sum()),
+        "n_verified": _n_verified(columns),
         "n_asked": 0 if columns.asked is None else int(columns.asked.sum()),
         "recipes": recipes,
     }
@@ -177,53 +204,82 @@ def _facts(rates: tuple[float, float], ess: float) -> dict[str, float]:
     }
 
 
-def _scores(
-    selection: SelectionModel,
-    prediction: NDArray,
-    feedback: Feedback,
-    columns: RowColumns,
-    folds: Folds,
-) -> dict[str, float]:
-    rows = {"debiased": np.ones(len(prediction), dtype=bool)}
-    z = {"debiased": selection.oof_posterior_}
+def _targets(
+    selection: SelectionModel, feedback: Feedback, columns: RowColumns, random_state
+) -> dict[str, _Rows]:
+    """Return the rows of each kind of score, and what stands for their labels."""
+    everyone = np.ones(len(feedback.values), dtype=bool)
+    draws = outcome_draws(selection, feedback.values, columns, N_DRAWS, random_state)
+    kinds = {"debiased": _Rows(everyone, draws)}
     if columns.asked is not None:
-        rows["asked"] = columns.asked & feedback.observed
         rates = selection.false_positive_rate_, selection.false_negative_rate_
-        z["asked"] = correct_labels(feedback.values, rates)
+        labels = correct_labels(feedback.values, rates)
+        kinds["asked"] = _Rows(columns.asked & feedback.observed, labels)
     if columns.verified is not None:
-        rows["verified"], z["verified"] = ~np.isnan(columns.verified), columns.verified
-    clusters = {
-        "groups": folds.groups,
+        kinds["verified"] = _Rows(~np.isnan(columns.verified), columns.verified)
+    return kinds
+
+
+def _estimate(
+    score, metric: str, kind: _Rows, *predictions: NDArray, columns: RowColumns, groups: NDArray
+) -> Estimate | None:
+    """Return `score` on rows of one kind, or None where they are too few."""
+    rows, z = kind
+    by_row = {
+        "groups": groups,
         "users": columns.users,
         "sample_weight": columns.sample_weight,
     }
+    given = {name: None if column is None else column[rows] for name, column in by_row.items()}
+    try:
+        return score(metric, z[rows], *(f[rows] for f in predictions), **given)
+    except (FeedbackError, InvalidInputError, GroupsError):
+        return None
+
+
+def _scores(targets: dict[str, _Rows], prediction: NDArray, **by_row) -> dict[str, float]:
     found: dict[str, float] = {}
     for metric in _METRICS:
-        for kind, part in rows.items():
-            given = {k: None if column is None else column[part] for k, column in clusters.items()}
-            with suppress(FeedbackError, InvalidInputError):  # too few rows for this score
-                score = METRICS[metric](z[kind][part], prediction[part], **given, return_std=True)
-                found[f"{kind}_{metric}"], found[f"{kind}_{metric}_std"] = map(float, score)
+        for kind, target in targets.items():
+            score = _estimate(estimate, metric, target, prediction, **by_row)
+            if score is not None:
+                found[f"{kind}_{metric}"], found[f"{kind}_{metric}_std"] = score.score, score.std
     return found
 
 
-def _advice(selection: SelectionModel, feedback: Feedback, columns: RowColumns) -> str:
-    low, high = selection.base_rate_interval_
-    span = f"the share of good answers is between {low:.0%} and {high:.0%} (90% interval)"
-    rated = feedback.values[feedback.observed]
-    rarer = int(min((rated == 1).sum(), (rated == 0).sum()))
-    if rarer < _MIN_RATED:
-        return f"Only {rarer} ratings are of one class: collect more before relying on the ranking."
-    if selection.base_rate_std_ > UNCERTAIN:
-        cure = (
-            "check about 50 rows with `skcausalrm label`"
-            if columns.verified is None
-            else "check more rows, drawn at random"
-        )
-        return f"The ranking is reliable, the level is not: {span}; {cure}."
-    if columns.verified is None and columns.asked is None and selection.base_rate is None:
-        return (
-            f"The ranking is reliable. By the likelihood alone {span}: check about 50 rows with "
-            f"`skcausalrm label` before relying on the level."
-        )
-    return f"Ranking and level are reliable: {span}."
+def _evidence(
+    selection: SelectionModel, feedback: Feedback, targets: dict[str, _Rows], **by_row
+) -> Evidence:
+    columns = by_row["columns"]
+    ranking, of_liked = selection.oof_probability_, selection.oof_linear_predictors_[:, 0]
+    # Clicks hold no dislikes, so only asked answers say what is liked.
+    volunteered = feedback.values[feedback.observed & ~_asked(columns, feedback)]
+    one_class = len(np.unique(volunteered)) < 2
+    rated = feedback.observed & _asked(columns, feedback) if one_class else feedback.observed
+    targets = {"rated": _Rows(rated, feedback.values), **targets}
+    auc = {
+        kind: _estimate(estimate, "roc_auc", target, ranking, **by_row)
+        for kind, target in targets.items()
+    }
+    over_naive = _estimate(
+        estimate_difference, "roc_auc", targets["debiased"], ranking, of_liked, **by_row
+    )
+    settled = (columns.verified, columns.asked, selection.base_rate)
+    return Evidence(
+        posterior=auc["debiased"],
+        rated=auc["rated"],
+        verified=auc.get("verified"),
+        over_naive=over_naive,
+        level_is_open=selection.base_rate_std_ > UNCERTAIN,
+        level_is_settled=any(given is not None for given in settled),
+        n_verified=_n_verified(columns),
+        base_rate_interval=selection.base_rate_interval_,
+    )
+
+
+def _asked(columns: RowColumns, feedback: Feedback) -> NDArray[np.bool_]:
+    return np.zeros(len(feedback.values), dtype=bool) if columns.asked is None else columns.asked
+
+
+def _n_verified(columns: RowColumns) -> int:
+    return 0 if columns.verified is None else int((~np.isnan(columns.verified)).sum())

@@ -1,6 +1,7 @@
 """Fit of the likelihood to linear predictors: averaging, head, posterior, recalibration."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,20 @@ class Posterior(NamedTuple):
     ) -> NDArray[np.float64]:
         """Return the posterior of each row, before recalibration, shape (n,)."""
         return self.mixture.posterior(z, outcomes_of_rows(y, asked, self.merged))
+
+    def sample(self, n_draws: int, rng: np.random.RandomState) -> Self:
+        """Return a posterior of equally likely draws of the parameters."""
+        return self._replace(mixture=self.mixture.sample(n_draws, rng))
+
+    def draws(
+        self,
+        z: NDArray,
+        y: NDArray,
+        asked: NDArray[np.bool_] | None,
+        habit: NDArray | None = None,
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the posterior of each row by each node of the mixture, shape (n,)."""
+        return self.mixture.posteriors(z, outcomes_of_rows(y, asked, self.merged), habit)
 
 
 class LikelihoodFit(NamedTuple):

@@ -255,16 +255,26 @@ class GradedLikelihood:
         first = sign * d1 / np.maximum(said, _TINY)
         return said, first, sign * d2 / np.maximum(said, _TINY) - first**2
 
+    def _coordinates(self, theta, z, habit):
+        if self.counts.habit is None:
+            habit = None
+        elif habit is None:
+            habit = np.zeros(len(z))
+        return make_design(z, habit).coordinates(theta)
+
+    def answering(self, theta, z, habit=None):
+        """Return P(bin), P(bin, rated) where nobody asks, both (n, 6), and flip rates, (2, n)."""
+        x = self._coordinates(theta, z, habit)
+        grades = self._grades(x[U])[0]
+        rated = grades * self._answering(x[_L])[1] if self.selects else grades
+        return grades.T, rated.T, self._flips(x[_PHI])[0]
+
     def bins(self, theta, z, outcome, label=None, habit=None) -> NDArray[np.float64]:
         """Return P(bin, outcome, label given z and habit), shape (n, 6), of rows or entries.
 
         Without habits, users are of average habit.
         """
-        if self.counts.habit is None:
-            habit = None
-        elif habit is None:
-            habit = np.zeros(len(z))
-        x = make_design(z, habit).coordinates(theta)
+        x = self._coordinates(theta, z, habit)
         joint = self._grades(x[U])[0] * self._said(x[_PHI], outcome)[0][_GOOD]
         if self.selects:
             silent, rated = self._answering(x[_L])[:2]

@@ -1,11 +1,11 @@
 """Mixture of the solutions along the base rate: posteriors of rows and of the base rate."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit, logsumexp, softmax
 
 from ._likelihood import GOOD, GradedLikelihood
 from ._mixture_head import average_sigmoids
@@ -13,6 +13,9 @@ from ._parameters import DELTA, GAMMA, A, B, W
 
 # Weight of delta in the selection log odds: mean grade of the liked bins minus the disliked ones'.
 _DELTA_SHARE = 1.2
+
+# Candidates of which one becomes a draw.
+_CANDIDATES = 8
 
 
 class Node(NamedTuple):
@@ -40,6 +43,25 @@ class Node(NamedTuple):
     def level(self) -> float:
         """Logit of the base rate."""
         return float(logit(self.base_rate))
+
+
+class Propensities(NamedTuple):
+    """One node's view of n rows.
+
+    Attributes
+    ----------
+    probability : ndarray of shape (n,)
+        P(r=1 given x).
+    of_good, of_bad : ndarray of shape (n,)
+        P(rated given r=1, x) and P(rated given r=0, x), where nobody asks.
+    rates : ndarray of shape (2, n)
+        False positive and false negative rate.
+    """
+
+    probability: NDArray[np.float64]
+    of_good: NDArray[np.float64]
+    of_bad: NDArray[np.float64]
+    rates: NDArray[np.float64]
 
 
 class Mixture(NamedTuple):
@@ -148,6 +170,30 @@ class Mixture(NamedTuple):
         """The likelihood of one link, where the link does not matter."""
         return next(iter(self.models.values()))
 
+    def sample(self, n_draws: int, rng: np.random.RandomState) -> Self:
+        """Return equally likely draws of the parameters, each as a node without a spread.
+
+        Nodes are drawn in proportion to their weights by systematic sampling. Within a node, one of
+        a few candidates from its Laplace approximation is drawn in proportion to the posterior over
+        the approximation, which alone would reach flip rates that the log contradicts.
+        """
+        steps = (rng.random_sample() + np.arange(n_draws)) / n_draws
+        last = len(self.nodes) - 1
+        chosen = np.minimum(np.searchsorted(np.cumsum(self.weights), steps), last)
+        nodes = []
+        for i in chosen:
+            node, model = self.nodes[i], self.models[self.links[i]]
+            theta = _draw(node, model, rng)
+            still = np.zeros_like(node.covariance)
+            base_rate = model.base_rate(theta)
+            nodes.append(node._replace(theta=theta, covariance=still, base_rate=base_rate))
+        return self._replace(
+            nodes=nodes,
+            links=self.links[chosen],
+            weights=np.full(n_draws, 1 / n_draws),
+            widths=self.widths[chosen],
+        )
+
     def probability(self, z: NDArray) -> NDArray[np.float64]:
         """Return P(r=1 given x) of rows with linear predictors z, shape (n,)."""
         return average_sigmoids(z, self.thetas[:, B], self.thetas[:, A], self.weights)[0]
@@ -159,6 +205,19 @@ class Mixture(NamedTuple):
         for link, node in zip(self.links, self.nodes, strict=True):
             bins = self.models[link].bins(node.theta, z, outcome, habit=habit)
             yield bins[:, GOOD].sum(axis=1) / np.maximum(bins.sum(axis=1), 1e-300)
+
+    def propensities(self, z: NDArray, habit: NDArray | None = None) -> Iterator[Propensities]:
+        """Yield what each node says of rows with linear predictors z."""
+        for link, node in zip(self.links, self.nodes, strict=True):
+            model = self.models[link]
+            bins, rated, rates = model.answering(node.theta, z, habit)
+            good, bad = (np.maximum(bins[:, kind].sum(axis=1), 1e-300) for kind in (GOOD, ~GOOD))
+            yield Propensities(
+                good,
+                rated[:, GOOD].sum(axis=1) / good,
+                rated[:, ~GOOD].sum(axis=1) / bad,
+                rates,
+            )
 
     def posterior(
         self, z: NDArray, outcome: NDArray, habit: NDArray | None = None
@@ -199,3 +258,12 @@ class Mixture(NamedTuple):
         weights = self.weights[:, None] / said
         result[judged] = (weights * p).sum(axis=0) / weights.sum(axis=0)
         return result
+
+
+def _draw(node: Node, model: GradedLikelihood, rng: np.random.RandomState) -> NDArray[np.float64]:
+    values, vectors = np.linalg.eigh(node.covariance)
+    noise = rng.standard_normal((_CANDIDATES, len(values)))
+    thetas = node.theta + (noise * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    noise = noise[:, values > 1e-12 * values[-1]]  # parameters that are not free have no spread
+    excess = [model.evaluate(theta)[0] + e @ e / 2 for theta, e in zip(thetas, noise, strict=True)]
+    return thetas[rng.choice(_CANDIDATES, p=softmax(excess))]

@@ -76,6 +76,42 @@ def fit_recalibration(
     return _maximise(start, l[judged] - center, center, verified[judged], weight, error_rate)
 
 
+def draw_recalibrations(
+    recalibration: Recalibration,
+    prediction: NDArray,
+    verified: NDArray,
+    n_draws: int,
+    rng: np.random.RandomState,
+    *,
+    error_rate: float = 0.0,
+) -> list[Recalibration]:
+    """Return draws of a fitted recalibration from its Laplace approximation.
+
+    Parameters
+    ----------
+    recalibration : Recalibration
+    prediction : ndarray of shape (n,)
+        Recalibrated P(r=1 given x) of the training rows.
+    verified : ndarray of shape (n,)
+        The labels that it was fitted to.
+    n_draws : int
+    rng : RandomState
+    error_rate : float, default=0.0
+        Probability that the person behind the labels errs.
+    """
+    p = clip_probability(prediction[~np.isnan(verified)])
+    l = (logit(p) - recalibration.offset) / recalibration.scale
+    design = np.column_stack([np.ones(len(l)), l - recalibration.center])
+    q = error_rate + (1 - 2 * error_rate) * p
+    information = ((1 - 2 * error_rate) * p * (1 - p)) ** 2 / (q * (1 - q))
+    precision = design.T @ (design * information[:, None])
+    precision += np.diag(1 / np.array([_INTERCEPT_SD, _SLOPE_SD]) ** 2)
+    mean = [recalibration.intercept, recalibration.slope]
+    drawn = rng.multivariate_normal(mean, np.linalg.inv(precision), size=n_draws)
+    drawn[:, 1] = np.maximum(drawn[:, 1], _LEAST_SLOPE)
+    return [Recalibration(float(a), float(b), recalibration.center) for a, b in drawn]
+
+
 def _maximise(start, z, center: float, label, weight, error_rate: float) -> Recalibration:
     """Maximise the posterior of the labels, whose log odds are ``start + intercept + slope z``."""
     weight = weight * (len(weight) / weight.sum())

@@ -6,6 +6,7 @@ from sklearn import metrics as sk
 
 from skcausalrm import metrics as m
 from skcausalrm.exceptions import AssumptionWarning, FeedbackError, GroupsError, InvalidInputError
+from skcausalrm.metrics._estimate import estimate, estimate_difference
 from skcausalrm.metrics._metric import METRICS
 
 SCORES = list(METRICS.values())
@@ -288,3 +289,55 @@ def test_ignoring_groups_understates_the_error():
         m.debiased_mse(r, f, groups=g, return_std=True)[1]
         > 1.15 * m.debiased_mse(r, f, return_std=True)[1]
     )
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_draws_add_their_spread_to_the_error(score):
+    rng = np.random.default_rng(4)
+    f = rng.uniform(0.1, 0.9, 800)
+    z = pseudo_outcomes_of(rng, (rng.random(800) < f).astype(float))
+    draws = z[:, None] + np.outer(f - 0.3, 0.6 * rng.normal(size=9))
+    value, std = score(draws, f, return_std=True)
+    one_by_one = [score(column, f) for column in draws.T]
+    assert value == pytest.approx(np.mean(one_by_one))
+    sampling = np.mean([score(column, f, return_std=True)[1] for column in draws.T])
+    assert std == pytest.approx(np.hypot(sampling, np.std(one_by_one)), rel=0.03)
+    assert std > 1.02 * sampling
+    single = score(z[:, None], f, return_std=True)
+    assert single == pytest.approx(score(z, f, return_std=True))
+    assert score(np.column_stack([z, z]), f, return_std=True) == pytest.approx(single)
+
+
+def test_interval_of_an_estimate():
+    rng = np.random.default_rng(5)
+    f = rng.uniform(0.1, 0.9, 500)
+    z = (rng.random(500) < f).astype(float)
+    plain = estimate("brier", z, f)
+    assert (plain.low, plain.high) == pytest.approx(
+        (plain.score - 1.6449 * plain.std, plain.score + 1.6449 * plain.std)
+    )
+    shift = np.r_[np.zeros(9), 0.5]  # one draw far off
+    skewed = estimate("mse", z[:, None] + shift, f / 2)
+    assert skewed.open_std == pytest.approx(
+        np.std([estimate("mse", z + s, f / 2)[0] for s in shift])
+    )
+    assert skewed.high - skewed.score != pytest.approx(skewed.score - skewed.low, rel=0.1)
+
+
+def test_difference_on_the_same_rows_has_the_error_of_the_pairs():
+    rng = np.random.default_rng(6)
+    p = rng.uniform(0.05, 0.95, 2000)
+    z = (rng.random(2000) < p).astype(float)
+    near = p + 0.02 * rng.normal(size=2000)
+    found = estimate_difference("roc_auc", z, p, near)
+    parts = [estimate("roc_auc", z, f) for f in (p, near)]
+    assert found.score == pytest.approx(parts[0].score - parts[1].score)
+    assert found.std < 0.3 * parts[0].std
+    assert estimate_difference("r2", z, p, p).std == 0
+
+
+def test_draws_must_be_finite():
+    with pytest.raises(InvalidInputError, match="z is NaN or infinite in 1 of 3 rows"):
+        m.debiased_mse([[0, 1], [1, np.nan], [0, 0]], [0.1, 0.2, 0.3])
+    with pytest.raises(InvalidInputError, match="3 rows and prediction has 2"):
+        m.debiased_mse(np.zeros((3, 2)), [0.1, 0.2])

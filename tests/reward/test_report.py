@@ -10,8 +10,16 @@ from sklearn.linear_model import Ridge
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor, SelectionModel
 from skcausalrm import exceptions as ex
 from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.metrics._estimate import Estimate
 from skcausalrm.reward import selection_report
+from skcausalrm.reward._advice import Evidence, advice, advice_codes
 
+
+def estimate(score, std):
+    return Estimate(score, std, score - 1.645 * std, score + 1.645 * std)
+
+
+GOOD, LEVEL = estimate(0.7, 0.02), estimate(0.0, 0.001)
 quiet = pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 
 
@@ -137,6 +145,8 @@ class TestReport:
     KEYS = frozenset(
         {
             "advice",
+            "advice_codes",
+            "ranking",
             "base_rate",
             "base_rate_interval",
             "base_rate_std",
@@ -226,16 +236,18 @@ class TestReport:
         assert "one class" in recipes["dr"]["error"]
         assert np.isfinite(recipes["selection"]["debiased_roc_auc"])
 
-    def test_one_sentence_of_advice(self, log, plain_report, rich_report):
-        assert "check about 50 rows with `skcausalrm label`" in plain_report["advice"]
-        assert rich_report["advice"].startswith("Ranking and level are reliable")
-        # Asked rows settle the level without a checked row.
-        asked = report_on(fitted(log, columns=("asked",)), log, columns=("asked",))
-        assert asked["advice"].startswith("Ranking and level are reliable")
-        few = log.y.copy()
-        few[np.flatnonzero(few == 0)[60:]] = np.nan
-        advice = report_on(fitted(log, y=few), log, few)["advice"]
-        assert advice.startswith("Only 60 ratings are of one class")
+    def test_ranking_holds_the_truth(self, log, rich, rich_report):
+        from sklearn.metrics import roc_auc_score
+
+        selection = rich.nuisances_.selection_model
+        ours = roc_auc_score(log.reward, selection.oof_probability_)
+        naive = roc_auc_score(log.reward, selection.oof_linear_predictors_[:, 0])
+        ranking = rich_report["ranking"]
+        for kind, truth in (("posterior", ours), ("verified", ours), ("over_naive", ours - naive)):
+            low, high = ranking[kind]["interval"]
+            assert low < ranking[kind]["score"] < high
+            assert low - 0.01 < truth < high + 0.01
+        assert 0.5 < ranking["rated"]["score"] < ours  # flips pull it down
 
     def test_only_on_the_log_and_method_that_it_is_about(self, log, plain):
         with pytest.raises(ex.InvalidInputError, match="fitted on 4000"):
@@ -251,9 +263,7 @@ class TestReport:
         assert selection_report(model, log.X, names)["recipes"] == plain_report["recipes"]
 
     def test_users_widen_the_standard_errors_of_what_they_share(self, log, plain, plain_report):
-        users = (log.probability > np.median(log.probability)).astype(int) * 50 + np.arange(
-            4000
-        ) % 50
+        users = 2 * (log.probability > np.median(log.probability)) + np.arange(4000) % 2
         found = selection_report(plain, log.X, log.y, users=users)["recipes"]["naive"]
         plain_found = plain_report["recipes"]["naive"]
         assert found["debiased_r2"] == plain_found["debiased_r2"]
@@ -270,6 +280,72 @@ class TestReport:
         is_open = report_on(model, log, columns=columns)["base_rate_std"] > 0.4
         assert is_open == (not columns)
         assert [w.category for w in caught] == [ex.BaseRateUncertainWarning] * is_open
+
+
+def advised(log, y=None, columns=(), **given):
+    """Return codes and advice of a fit, columns being those of the log or given."""
+    given |= {name: log[name] for name in columns}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ex.SkcausalrmWarning)
+        model = CausalRewardRegressor("selection", random_state=0)
+        model.fit(log.X, log.y if y is None else y, **given)
+        report = selection_report(model, log.X, log.y if y is None else y, **given)
+    return report["advice_codes"], report["advice"]
+
+
+class TestAdvice:
+    """Each code on a log that deserves it."""
+
+    def test_reliable_ranking_and_open_level(self, plain_report):
+        assert plain_report["advice_codes"] == ["ranking-reliable", "level-open"]
+        assert plain_report["advice"].startswith("The ranking is reliable: its AUROC is 0.")
+        assert "check about 50 rows with `skcausalrm label`" in plain_report["advice"]
+
+    @pytest.mark.parametrize("columns", [("verified",), ("asked",), RICH])
+    def test_verified_or_asked_rows_settle_the_level(self, log, columns):
+        codes, sentences = advised(log, columns=columns)
+        assert codes == ["ranking-reliable", "level-reliable"]
+        assert "The level is reliable: the share of good answers is between" in sentences
+
+    def test_a_level_by_the_likelihood_alone(self, log):
+        known = Evidence(GOOD, GOOD, None, LEVEL, False, False, 0, (0.4, 0.5))
+        assert advice_codes(known) == ["ranking-reliable", "level-unchecked"]
+        assert advice(["level-unchecked"], known).startswith("By the likelihood alone the share")
+
+    def test_feedback_that_is_noise_proves_no_ranking(self, log):
+        """However many ratings there are."""
+        rng = np.random.default_rng(0)
+        noise = np.where(np.isnan(log.y), np.nan, rng.integers(0, 2, len(log.y)))
+        codes, sentences = advised(log, noise)
+        assert codes[0] == "ranking-unproven"
+        assert "one half is chance" in sentences
+
+    def test_few_ratings_of_a_clear_signal_prove_one(self):
+        log = make_observational_feedback(
+            900, 4, signal="strong", selection="none", observed_rate=0.3, random_state=0
+        )
+        assert np.isfinite(log.y).sum() < 300
+        assert advised(log)[0][0] == "ranking-reliable"
+
+    @pytest.mark.parametrize("n_verified", [50, 150])
+    def test_verified_rows_that_disagree(self, log, n_verified):
+        """A few find out the ranking, many turn it round against the feedback."""
+        some = np.cumsum(~np.isnan(log.verified)) <= n_verified
+        codes, sentences = advised(log, verified=np.where(some, 1 - log.verified, np.nan))
+        assert codes[0] == "ranking-contradicted"
+        assert "on verified rows" in sentences
+
+    def test_perhaps_worse_than_naive(self):
+        evidence = Evidence(GOOD, GOOD, None, estimate(0.0, 0.04), True, False, 0, (0.1, 0.9))
+        assert advice_codes(evidence) == ["ranking-below-naive", "level-open"]
+        assert "-0.07 to +0.07 over naive's" in advice(advice_codes(evidence), evidence)
+
+    def test_feedback_of_one_class_is_judged_by_other_rows(self):
+        verified = Evidence(GOOD, None, GOOD, LEVEL, False, True, 100, (0.4, 0.5))
+        assert advice_codes(verified)[0] == "ranking-reliable"
+        nothing = Evidence(GOOD, None, None, LEVEL, False, True, 0, (0.4, 0.5))
+        assert advice_codes(nothing)[0] == "ranking-unproven"
+        assert "feedback itself" not in advice(["ranking-unproven"], nothing)
 
 
 class TestStd:

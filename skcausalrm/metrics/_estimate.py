@@ -1,0 +1,99 @@
+"""Estimates of scores with errors that contain what the nuisances behind z leave open."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._formulas import FORMULAS, Measure
+from ._sample import Array, Sample, check_sample
+
+# 95% quantile of the normal distribution: the half-width of a 90% interval.
+NORMAL_95 = 1.6449
+
+
+class Estimate(NamedTuple):
+    """A score with its error.
+
+    Attributes
+    ----------
+    score : float
+    std : float
+        Standard error, from clusters and draws.
+    low, high : float
+        90% interval.
+    open_std : float
+        Part of the standard error that is between the draws of z; more rows do not reduce it.
+    """
+
+    score: float
+    std: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    open_std: float = 0.0
+
+
+def estimate(
+    metric: str,
+    z,
+    prediction,
+    *,
+    groups=None,
+    users=None,
+    sample_weight=None,
+    with_error: bool = True,
+) -> Estimate:
+    """Return a score of predictions against pseudo-outcomes, averaged over the draws of z.
+
+    Parameters
+    ----------
+    metric : str
+        A name in `FORMULAS`.
+    z : array-like of shape (n,) or (n, m)
+    prediction, groups, users, sample_weight : array-like of shape (n,)
+    with_error : bool, default=True
+        False leaves the errors NaN, and clusters unread.
+
+    Notes
+    -----
+    By the law of total variance the squared error is that of the rows, from the influence averaged
+    over draws and summed within clusters, plus the variance between the draws' scores.
+    """
+    formula = FORMULAS[metric]
+    columns = (z, prediction, groups, users, sample_weight)
+    sample = check_sample(*columns, with_error, formula.probabilities)
+    scores, influence = _measure_all(formula.prepare(sample), sample)
+    return _with_error(sample, scores, influence) if with_error else Estimate(float(scores.mean()))
+
+
+def estimate_difference(
+    metric: str, z, prediction, other, *, groups=None, users=None, sample_weight=None
+) -> Estimate:
+    """Return the score of `prediction` minus that of `other` on the same z and rows."""
+    formula = FORMULAS[metric]
+    parts = []
+    for f in (prediction, other):
+        sample = check_sample(z, f, groups, users, sample_weight, True, formula.probabilities)
+        parts.append(_measure_all(formula.prepare(sample), sample))
+    (scores, influence), (other_scores, other_influence) = parts
+    return _with_error(sample, scores - other_scores, influence - other_influence)
+
+
+def _measure_all(measure: Measure, sample: Sample) -> tuple[Array, Array]:
+    """Return the score of each draw of z, shape (m,), and the mean influence, shape (n,)."""
+    draws = sample.z if sample.z.ndim == 2 else sample.z[:, None]
+    n, m = draws.shape
+    scores, influence = np.empty(m), np.zeros(n)
+    for j in range(m):
+        scores[j], of_draw = measure(draws[:, j])
+        influence += of_draw
+    return scores, influence / m
+
+
+def _with_error(sample: Sample, scores: Array, influence: Array) -> Estimate:
+    score, error = float(scores.mean()), sample.standard_error(influence)
+    open_std = float(scores.std())
+    low, high = (
+        score + sign * float(np.hypot(np.quantile(scores, quantile) - score, NORMAL_95 * error))
+        for sign, quantile in ((-1, 0.05), (1, 0.95))
+    )
+    return Estimate(score, float(np.hypot(error, open_std)), low, high, open_std)

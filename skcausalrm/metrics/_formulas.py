@@ -1,0 +1,124 @@
+"""Formulas of the debiased scores: a score of pseudo-outcomes z and the influence of each row.
+
+A formula is ``formula(sample) -> measure`` and ``measure(z) -> (score, influence)``: what does not
+depend on z, such as the order of the predictions, is computed once for all draws of z.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..exceptions import FeedbackError
+from ._sample import Array, Sample
+
+Measure = Callable[[Array], tuple[float, Array]]
+
+
+class Formula(NamedTuple):
+    """How a score is measured.
+
+    Attributes
+    ----------
+    prepare : callable
+        Returns the measure of a sample.
+    probabilities : str
+        Name of the score in messages where it takes predictions in [0, 1] only, else "".
+    """
+
+    prepare: Callable[[Sample], Measure]
+    probabilities: str = ""
+
+
+# Range of the mean of z, and smallest variance of a reward, for R2.
+_LEAST_SHARE = 0.01
+_LEAST_VARIANCE = _LEAST_SHARE * (1 - _LEAST_SHARE)
+
+
+def _mean(sample: Sample, at_0: Array, slope: Array) -> Measure:
+    """Return the measure of a mean of ``at_0 + slope z``."""
+
+    def measure(z):
+        values = at_0 + slope * z
+        score = sample.mean(values)
+        return score, sample.weight * (values - score)
+
+    return measure
+
+
+def squared_error(sample: Sample) -> Measure:
+    f = sample.prediction
+    return _mean(sample, f**2, 1 - 2 * f)
+
+
+def accuracy(sample: Sample) -> Measure:
+    positive = sample.prediction > 0.5
+    return _mean(sample, np.where(positive, 0.0, 1.0), np.where(positive, 1.0, -1.0))
+
+
+def log_loss(sample: Sample) -> Measure:
+    f = np.clip(sample.prediction, sample.eps, 1 - sample.eps)
+    return _mean(sample, -np.log1p(-f), np.log1p(-f) - np.log(f))
+
+
+def r2(sample: Sample) -> Measure:
+    mean = sample.mean(sample.mean_z)
+    if not _LEAST_SHARE < mean < 1 - _LEAST_SHARE:
+        raise FeedbackError(
+            f"The mean of z over {len(sample.z)} rows is {mean:.4g}, but R2 needs it within "
+            f"(.01, .99): nearly all rewards are of one class, so use mse or log_loss instead."
+        )
+    of_error = squared_error(sample)
+
+    def measure(z):
+        mse, error = of_error(z)
+        mu = sample.mean(z)
+        variance = max(mu * (1 - mu), _LEAST_VARIANCE)
+        slope = mse * (1 - 2 * mu) / variance**2
+        return 1 - mse / variance, slope * sample.weight * (z - mu) - error / variance
+
+    return measure
+
+
+def roc_auc(sample: Sample) -> Measure:
+    order = np.argsort(sample.prediction)
+    ranked = sample.prediction[order]
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # first row of each run of ties
+    sizes = np.diff(np.r_[first, len(ranked)])
+    weight = sample.weight if isinstance(sample.weight, float) else sample.weight[order]
+
+    def measure(z):
+        good, bad = weight * z[order], weight * (1 - z[order])
+        total_good, total_bad = good.sum(), bad.sum()
+        itself = good * bad  # weight of a row paired with itself
+        pairs = total_good * total_bad - itself.sum()
+        if min(total_good, total_bad, pairs) <= 0:
+            raise FeedbackError(
+                f"The mean of z over {len(z)} rows is {total_good:.4g}, which leaves no pair of a "
+                f"good and a bad row to rank: AUROC needs rows of both classes, so use mse or "
+                f"log_loss."
+            )
+        good_ties, bad_ties = np.add.reduceat(good, first), np.add.reduceat(bad, first)
+        bad_below = np.repeat(np.cumsum(bad_ties) - bad_ties / 2, sizes)
+        concordant = good * bad_below - itself / 2
+        score = float(concordant.sum() / pairs)
+        good_above = total_good - np.repeat(np.cumsum(good_ties) - good_ties / 2, sizes)
+        concordant += bad * good_above - itself / 2
+        # Hajek projection: the pairs of a row, centred at the score.
+        influence = np.empty_like(good)
+        influence[order] = (
+            concordant - score * (good * total_bad + bad * total_good - 2 * itself)
+        ) / pairs
+        return score, influence
+
+    return measure
+
+
+FORMULAS = {
+    "r2": Formula(r2),
+    "mse": Formula(squared_error),
+    "log_loss": Formula(log_loss, "log loss"),
+    "brier": Formula(squared_error, "Brier score"),
+    "roc_auc": Formula(roc_auc),
+    "accuracy": Formula(accuracy, "accuracy"),
+}
