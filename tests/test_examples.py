@@ -34,7 +34,7 @@ def run(capsys):
 def test_from_log_to_reward(run, monkeypatch):
     pytest.importorskip("sentence_transformers")
     make = datasets.make_feedback_logs
-    monkeypatch.setattr(datasets, "make_feedback_logs", lambda _, **choices: make(500, **choices))
+    monkeypatch.setattr(datasets, "make_feedback_logs", lambda _, **choices: make(400, **choices))
     out = run("from_log_to_reward.py")
     assert "AUROC" in out
     table = out.partition("corrected  answer")[2].strip().splitlines()

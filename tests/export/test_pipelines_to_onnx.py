@@ -36,7 +36,7 @@ def fit(estimator, log, **extras):
 HEADS = [
     LinearRegression(),
     make_pipeline(StandardScaler(), Ridge()),
-    RandomForestRegressor(10, random_state=0),
+    RandomForestRegressor(3, random_state=0),
     HistGradientBoostingRegressor(max_iter=20, categorical_features=None),
     MLPRegressor(hidden_layer_sizes=(8,), max_iter=30, random_state=0),
 ]

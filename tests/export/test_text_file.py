@@ -275,7 +275,7 @@ def test_smaller_forms(model, encoder, frame, shared_graph, path, tmp_path, prec
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExportWarning)
         small = text_to_onnx(
-            model, encoder, tmp_path / "small.onnx", precision=precision, sample=frame[:40]
+            model, encoder, tmp_path / "small.onnx", precision=precision, sample=frame[:20]
         )
     assert small.stat().st_size < size * path.stat().st_size
     scorer = RewardScorer.load(small)
@@ -291,12 +291,12 @@ def test_smaller_forms(model, encoder, frame, shared_graph, path, tmp_path, prec
 
 def test_a_loss_of_ranking_is_warned_of(model, encoder, frame, shared_graph, tmp_path, monkeypatch):
     monkeypatch.setattr("skcausalrm.export._text_file._TAU", 1.0)
-    with pytest.warns(ExportWarning, match=r"int8 .* 40 texts .* tau of 0\.9"):
-        text_to_onnx(model, encoder, tmp_path / "r.onnx", precision="int8", sample=frame[:40])
+    with pytest.warns(ExportWarning, match=r"int8 .* 20 texts .* tau of 0\.9"):
+        text_to_onnx(model, encoder, tmp_path / "r.onnx", precision="int8", sample=frame[:20])
 
 
 def test_threads_share_a_scorer(scorer, frame):
-    rows = list(zip(frame["prompt"][:40], frame["completion"][:40], strict=True))
+    rows = list(zip(frame["prompt"][:24], frame["completion"][:24], strict=True))
     expected = scorer.predict(rows)
     with ThreadPoolExecutor(4) as pool:
         parts = list(pool.map(scorer.predict, [rows[i::8] for i in range(8)]))

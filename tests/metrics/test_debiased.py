@@ -28,7 +28,7 @@ def labelled(draw):
 
 
 @given(labelled())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_equal_scikit_learn_on_complete_labels(data):
     r, f, w = data
     kw = {"sample_weight": w}
