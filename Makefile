@@ -30,8 +30,7 @@ docs/images/demo.png: demo
 
 # Two processes of one thread each: more threads than cores make everything crawl.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
-# An idle process takes over tests of the other, at the end one by one.
-PYTEST_FLAGS := -n 2 --dist worksteal
+PYTEST_FLAGS := -n 2 --dist loadfile
 
 test: setup
 	$(PYTEST) $(BIN)/python -m pytest $(PYTEST_FLAGS)

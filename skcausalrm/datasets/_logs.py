@@ -92,6 +92,11 @@ _PRAISE = ("thanks, works", "exactly what I needed", "clear and short", "great")
 _BLAME = ("wrong", "did not answer my question", "not helpful", "bad tone", "too vague")
 
 
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Return values with mean 0 and variance 1, or 0 where they are all alike."""
+    return (values - values.mean()) / (values.std() or 1.0)
+
+
 def make_feedback_logs(
     n: int = 2_000,
     *,
@@ -204,11 +209,11 @@ def make_feedback_logs(
     logit += solve_intercept(logit, base_rate)
     length = np.log([len(text.split()) for text in completion])
     appeal = rng.normal(scale=0.3, size=len(TASKS))  # some kinds of requests are rated more
-    interest = invites[manner] + appeal[kind] + _LENGTH * (length - length.mean()) / length.std()
+    interest = invites[manner] + appeal[kind] + _LENGTH * _standardised(length)
     logs = draw_feedback(
         rng,
         logit=logit,
-        index=(interest - interest.mean()) / interest.std(),
+        index=_standardised(interest),
         selection=selection,
         selection_strength=selection_strength,
         false_positive_rate=false_positive_rate,

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -135,6 +135,7 @@ def test_models_differ_and_change_over_time(logs):
     base_rate=st.floats(0.05, 0.95),
     seed=st.integers(0, 1000),
 )
+@example(n=2, selection="x", base_rate=0.5, seed=837)  # two answers of one length
 def test_any_setting(n, selection, base_rate, seed):
     logs = make_feedback_logs(n, selection=selection, base_rate=base_rate, random_state=seed)
     assert len(logs.frame) == n
