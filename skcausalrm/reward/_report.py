@@ -36,6 +36,7 @@ _FACTS = (
     "base_rate",
     "base_rate_interval",
     "base_rate_std",
+    "base_rate_doubt",
     "selection_log_odds",
     "selection_log_odds_std",
     "false_positive_rate",
@@ -86,7 +87,7 @@ def selection_report(
         - ``ranking`` : ``score`` and ``interval`` (90%) of the out-of-fold AUROC: ``posterior``,
           by the likelihood; ``rated``, of the feedback itself; ``verified``; and ``over_naive``,
           its difference to naive's by the likelihood. None where there are too few rows.
-        - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``selection_log_odds``,
+        - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``base_rate_doubt``, ``selection_log_odds``,
           ``selection_log_odds_std``, ``false_positive_rate``, ``false_negative_rate`` and
           ``link_weights`` : the attributes of `SelectionModel`.
         - ``n_verified``, ``n_asked`` : numbers of rows.
@@ -270,7 +271,7 @@ def _evidence(
         rated=auc["rated"],
         verified=auc.get("verified"),
         over_naive=over_naive,
-        level_is_open=selection.base_rate_std_ > UNCERTAIN,
+        level_is_open=selection.base_rate_doubt_ > UNCERTAIN,
         level_is_settled=any(given is not None for given in settled),
         n_verified=_n_verified(columns),
         base_rate_interval=selection.base_rate_interval_,

@@ -277,7 +277,7 @@ class TestReport:
             model = CausalRewardRegressor(random_state=0).fit(
                 log.X, log.y, **{name: log[name] for name in columns}
             )
-        is_open = report_on(model, log, columns=columns)["base_rate_std"] > 0.4
+        is_open = report_on(model, log, columns=columns)["base_rate_doubt"] > 0.05
         assert is_open == (not columns)
         assert [w.category for w in caught] == [ex.BaseRateUncertainWarning] * is_open
 
