@@ -114,9 +114,10 @@ class AssumptionWarning(SkcausalrmWarning):
     """An assumption of the method fails, or nothing in the data can support it.
 
     Codes: "absent-anchors" (no surely good or bad rows), "asked-nonresponse" (over a fifth of the
-    asked rows have no answer), "continuous-feedback" (no flips to correct), "habit-reach",
-    "habit-thumbs" and "habit-users" (users hardly tell the level: the keenest rate under half of
-    their rows, thumbs do not follow x, or the keenest are few), "inverted-feedback"
+    asked rows have no answer), "constant-signal" (a signal hardly ever varies),
+    "continuous-feedback" (no flips to correct), "habit-reach", "habit-thumbs" and "habit-users"
+    (users hardly tell the level: the keenest rate under half of their rows, thumbs do not follow x,
+    or the keenest are few), "inverted-feedback"
     (verified rows rank against the predictions), "no-rated-rows" (nothing to learn from),
     "no-unrated-rows" (no selection to correct), "shared-groups" (test groups were trained on).
     """

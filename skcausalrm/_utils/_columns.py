@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._clusters import user_codes
+from ._signals import Signals, check_signals
 from ._validation import (
     check_asked,
     check_column,
@@ -35,6 +36,8 @@ class RowColumns(NamedTuple):
     judge_score : ndarray of shape (n,)
     instruments : ndarray of shape (n, m)
         What moves who rates and not how good the answer is; NaN where unknown.
+    signals : Signals
+        What else shows how good the answer is.
     """
 
     groups: NDArray | None = None
@@ -45,6 +48,7 @@ class RowColumns(NamedTuple):
     propensity: NDArray[np.float64] | None = None
     judge_score: NDArray[np.float64] | None = None
     instruments: NDArray[np.float64] | None = None
+    signals: Signals | None = None
 
     def weighted(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `weight` times the sample weights, shape (n,)."""
@@ -66,6 +70,8 @@ def check_columns(
     propensity=None,
     judge_score=None,
     instruments=None,
+    signals=None,
+    signal_directions=None,
 ) -> RowColumns:
     """Check the per-row extras that the user gave.
 
@@ -84,4 +90,5 @@ def check_columns(
         None if propensity is None else check_propensity(propensity, n_rows),
         None if judge_score is None else check_column(judge_score, "judge_score", n_rows),
         None if instruments is None else check_instruments(instruments, n_rows),
+        None if signals is None else check_signals(signals, signal_directions, n_rows),
     )

@@ -3,6 +3,7 @@
 The generators of embeddings and of texts share it, so that a setting means the same in both.
 """
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,6 +14,8 @@ from sklearn.utils import Bunch, check_random_state, check_scalar
 
 from ..exceptions import InvalidInputError
 
+# Chance of a signal on a good answer and on a bad one.
+SIGNALS = {"copied": (0.3, 0.08), "regenerated": (0.06, 0.28), "thanked": (0.12, 0.03)}
 SELECTIONS = ("none", "x", "reward", "both", "u-shape", "complain")
 
 
@@ -62,7 +65,7 @@ def flip(rng, reward, false_positive_rate, false_negative_rate) -> np.ndarray:
     return np.where(rng.random(reward.size) < rate, 1 - reward, reward)
 
 
-def _shift(rate: float, by: np.ndarray) -> np.ndarray:
+def _shift(rate, by: np.ndarray) -> np.ndarray:
     """Return a rate moved on the logit scale; 0 stays 0."""
     odds = rate * np.exp(by)
     return odds / (1 - rate + odds)
@@ -141,6 +144,31 @@ def draw_feedback(
         verified=verified,
         n_capped=int((propensity >= 1).sum()),
     )
+
+
+def draw_signals(
+    rng: np.random.Generator, reward: np.ndarray, names: Sequence[str], engagement: np.ndarray
+):
+    """Return a DataFrame of signals, 1 where one happened and 0 where not.
+
+    Parameters
+    ----------
+    rng : Generator
+    reward : ndarray of shape (n,)
+    names : sequence of str
+    engagement : ndarray of shape (n,)
+        Shift of the logit of every signal.
+    """
+    import pandas as pd
+
+    if unknown := sorted(set(names) - set(SIGNALS)):
+        raise ValueError(f"signals={unknown!r} are unknown; choose among {tuple(SIGNALS)}.")
+    columns = {}
+    for name in names:
+        good, bad = SIGNALS[name]
+        rate = _shift(np.where(reward == 1, good, bad), engagement)
+        columns[name] = (rng.random(len(reward)) < rate).astype(np.float64)
+    return pd.DataFrame(columns)
 
 
 def simulate_feedback(

@@ -228,7 +228,8 @@ def choose_method(feedback: Feedback, columns: RowColumns) -> str:
         method, reason = "dr", f"only {rarer} rated rows are of one class"
     else:
         return "selection"
-    unused = "" if columns.instruments is None else ", and instruments were not used"
+    given = [name for name in ("instruments", "signals") if getattr(columns, name) is not None]
+    unused = f", and {' and '.join(given)} were not used" if given else ""
     warn(
         f"method='auto' used {method!r}, because {reason}{unused}: name a method to choose it "
         f"yourself.",

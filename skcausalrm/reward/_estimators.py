@@ -33,7 +33,11 @@ class _CausalReward(BaseEstimator):
     """Everything that does not depend on how labels are named."""
 
     __metadata_request__fit: ClassVar = dict.fromkeys(
-        ("groups", "users", "instruments", "asked", "verified", "propensity", "judge_score"), True
+        (
+            *("groups", "users", "instruments", "signals", "signal_directions"),
+            *("asked", "verified", "propensity", "judge_score"),
+        ),
+        True,
     )
     __metadata_request__score: ClassVar = dict.fromkeys(("groups", "asked", "propensity"), True)
 
@@ -64,6 +68,8 @@ class _CausalReward(BaseEstimator):
         groups=None,
         users=None,
         instruments=None,
+        signals=None,
+        signal_directions=None,
         sample_weight=None,
         asked=None,
         verified=None,
@@ -87,6 +93,9 @@ class _CausalReward(BaseEstimator):
             clusters of the flip rates' standard errors.
         instruments : array-like of shape (n,) or (n, m), default=None
             Numbers that move who rates and not how good the answer is; for "selection".
+        signals, signal_directions : DataFrame or dict, default=None
+            What else shows how good an answer is, such as copies; for "selection". As in
+            `SelectionModel.fit`.
         sample_weight : array-like of shape (n,), default=None
             A weight counts as so many rows: scale relative weights to a mean of about 1.
         asked : array-like of bool, shape (n,), default=None
@@ -109,8 +118,8 @@ class _CausalReward(BaseEstimator):
         FeedbackError
             If y has no feedback, one class, or values it cannot have.
         UnusedParameterError
-            If `propensity`, `judge_score` or `instruments` was given and the method does not use
-            it.
+            If `propensity`, `judge_score`, `instruments` or `signals` was given and the method does
+            not use it.
         InvalidInputError
             If flip rates or propensities are impossible.
         GroupsError
@@ -129,6 +138,8 @@ class _CausalReward(BaseEstimator):
             propensity,
             judge_score,
             instruments,
+            signals,
+            signal_directions,
         )
         defaults = Defaults(self.cv, self.random_state, self.n_jobs)
         fit, self.estimator_, self.recalibration_ = fit_reward(

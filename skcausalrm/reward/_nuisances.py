@@ -118,7 +118,8 @@ def refuse_unread_columns(method: str, columns: RowColumns) -> None:
     ------
     UnusedParameterError
     """
-    readers = {"propensity": "propensity", "judge_score": "outcome", "instruments": "selection"}
+    readers = {"propensity": "propensity", "judge_score": "outcome"}
+    readers |= dict.fromkeys(("instruments", "signals"), "selection")
     for column, need in readers.items():
         if getattr(columns, column) is not None and need not in NEEDS[method]:
             users = ", ".join(repr(other) for other, needs in NEEDS.items() if need in needs)

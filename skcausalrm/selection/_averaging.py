@@ -6,6 +6,7 @@ approximation integrates them out, and predictions average over nodes and links.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -15,22 +16,40 @@ from scipy.special import logit
 from ._counts import Counts
 from ._likelihood import LOGISTIC_VARIANCE, GradedLikelihood
 from ._mixture import Mixture, Node
-from ._parameters import A_S, GAMMA, A, B
+from ._parameters import GAMMA, A, B
 from ._priors import Knowledge
 
 # Values of lam, the link's parameter, equally likely beforehand.
 LINKS = (1.0, 0.3, 0.03)
-# Grid of the intercept b: step, the range always covered, and the range never left.
-_STEP, _REACH, _FARTHEST = 0.4, 3.2, 14.0
-# Least slope of the first predictor to start from, since an extrapolated one may be negative.
-_LEAST_SLOPE = 0.05
-# Nats below the maximum beyond which a node does not matter.
-_NEGLIGIBLE = 12.0
-# Nats below the maximum within which intervals are halved until they are fine.
-_FINE = 8.0
-# Width of a fine interval in posterior standard deviations: the trapezoid rule on a smooth curve is
-# exact to many digits at half of one.
-_FINENESS = 0.5
+# Step of the grid of the intercept b, and the range never left.
+_STEP, _FARTHEST = 0.4, 14.0
+
+
+class _Effort(NamedTuple):
+    """How far and how finely the grid covers b.
+
+    Attributes
+    ----------
+    reach : float
+        The range always covered.
+    negligible : float
+        Nats below the maximum beyond which a node does not matter.
+    fine : float
+        Nats below the maximum within which intervals are halved until they are fine.
+    fineness : float
+        Width of a fine interval in posterior standard deviations: the trapezoid rule on a smooth
+        curve is exact to many digits at half of one.
+    """
+
+    reach: float
+    negligible: float
+    fine: float
+    fineness: float
+
+
+_EFFORT = _Effort(reach=3.2, negligible=12.0, fine=8.0, fineness=0.5)
+# Where users or signals tell the level, the profile is one hill, and an evaluation costs more.
+_EFFORT_IF_TOLD = _Effort(reach=0.8, negligible=8.0, fine=6.0, fineness=0.8)
 # Nodes of smaller weight are left out of predictions.
 _LEAST_WEIGHT = 1e-4
 # Maximum rounds of halving.
@@ -105,8 +124,10 @@ class _Path:
 
     def __init__(self, model: GradedLikelihood, prior, start: NDArray):
         self.model, self.prior = model, prior
+        told = model.counts.habit is not None or model.counts.signals is not None
+        self.effort = _EFFORT_IF_TOLD if told else _EFFORT
         self.nodes: dict[float, Node | None] = {}
-        first = [maximise(model, theta) for theta in [*_starts(model), start]]
+        first = [maximise(model, theta) for theta in [*([] if told else _starts(model)), start]]
         origin = max(first, key=lambda fit: fit[1])[0]
         for direction in (1, -1):
             theta, b = origin, 0.0
@@ -119,7 +140,6 @@ class _Path:
         """Maximise at b from theta; return the solution and its derivative by b."""
         theta = theta.copy()
         theta[B] = b
-        theta[A_S] = max(theta[A_S], _LEAST_SLOPE)
         theta, value, hessian = maximise(self.model, theta)
         free = self.model.free
         values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
@@ -134,8 +154,7 @@ class _Path:
         tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
         # Laplace: half the log determinant. The priors' widths are the only constants that depend
         # on which parameters are free.
-        widths = self.model.sd[free][np.isfinite(self.model.sd[free])]
-        score = value - 0.5 * float(np.log(values).sum()) - float(np.log(widths).sum())
+        score = value - 0.5 * float(np.log(values).sum()) - float(np.log(self.model.sd[free]).sum())
         score += float(self.prior.logpdf(logit(base_rate)))
         self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
         return theta, tangent
@@ -145,9 +164,9 @@ class _Path:
         if abs(b) > _FARTHEST:
             return False
         last = self.nodes.get(round(b - direction * _STEP, 6))
-        if abs(b) <= _REACH or last is None:
+        if abs(b) <= self.effort.reach or last is None:
             return True
-        return 0.02 < last.base_rate < 0.98 and last.score > self.best - _NEGLIGIBLE
+        return 0.02 < last.base_rate < 0.98 and last.score > self.best - self.effort.negligible
 
     @property
     def best(self) -> float:
@@ -175,8 +194,8 @@ class _Path:
         nodes = self.stretch()
         added = False
         for (b0, left), (b1, right) in pairwise(nodes):
-            near = max(left.score, right.score) > best - _FINE
-            if near and right.level - left.level > _FINENESS * sd and b1 - b0 > 1e-3:
+            near = max(left.score, right.score) > best - self.effort.fine
+            if near and right.level - left.level > self.effort.fineness * sd and b1 - b0 > 1e-3:
                 half = (b1 - b0) / 2
                 start = left.theta + half * left.tangent + right.theta - half * right.tangent
                 self._visit(b0 + half, start / 2)

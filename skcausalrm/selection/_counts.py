@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._parameters import SignalFacts
+
 # Cells per side of the grid; 24, 32 and 64 gave the same profile to 0.3 nats at 16,000 rows.
 CELLS = 24
 # Cells per side where there are habits, and cells of those.
 _CELLS_WITH_HABIT, _HABIT_CELLS = 14, 8
+# The same with signals, without and with habits.
+_CELLS_WITH_SIGNALS, _CELLS_WITH_BOTH, _HABIT_CELLS_WITH_BOTH = 16, 9, 6
 
 
 class Outcome(IntEnum):
@@ -30,6 +34,11 @@ def volunteers(outcome: NDArray[np.intp]) -> NDArray[np.bool_]:
     return outcome < Outcome.ASKED_DISLIKED
 
 
+def rated_or_asked(outcome: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return 1 where volunteered feedback was given, 0 where not, NaN in rows that were asked."""
+    return np.where(volunteers(outcome), (outcome != Outcome.UNRATED).astype(float), np.nan)
+
+
 class Counts(NamedTuple):
     """Distinct outcomes per cell of the grid: sufficient statistics of the likelihood.
 
@@ -45,6 +54,12 @@ class Counts(NamedTuple):
         Factor of the entry's log probability: its count times the likelihood power.
     habit : ndarray of shape (n_cells,) or None
         Mean habit of the rows in each cell.
+    signals : ndarray of shape (n_cells, n_signals) or None
+        Signals of the rows in each cell: 1, 0, NaN. With signals, a cell holds rows that agree in
+        them and in whether they are rated.
+    rated : ndarray of shape (n_cells,) or None
+        As `rated_or_asked` has it.
+    facts : SignalFacts or None
     """
 
     z: NDArray[np.float64]
@@ -54,6 +69,9 @@ class Counts(NamedTuple):
     label: NDArray[np.intp]
     coefficient: NDArray[np.float64]
     habit: NDArray[np.float64] | None = None
+    signals: NDArray[np.float64] | None = None
+    rated: NDArray[np.float64] | None = None
+    facts: SignalFacts | None = None
 
 
 def outcomes_of_rows(
@@ -91,6 +109,8 @@ def count_outcomes(
     n_cells: int | None = CELLS,
     habit: NDArray | None = None,
     row_power: NDArray | None = None,
+    signals: NDArray | None = None,
+    facts: SignalFacts | None = None,
 ) -> Counts:
     """Count outcomes on a grid of marginal quantile cells.
 
@@ -111,6 +131,10 @@ def count_outcomes(
         Habits of the rows' users; the grid then has 14 x 14 x 8 cells.
     row_power : ndarray of shape (n,) or None, default=None
         Further factor of each row's log P(o, s given x).
+    signals : ndarray of shape (n, n_signals) or None, default=None
+        Further signals, 1, 0 or NaN; the grid then has 16 x 16 cells, or 9 x 9 x 6 with habits.
+    facts : SignalFacts or None, default=None
+        Of the signals.
 
     Returns
     -------
@@ -120,15 +144,14 @@ def count_outcomes(
     if n_cells is None:
         cell = np.arange(len(z))
     else:
-        n_cells = n_cells if habit is None else _CELLS_WITH_HABIT
-        side = [_quantile_codes(column, weight, n_cells) for column in z.T]
-        cell = side[0] * n_cells + side[1]
-        if habit is not None:
-            volunteered = weight * volunteers(outcome)
-            rated = outcome != Outcome.UNRATED
-            cell = cell * _HABIT_CELLS + habit_cells(habit, rated, volunteered)
-        occupied = np.bincount(cell) > 0
-        cell = (np.cumsum(occupied) - 1)[cell]
+        cell = _grid_cells(z, outcome, weight, n_cells, habit, signals is not None)
+    pattern = np.zeros((len(z), 0))
+    if signals is not None:
+        pattern = np.column_stack([signals, rated_or_asked(outcome)])
+        codes = np.unique(np.nan_to_num(pattern, nan=2.0), axis=0, return_inverse=True)[1].ravel()
+        cell = cell * (codes.max() + 1) + codes
+    _, first, cell = np.unique(cell, return_index=True, return_inverse=True)
+    pattern = pattern[first]
     total = np.bincount(cell, weight).astype(np.float64)
     features = z if habit is None else np.column_stack([z, habit])
     center = np.column_stack(
@@ -154,14 +177,35 @@ def count_outcomes(
         keys % 3 - 1,
         every[keys],
         None if habit is None else center[:, 2],
+        None if signals is None else pattern[:, :-1],
+        None if signals is None else pattern[:, -1],
+        facts,
     )
+
+
+def _grid_cells(z, outcome, weight, n_cells: int, habit, with_signals: bool) -> NDArray[np.intp]:
+    n_habits = _HABIT_CELLS
+    if with_signals:
+        n_cells = _CELLS_WITH_SIGNALS if habit is None else _CELLS_WITH_BOTH
+        n_habits = _HABIT_CELLS_WITH_BOTH
+    elif habit is not None:
+        n_cells = _CELLS_WITH_HABIT
+    side = [_quantile_codes(column, weight, n_cells) for column in z.T]
+    cell = side[0] * n_cells + side[1]
+    if habit is None:
+        return cell
+    volunteered = weight * volunteers(outcome)
+    rated = outcome != Outcome.UNRATED
+    return cell * n_habits + habit_cells(habit, rated, volunteered, n_habits)
 
 
 def _key(cell, outcome, label):
     return (cell * len(Outcome) + outcome) * 3 + label + 1
 
 
-def habit_cells(habit: NDArray, rated: NDArray, weight: NDArray) -> NDArray[np.intp]:
+def habit_cells(
+    habit: NDArray, rated: NDArray, weight: NDArray, n_cells: int = _HABIT_CELLS
+) -> NDArray[np.intp]:
     """Return cells of habits, shape (n,): finer where much is rated, so that the keen are apart.
 
     Parameters
@@ -170,10 +214,11 @@ def habit_cells(habit: NDArray, rated: NDArray, weight: NDArray) -> NDArray[np.i
     rated : ndarray of bool, shape (n,)
     weight : ndarray of shape (n,)
         0 in rows that were asked.
+    n_cells : int, default=8
     """
     by_rating = weight * rated
     share = weight / weight.sum() + by_rating / max(by_rating.sum(), 1e-300)
-    return _quantile_codes(habit, share, _HABIT_CELLS)
+    return _quantile_codes(habit, share, n_cells)
 
 
 def _quantile_codes(values: NDArray, weight: NDArray, n_cells: int) -> NDArray[np.intp]:

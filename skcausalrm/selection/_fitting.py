@@ -16,14 +16,15 @@ from ._averaging import average
 from ._counts import Counts, Outcome, count_outcomes, outcomes_of_rows
 from ._habit import Habit
 from ._linear_predictors import LinearPredictors
-from ._mixture import OFF, Mixture
+from ._mixture import Mixture
 from ._mixture_head import MixtureHead
 from ._parameters import A, B
 from ._priors import Knowledge, base_rate_prior
 from ._recalibration import Recalibration, fit_recalibration
+from ._signals import RowSignals
 
-# Posterior probability that the base rate is off by over 0.1, above which a warning is raised.
-UNCERTAIN = 0.05
+# Posterior standard deviation of the base rate's logit above which a warning is raised.
+UNCERTAIN = 0.4
 # Distance on the logit scale by which all solutions may miss a given base rate without a warning.
 _NEAR = 0.25
 
@@ -127,6 +128,7 @@ def fit_likelihood(
     columns: RowColumns,
     *,
     habit: Habit | None = None,
+    signals: RowSignals | None = None,
     likelihood_power: float = 0.25,
     n_jobs: int | None = None,
 ) -> LikelihoodFit:
@@ -141,6 +143,7 @@ def fit_likelihood(
     columns : RowColumns
         Weights, asked and verified rows.
     habit : Habit or None, default=None
+    signals : RowSignals or None, default=None
     likelihood_power : float, default=0.25
     n_jobs : int or None, default=None
 
@@ -161,6 +164,7 @@ def fit_likelihood(
     merged = [kind for kind, other in (pair, pair[::-1]) if seen[kind] and not seen[other]]
     outcome = outcomes_of_rows(y, columns.asked, merged)
     habits = None if habit is None else habit.values
+    shown = None if signals is None else signals.values
     counts = count_outcomes(
         z,
         outcome,
@@ -169,13 +173,15 @@ def fit_likelihood(
         likelihood_power=likelihood_power,
         habit=habits,
         row_power=None if habit is None else habit.power,
+        signals=shown,
+        facts=None if signals is None else signals.facts,
     )
     prior = base_rate_prior(knowledge.base_rate)
     knowledge = knowledge._replace(rated_is_praise=Outcome.DISLIKED not in merged)
     mixture, whole = average(counts, knowledge, prior, n_jobs=n_jobs)
     if knowledge.base_rate is not None:
         _warn_if_unreached(whole, prior, knowledge.base_rate)
-    probability, target = mixture.probability(z), mixture.posterior(z, outcome, habits)
+    probability, target = mixture.probability(z), mixture.posterior(z, outcome, habits, shown)
     head, recalibration = _make_head(predictors, counts, mixture, probability), None
     if verified is not None:
         recalibration = fit_recalibration(
@@ -185,18 +191,18 @@ def fit_likelihood(
             sample_weight=sample_weight,
             error_rate=knowledge.verified_error_rate,
             posterior=mixture.posterior_without_label(
-                z, outcome, verified, knowledge.verified_error_rate, habits
+                z, outcome, verified, knowledge.verified_error_rate, habits, shown
             ),
         )
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
-    if (doubt := whole.base_rate_doubt) > UNCERTAIN:
+    if whole.level_moments[1] > UNCERTAIN:
         low, high = whole.base_rate_interval
         warn(
             f"The log does not identify the share of good answers: it lies between {low:.0%} and "
-            f"{high:.0%}, and its estimate is off by over {OFF} with probability {doubt:.2f}, so "
-            f"the reward ranks but its level is a guess. Have about 50 rows checked (`skcausalrm "
-            f"label`) and pass them as verified, or use SelectionModel(base_rate=...).",
+            f"{high:.0%}, so the reward ranks but its level is a guess. Have about 50 rows checked "
+            f"(`skcausalrm label`) and pass them as verified, or use "
+            f"SelectionModel(base_rate=...).",
             BaseRateUncertainWarning,
             "uncertain",
         )

@@ -25,20 +25,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 
-from ._counts import Counts, Outcome, volunteers
+from ._counts import Counts, Outcome, rated_or_asked, volunteers
 from ._parameters import (
-    A_S,
     DELTA,
-    FN,
     FP,
     GAMMA,
     KAPPA,
     LEVEL,
     N_COORDINATES,
+    N_OF_SIGNAL,
     PHI_FN,
     PHI_FP,
     SELECTION,
-    SLOPE_SCALE,
     A,
     B,
     C,
@@ -46,7 +44,6 @@ from ._parameters import (
     F,
     G,
     U,
-    V,
     W,
     make_design,
     prior,
@@ -62,9 +59,6 @@ _BINS = np.vstack([np.ones(6), GOOD - 0.5, _GRADES, np.abs(_GRADES) - np.abs(_GR
 # Bins in which a false positive and a false negative are possible.
 _FLIPPABLE = np.vstack([~GOOD, GOOD]).astype(np.float64)
 _L, _PHI = slice(LEVEL, FP), slice(FP, N_COORDINATES)
-# Products of those, for second derivatives.
-_BINS_BY_BINS = (_BINS[:, None] * _BINS).reshape(-1, 6)
-_BINS_BY_FLIPS = (_BINS[:, None] * _FLIPPABLE).reshape(-1, 6)
 # Outcomes with feedback: 1 where it is a flip in bad bins (row 0) and in good ones, -1 where not.
 _FLIP = np.zeros((2, len(Outcome)))
 _FLIP[:, [Outcome.LIKED, Outcome.ASKED_LIKED]] = [[1], [-1]]
@@ -92,6 +86,8 @@ class _Block(NamedTuple):
         Column of each entry in what `GradedLikelihood._answers` returns.
     sums : sparse matrix of shape (n_cells, n)
         Sums over the entries of each cell, times their coefficients.
+    signs : ndarray of shape (n_signals, n_cells)
+        1 where a signal happened, -1 where not, 0 where it could not be seen.
     """
 
     design: Design
@@ -101,6 +97,7 @@ class _Block(NamedTuple):
     judgement: NDArray[np.float64]
     answer: NDArray[np.intp]
     sums: Any
+    signs: NDArray[np.float64]
 
 
 class GradedLikelihood:
@@ -127,13 +124,27 @@ class GradedLikelihood:
 
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
         self.counts, self.knowledge, self.link, self.tau = counts, knowledge, link, tau
-        self.start, self.sd = prior(counts.habit is not None, knowledge.exclusion_sd)
+        facts = counts.facts
+        self.start, self.sd = prior(counts.habit is not None, knowledge.exclusion_sd, facts)
+        # By how much each bin's u, l, flips and signals depend on the coordinates of a row.
+        n_signals = 0 if facts is None else len(facts.shares)
+        self._by = [np.ones((1, 6)), _BINS, _FLIPPABLE, *[_BINS] * n_signals]
+        ends = np.cumsum([0, *map(len, self._by)])
+        self._pairs = {
+            (i, j): (
+                slice(ends[i], ends[i + 1]),
+                slice(ends[j], ends[j + 1]),
+                (self._by[i][:, None] * self._by[j]).reshape(-1, 6),
+            )
+            for i in range(len(self._by))
+            for j in range(i, len(self._by))
+        }
         error = knowledge.verified_error_rate
         # P(verified label given bin), columns for no label, 0 and 1.
         self._judged = np.column_stack(
             [np.ones(6), np.where(GOOD, error, 1 - error), np.where(GOOD, 1 - error, error)]
         )
-        design = make_design(counts.z, counts.habit)
+        design = make_design(counts.z, counts.habit, counts.signals, counts.rated, facts)
         self.selects, self.free = self._settle(design)
         self._blocks = list(self._make_blocks(design))
         if self.selects:
@@ -147,12 +158,12 @@ class GradedLikelihood:
         selects = bool(rated and seen[Outcome.UNRATED])
         flips = seen[_FLIP[0] != 0].any()
         rates = knowledge.false_positive_rate, knowledge.false_negative_rate
-        free = self.sd > 0
+        # What is alike in all rows tells nothing, but for what shifts or stretches them all.
+        told = np.ptp(design.values, axis=1) > 0
+        told |= (design.values == 1).all(axis=1)
+        free = (self.sd > 0) & np.isin(np.arange(len(self.sd)), design.parameter[told])
         free[B] = False
-        free[A] = np.ptp(counts.z, axis=0) > 0
-        free[SELECTION] = selects
-        varies = design.parameter[np.ptp(design.values, axis=1) > 0]
-        free[V] &= np.isin(np.arange(V.start, V.stop), varies)
+        free[SELECTION] &= selects
         free[PHI_FP] = flips and rates[0] is None
         free[PHI_FN] = flips and rates[1] is None
         if seen[Outcome.RATED]:
@@ -188,6 +199,7 @@ class GradedLikelihood:
                 judgement=self._judged[:, counts.label[entries] + 1],
                 answer=kind * n_cells + cell,
                 sums=csr_matrix((coefficient, (cell, np.arange(n))), (n_cells, n)),
+                signs=_signs(counts.signals, cells),
             )
 
     def _start_of_level(self) -> float:
@@ -257,12 +269,11 @@ class GradedLikelihood:
         first = sign * d1 / np.maximum(said, _TINY)
         return said, first, sign * d2 / np.maximum(said, _TINY) - first**2
 
-    def _coordinates(self, theta, z, habit):
-        if self.counts.habit is None:
-            habit = None
-        elif habit is None:
-            habit = np.zeros(len(z))
-        return make_design(z, habit).coordinates(theta)
+    def _coordinates(self, theta, z, habit, signals=None, rated=None):
+        counts, n = self.counts, len(z)
+        if counts.habit is None or habit is None:
+            habit = None if counts.habit is None else np.zeros(n)
+        return make_design(z, habit, signals, rated, counts.facts).coordinates(theta)
 
     def answering(self, theta, z, habit=None):
         """Return P(bin), P(bin, rated) where nobody asks, both (n, 6), and flip rates, (2, n)."""
@@ -271,26 +282,27 @@ class GradedLikelihood:
         rated = grades * self._answering(x[_L])[1] if self.selects else grades
         return grades.T, rated.T, self._flips(x[_PHI])[0]
 
-    def bins(self, theta, z, outcome, label=None, habit=None) -> NDArray[np.float64]:
-        """Return P(bin, outcome, label given z and habit), shape (n, 6), of rows or entries.
+    def bins(self, theta, z, outcome, label=None, habit=None, signals=None) -> NDArray[np.float64]:
+        """Return P(bin, outcome, signals, label given z and habit), (n, 6), of rows or entries.
 
-        Without habits, users are of average habit.
+        Without habits, users are of average habit; without signals, none could be seen.
         """
-        x = self._coordinates(theta, z, habit)
+        signals = None if self.counts.facts is None else signals
+        x = self._coordinates(theta, z, habit, signals, rated_or_asked(outcome))
         joint = self._grades(x[U])[0] * self._said(x[_PHI], outcome)[0][_GOOD]
         if self.selects:
-            silent, rated = self._answering(x[_L])[:2]
+            silent, answered = self._answering(x[_L])[:2]
             joint = joint * np.select(
-                [outcome == Outcome.UNRATED, volunteers(outcome)], [np.exp(silent), rated], 1.0
+                [outcome == Outcome.UNRATED, volunteers(outcome)], [np.exp(silent), answered], 1.0
             )
+        for sign, l in zip(_signs(signals), _by_signal(x), strict=True):
+            joint = joint * _shown(sign, l)[0]
         return (joint if label is None else joint * self._judged[:, label + 1]).T
 
     def evaluate(self, theta: NDArray) -> tuple[float, NDArray, NDArray]:
         """Return log posterior, gradient (p,) and Hessian (p, p) by all parameters."""
         value, gradient = 0.0, np.zeros(len(theta))
         hessian = np.zeros((len(theta), len(theta)))
-        if A_S in self.free and not theta[A_S] > 0:
-            return -np.inf, gradient, hessian
         for block in self._blocks:
             found = self._evaluate(block, theta)
             value += found[0]
@@ -301,11 +313,6 @@ class GradedLikelihood:
         value -= float(deviation @ away) / 2
         gradient[self.free] -= away
         hessian[self.free, self.free] -= 1 / self.sd[self.free] ** 2
-        if A_S in self.free:
-            slope = theta[A_S]
-            value += float(np.log(slope) - slope / SLOPE_SCALE)
-            gradient[A_S] += 1 / slope - 1 / SLOPE_SCALE
-            hessian[A_S, A_S] -= 1 / slope**2
         return value, gradient, hessian
 
     def _evaluate(self, block: _Block, theta: NDArray) -> tuple[float, NDArray, NDArray]:
@@ -313,28 +320,57 @@ class GradedLikelihood:
         cell = block.cell
         x = block.design.coordinates(theta)
         pi, pi1, pi2 = (values.take(cell, axis=1) for values in self._grades(x[U]))
-        said, said1, said2 = self._said(x[_PHI].take(cell, axis=1), block.outcome)
+        said, said1, said2 = (
+            values.take(_GOOD, axis=0)
+            for values in self._said(x[_PHI].take(cell, axis=1), block.outcome)
+        )
         answered, l1, l2 = (values.take(block.answer, axis=1) for values in self._answers(x[_L]))
-        joint = pi * answered * said.take(_GOOD, axis=0) * block.judgement
+        joint = pi * answered * said * block.judgement
+        # First and second derivatives of a bin's log probability by what it depends on.
+        sources = [(pi1, pi2), (l1, l2), (said1, said2)]
+        for sign, l in zip(block.signs, _by_signal(x), strict=True):
+            shown, t1, t2 = (values.take(cell, axis=1) for values in _shown(sign, l))
+            joint *= shown
+            sources.append((t1, t2))
         total = np.maximum(joint.sum(axis=0), _TINY)
         value = float(block.coefficient @ np.log(total))
         posterior = joint / total
 
-        # Derivatives of each entry's log probability by its coordinates, summed over bins.
-        g_u, g_l, flippable = posterior * pi1, posterior * l1, _FLIPPABLE @ posterior
-        slopes = np.empty((N_COORDINATES, len(cell)))
-        slopes[U], slopes[_L], slopes[_PHI] = g_u.sum(axis=0), _BINS @ g_l, flippable * said1
+        moved = [posterior * first for first, _ in sources]
+        slopes = np.vstack([by @ part for by, part in zip(self._by, moved, strict=True)])
         gradient, hessian = block.design.outer(slopes, block.coefficient, cell)
         # Second derivatives of its probability, summed over the entries of each cell.
-        by_u = np.vstack([(g_u * pi1 + posterior * pi2).sum(axis=0), g_u * l1])
-        by_l = np.vstack([g_l * l1 + posterior * l2, g_l * said1.take(_GOOD, axis=0)])
-        by_phi = np.vstack([(_FLIPPABLE @ g_u) * said1, flippable * (said1**2 + said2)])
-        by_u, by_l, by_phi = ((block.sums @ part.T).T for part in (by_u, by_l, by_phi))
-        curves = np.zeros((N_COORDINATES, N_COORDINATES, by_u.shape[1]))
-        curves[U, U], curves[U, _L], curves[U, _PHI] = by_u[0], _BINS @ by_u[1:], by_phi[:2]
-        curves[_L, U], curves[_PHI, U] = curves[U, _L], curves[U, _PHI]
-        curves[_L, _L] = (_BINS_BY_BINS @ by_l[:6]).reshape(4, 4, -1)
-        curves[_L, _PHI] = (_BINS_BY_FLIPS @ by_l[6:]).reshape(4, 2, -1)
-        curves[_PHI, _L] = curves[_L, _PHI].swapaxes(0, 1)
-        curves[FP, FP], curves[FN, FN] = by_phi[2:]
+        curves = np.empty((len(slopes), len(slopes), block.sums.shape[0]))
+        for (i, j), (rows, columns, products) in self._pairs.items():
+            part = moved[i] * sources[j][0]
+            if i == j:
+                part += posterior * sources[i][1]
+            found = products @ (block.sums @ part.T).T
+            curves[rows, columns] = found.reshape(curves[rows, columns].shape)
+            if i != j:
+                curves[columns, rows] = curves[rows, columns].swapaxes(0, 1)
         return value, gradient, hessian + block.design.hessian(curves)
+
+
+def _signs(signals: NDArray | None, rows: slice = slice(None)) -> NDArray[np.float64]:
+    return np.empty((0, 0)) if signals is None else np.nan_to_num(2 * signals[rows].T - 1)
+
+
+def _by_signal(x: NDArray) -> NDArray[np.float64]:
+    """Return the coordinates of each signal, shape (n_signals, 4, n)."""
+    return x[N_COORDINATES:].reshape(
+        (len(x) - N_COORDINATES) // N_OF_SIGNAL, N_OF_SIGNAL, x.shape[1]
+    )
+
+
+def _shown(sign: NDArray, l: NDArray):
+    """Return P(signal given bin), (6, n), and its first two log derivatives by its log odds.
+
+    Parameters
+    ----------
+    sign : ndarray of shape (n,)
+        1 where it happened, -1 where not, 0 where it could not be seen.
+    l : ndarray of shape (4, n)
+    """
+    p = expit(sign * (_BINS.T @ l))
+    return np.where(sign == 0, 1.0, p), sign * (1 - p), -np.abs(sign) * p * (1 - p)

@@ -9,17 +9,10 @@ from scipy.special import expit, logit, logsumexp, softmax
 
 from ._likelihood import GOOD, GradedLikelihood
 from ._mixture_head import average_sigmoids
-from ._parameters import DELTA, GAMMA, A, B, W
-
-# Weight of delta in the selection log odds: mean grade of the liked bins minus the disliked ones'.
-_DELTA_SHARE = 1.2
+from ._parameters import DELTA, GAMMA, SELECTION_SHARE, A, B, W
 
 # Candidates of which one becomes a draw.
 _CANDIDATES = 8
-
-
-# Error of the base rate that matters to a user of the rewards.
-OFF = 0.1
 
 
 class Node(NamedTuple):
@@ -130,24 +123,18 @@ class Mixture(NamedTuple):
         return float(low), float(high)
 
     @property
-    def base_rate_doubt(self) -> float:
-        """Posterior probability that the mean of the base rate is off by more than `OFF`."""
-        off = np.abs([node.base_rate - self.base_rate for node in self.nodes]) > OFF
-        return self.mean(off)
-
-    @property
     def selection_log_odds(self) -> tuple[float, float]:
         """Posterior mean and sd of ``gamma + 1.2 delta``, NaN if selection is not modelled."""
         if not self._model.selects:
             return np.nan, np.nan
-        return self._moments({GAMMA: 1, DELTA: _DELTA_SHARE})
+        return self.moments({GAMMA: 1, DELTA: SELECTION_SHARE})
 
     @property
     def habit_effect(self) -> tuple[float, float] | None:
         """Posterior mean and sd of w, the habit's effect on rating; None without habits."""
-        return None if self._model.counts.habit is None else self._moments({W: 1})
+        return None if self._model.counts.habit is None else self.moments({W: 1})
 
-    def _moments(self, factors: dict[int, float]) -> tuple[float, float]:
+    def moments(self, factors: dict[int, float]) -> tuple[float, float]:
         """Return posterior mean and sd of a sum of parameters times factors."""
         places, direction = list(factors), np.array(list(factors.values()))
         values = self.thetas[:, places] @ direction
@@ -209,11 +196,15 @@ class Mixture(NamedTuple):
         return average_sigmoids(z, self.thetas[:, B], self.thetas[:, A], self.weights)[0]
 
     def posteriors(
-        self, z: NDArray, outcome: NDArray, habit: NDArray | None = None
+        self,
+        z: NDArray,
+        outcome: NDArray,
+        habit: NDArray | None = None,
+        signals: NDArray | None = None,
     ) -> Iterator[NDArray[np.float64]]:
-        """Yield P(r=1 given o, s, x, habit) of every row by each node, shape (n,)."""
+        """Yield P(r=1 given all that a row shows) of every row by each node, shape (n,)."""
         for link, node in zip(self.links, self.nodes, strict=True):
-            bins = self.models[link].bins(node.theta, z, outcome, habit=habit)
+            bins = self.models[link].bins(node.theta, z, outcome, habit=habit, signals=signals)
             yield bins[:, GOOD].sum(axis=1) / np.maximum(bins.sum(axis=1), 1e-300)
 
     def propensities(self, z: NDArray, habit: NDArray | None = None) -> Iterator[Propensities]:
@@ -230,13 +221,17 @@ class Mixture(NamedTuple):
             )
 
     def posterior(
-        self, z: NDArray, outcome: NDArray, habit: NDArray | None = None
+        self,
+        z: NDArray,
+        outcome: NDArray,
+        habit: NDArray | None = None,
+        signals: NDArray | None = None,
     ) -> NDArray[np.float64]:
-        """Return P(r=1 given o, s, x, habit) of every row, (n,), strictly between 0 and 1.
+        """Return P(r=1 given all that a row shows), (n,), strictly between 0 and 1.
 
-        Without habits, users are of average habit.
+        Without habits, users are of average habit; without signals, none could be seen.
         """
-        parts = zip(self.weights, self.posteriors(z, outcome, habit), strict=True)
+        parts = zip(self.weights, self.posteriors(z, outcome, habit, signals), strict=True)
         total = sum(weight * p for weight, p in parts)
         return np.clip(total, 1e-12, 1 - 1e-12)
 
@@ -247,6 +242,7 @@ class Mixture(NamedTuple):
         label: NDArray,
         error_rate: float,
         habit: NDArray | None = None,
+        signals: NDArray | None = None,
     ) -> NDArray[np.float64]:
         """Return P(r=1 given o, s, x), the row's own label divided out of the weights, (n,).
 
@@ -259,10 +255,12 @@ class Mixture(NamedTuple):
         error_rate : float
             Probability that the person errs.
         habit : ndarray of shape (n,) or None, default=None
+        signals : ndarray of shape (n, n_signals) or None, default=None
         """
         result, judged = np.full(len(z), np.nan), ~np.isnan(label)
         habit = None if habit is None else habit[judged]
-        p = np.array(list(self.posteriors(z[judged], outcome[judged], habit)))
+        signals = None if signals is None else signals[judged]
+        p = np.array(list(self.posteriors(z[judged], outcome[judged], habit, signals)))
         q = error_rate + (1 - 2 * error_rate) * p
         said = np.maximum(np.where(label[judged] == 1, q, 1 - q), 1e-12)
         weights = self.weights[:, None] / said

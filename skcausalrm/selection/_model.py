@@ -16,6 +16,7 @@ from ._fitting import check_likelihood_feedback, fit_likelihood
 from ._habit import fit_habit
 from ._linear_predictors import fit_linear_predictors
 from ._priors import check_knowledge
+from ._signals import signal_dependence, signal_log_odds, take_signals
 
 
 class SelectionModel(NuisanceClassifier):
@@ -61,8 +62,6 @@ class SelectionModel(NuisanceClassifier):
         5% and 95% quantiles of the base rate.
     base_rate_std_ : float
         Standard deviation of the base rate's logit.
-    base_rate_doubt_ : float
-        Posterior probability that `base_rate_` is off by more than 0.1.
     selection_log_odds_, selection_log_odds_std_ : float
         Posterior mean and standard deviation of the selection log odds; NaN if the log says
         nothing about selection.
@@ -78,8 +77,14 @@ class SelectionModel(NuisanceClassifier):
         Share rated in the rows of the keenest users: the closer to 1, the less the level rests on
         the form of the likelihood.
     level_source_ : dict of str to str
-        "used", or why not, for each of "users", "instruments", "asked", "verified" and
+        "used", or why not, for each of "users", "instruments", "signals", "asked", "verified" and
         "base_rate" that was given: what can tell the base rate.
+    signal_log_odds_ : dict of str to (float, float), or None
+        Posterior mean and standard deviation, per signal, of the log odds by which it is likelier
+        on a good answer than on a bad one.
+    signal_dependence_ : dict of str to dict, or None
+        Posterior mean and standard deviation, per signal, of the log odds that a rating and each of
+        the signals before it add to it, the answer being as good.
     link_weights_ : dict of float to float
         Posterior weight of each link (1 is the logit, 0 the limit complementary log-log).
     predictor_slope_ : ndarray of shape (2,)
@@ -112,9 +117,9 @@ class SelectionModel(NuisanceClassifier):
 
     Notes
     -----
-    Two averaged ridge regressions give each row two out-of-fold linear predictors: of being liked
-    given rated, and of being rated. On these, the likelihood has a dozen parameters: a graded
-    strength is behind r, and the chance of a rating depends on it and on both predictors
+    Two logistic regressions give each row two out-of-fold linear predictors: of being liked given
+    rated, and of being rated. On these, the likelihood has a dozen parameters: a graded strength
+    is behind r, and the chance of a rating depends on it and on both predictors
     (`skcausalrm.selection._likelihood` has the equations). Without verified rows, asked rows or a
     base rate the log identifies the ranking, and the base rate only within
     `base_rate_interval_`; a warning says so. Assumptions: feedback depends on x through the two
@@ -124,6 +129,9 @@ class SelectionModel(NuisanceClassifier):
     nearly everything are nearly unselected. How feedback changes from them to those who rate
     seldom shows the selection, and so the base rate, if a user's habit has little to do with how
     good the answers are that he gets. Users serve the fit alone: a prediction is for x.
+
+    `signals` are further views of the same preference, each with its own selection. They are not
+    independent given r and x: each depends on whether the row is rated and on the signals before.
 
     Examples
     --------
@@ -140,7 +148,11 @@ class SelectionModel(NuisanceClassifier):
     """
 
     __metadata_request__fit: ClassVar = dict.fromkeys(
-        ("groups", "users", "instruments", "asked", "verified"), True
+        (
+            *("groups", "users", "instruments", "signals", "signal_directions"),
+            *("asked", "verified"),
+        ),
+        True,
     )
     __metadata_request__score: ClassVar = {"asked": True}
 
@@ -190,6 +202,8 @@ class SelectionModel(NuisanceClassifier):
         groups=None,
         users=None,
         instruments=None,
+        signals=None,
+        signal_directions=None,
         sample_weight=None,
         asked=None,
         verified=None,
@@ -210,6 +224,12 @@ class SelectionModel(NuisanceClassifier):
         instruments : array-like of shape (n,) or (n, m), default=None
             Numbers that move who rates and not how good the answer is: whether feedback was
             prompted, the widget's position, the device. NaN counts as the column's mean.
+        signals : DataFrame or dict of str to array-like of shape (n,), default=None
+            What else shows how good an answer is, such as "copied" or "regenerated": 1 where it
+            happened, 0 where not, NaN where it could not be seen.
+        signal_directions : dict of str to str, default=None
+            "positive" or "negative" by the signal's name, for names that do not say (copied,
+            thanked, shared, dwell; regenerated, rephrased, retried, complained, edited, abandoned).
         sample_weight : array-like of shape (n,), default=None
             A weight counts as so many rows.
         asked : array-like of bool, shape (n,), default=None
@@ -229,21 +249,24 @@ class SelectionModel(NuisanceClassifier):
             If y is NaN throughout or has more than two classes, or if all feedback is of one class
             and neither a base rate nor verified nor asked rows are given.
         InvalidInputError
-            If a known base rate, selection log odds or flip rate is impossible.
+            If a known base rate, selection log odds or flip rate is impossible, or a signal has no
+            direction or other values than 1, 0 and missing.
         GroupsError
             If groups cannot be used, or users are not one id per row.
 
         Warns
         -----
         BaseRateUncertainWarning
-            If `base_rate_doubt_` exceeds 0.05 (code "uncertain"), or no solution comes near the
-            base rate that was given (code "unreached").
+            If the standard deviation of the base rate's logit exceeds 0.4 (code "uncertain"), or no
+            solution comes near the base rate that was given (code "unreached").
         FewFeedbackWarning, AssumptionWarning
             If a kind of row is rare or absent, or users and instruments cannot tell the level
-            (codes "habit-thumbs", "habit-reach", "habit-users").
+            (codes "habit-thumbs", "habit-reach", "habit-users"), or a signal hardly ever varies
+            ("constant-signal").
         """
         given = {"users": users, "instruments": instruments, "sample_weight": sample_weight}
         given |= {"asked": asked, "verified": verified}
+        given |= {"signals": signals, "signal_directions": signal_directions}
         return self._check_and_fit(X, y, one_class=True, groups=groups, **given)
 
     def _fit(self, X, y, columns: RowColumns, folds: Folds):
@@ -251,12 +274,15 @@ class SelectionModel(NuisanceClassifier):
         check_likelihood_feedback(y, columns, base_rate=self.base_rate)
         predictors = fit_linear_predictors(X, y, columns, folds, self.random_state)
         habit, self.level_source_ = fit_habit(predictors.z, y, columns, folds)
+        signals, used = take_signals(y, columns)
+        self.level_source_ |= used
         found = fit_likelihood(
             predictors,
             y,
             knowledge,
             columns,
             habit=habit,
+            signals=signals,
             likelihood_power=self.likelihood_power,
             n_jobs=self.n_jobs,
         )
@@ -271,8 +297,9 @@ class SelectionModel(NuisanceClassifier):
         self.instrument_reach_ = None if habit is None else habit.reach
         whole = found.whole
         self.habit_effect_ = whole.habit_effect
+        self.signal_log_odds_ = signal_log_odds(whole, signals)
+        self.signal_dependence_ = signal_dependence(whole, signals)
         self.base_rate_, self.base_rate_std_ = whole.base_rate, whole.level_moments[1]
-        self.base_rate_doubt_ = whole.base_rate_doubt
         self.base_rate_interval_ = whole.base_rate_interval
         self.selection_log_odds_, self.selection_log_odds_std_ = whole.selection_log_odds
         self.false_positive_rate_, self.false_negative_rate_ = whole.rates

@@ -15,15 +15,11 @@ PARAMETERS = (
     "b", "a_s", "a_o", "c", "gamma", "delta", "kappa",
     "v_s", "v_o", "v_o2", "v_o3", "phi_fp", "phi_fn",
 )  # fmt: skip
-B, A, A_S, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 1, 3, 4, 5, 6, slice(7, 11)
+B, A, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 3, 4, 5, 6, slice(7, 11)
 PHI_FP, PHI_FN = 11, 12
 SELECTION = slice(3, 11)
-# b and a_s have none of these normal priors: that of b is the base rate's, that of a_s a gamma
-# distribution of shape 2. The first predictor has the right direction or none, so a_s is
-# positive; were it not, a weak log would average rankings that are each other's reverse.
-SLOPE_SCALE = 2.0
-_PRIOR_SD = np.array([np.inf, np.inf, 6, 3, 1, 1, 1, 1, 1, 0.1, 0.1, 1, 1])
-_PRIOR_MEAN = np.array([0.0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
+_PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
+_PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
 
 # The habit's parameters follow: its effects w and w2 on rating, and the leaks d, g and f, by which
 # it may have to do with the answer's quality, with selection on the preference and with flips.
@@ -31,31 +27,83 @@ HABIT = ("d", "w", "w2", "g", "f")
 D, W, W2, G, F = range(13, 18)
 _HABIT_MEAN, _EFFECT_SD = 1.0, (0.5, 0.25)
 
-# Coordinates of a row.
+# After those, for each signal: parameters like those of a rating, and its dependence psi on whether
+# the row is rated; then its dependences chi on the signals before it.
+SIGNALS = len(PARAMETERS) + len(HABIT)
+SIGNAL = ("c", "gamma", "delta", "kappa", "v_s", "v_o", "v_o2", "w", "psi")
+_SIGNAL_SD = np.array([3, 0.3, 1, 1, 1, 1, 0.25, 0.5, 1])
+_CHI_SD = 1.0
+# Weight of delta in log odds between good and bad: mean grade of the one bins minus the others'.
+SELECTION_SHARE = 1.2
+# Prior mean of a signal's slope in the grade, by its direction: it follows the grade, not the cut.
+_SIGNAL_SLOPE = 0.8
+
+# Coordinates of a row; four more for each signal.
 U, LEVEL, STEP, SLOPE, EXTREMES, FP, FN = range(7)
-N_COORDINATES = 7
+N_COORDINATES, N_OF_SIGNAL = 7, 4
 # Value of the second linear predictor beyond which its curve is flat.
 CURVE_END = 2.5
 # Size of the habit beyond which its curve is flat.
 _HABIT_END = 3.0
 
 
-def prior(with_habit: bool, exclusion_sd: float) -> tuple[NDArray, NDArray]:
-    """Return prior means and standard deviations of all parameters.
+class SignalFacts(NamedTuple):
+    """What all rows of a log have in common about its signals.
+
+    Attributes
+    ----------
+    directions : ndarray of shape (n_signals,)
+        1 where a signal speaks for the answer, -1 where against it.
+    shares : ndarray of shape (n_signals,)
+        Share of the rows in which it happened, of those that show it.
+    rated_share : float
+        Share of the rows nobody asked that are rated.
+    """
+
+    directions: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    rated_share: float
+
+
+def signal_parameter(signal: int, name: str, *, of: int | None = None, n_signals: int) -> int:
+    """Return the position of a signal's parameter, or, for "chi", of its dependence on `of`."""
+    first = SIGNALS
+    if name == "chi":
+        before = signal * (signal - 1) // 2
+        return first + n_signals * len(SIGNAL) + before + (0 if of is None else of)
+    return first + signal * len(SIGNAL) + SIGNAL.index(name)
+
+
+def prior(
+    with_habit: bool, exclusion_sd: float, facts: SignalFacts | None = None
+) -> tuple[NDArray, NDArray]:
+    """Return prior means and standard deviations of all parameters; 0 where they are fixed.
 
     Parameters
     ----------
     with_habit : bool
     exclusion_sd : float
-        Standard deviation of the leaks; 0 fixes them at 0.
+        Standard deviation of the habit's leaks.
+    facts : SignalFacts or None, default=None
     """
-    if not with_habit:
+    if not with_habit and facts is None:
         return _PRIOR_MEAN.copy(), _PRIOR_SD
     leak = exclusion_sd
-    return (
-        np.append(_PRIOR_MEAN, [0, _HABIT_MEAN, 0, 0, 0]),
-        np.append(_PRIOR_SD, [leak, *_EFFECT_SD, leak, leak]),
-    )
+    mean = np.append(_PRIOR_MEAN, [0, _HABIT_MEAN, 0, 0, 0])
+    habit_sd = np.array([leak, *_EFFECT_SD, leak, leak]) * with_habit
+    sd = np.append(_PRIOR_SD, habit_sd)
+    if facts is not None:
+        n = len(facts.shares)
+        of_signals = np.zeros((n, len(SIGNAL)))
+        share = np.clip(facts.shares, 1e-4, 1 - 1e-4)
+        of_signals[:, SIGNAL.index("c")] = np.log(share / (1 - share))
+        of_signals[:, SIGNAL.index("delta")] = _SIGNAL_SLOPE * facts.directions
+        pairs = n * (n - 1) // 2
+        mean = np.concatenate([mean, of_signals.ravel(), np.zeros(pairs)])
+        sd = np.concatenate([sd, np.tile(_SIGNAL_SD, n), np.full(pairs, _CHI_SD)])
+        if not with_habit:
+            sd[[signal_parameter(j, "w", n_signals=n) for j in range(n)]] = 0
+    return mean, sd
 
 
 def selection_design(z: NDArray) -> NDArray[np.float64]:
@@ -77,17 +125,18 @@ class Design(NamedTuple):
         Factor of a parameter in one coordinate.
     parameter, coordinate : ndarray of int, shape (n_terms,)
         Position of each term's parameter and coordinate. Terms are sorted by coordinate.
-    n_parameters : int
+    n_parameters, n_coordinates : int
     """
 
     values: NDArray[np.float64]
     parameter: NDArray[np.intp]
     coordinate: NDArray[np.intp]
     n_parameters: int
+    n_coordinates: int
 
     def coordinates(self, theta: NDArray) -> NDArray[np.float64]:
-        """Return the coordinates of each row, shape (7, n)."""
-        terms = np.zeros((N_COORDINATES, len(self.parameter)))
+        """Return the coordinates of each row, shape (n_coordinates, n)."""
+        terms = np.zeros((self.n_coordinates, len(self.parameter)))
         terms[self.coordinate, np.arange(len(self.parameter))] = theta[self.parameter]
         return terms @ self.values
 
@@ -96,7 +145,7 @@ class Design(NamedTuple):
 
         Parameters
         ----------
-        slopes : ndarray of shape (7, m)
+        slopes : ndarray of shape (n_coordinates, m)
             Derivatives by coordinates, of m entries.
         weight : ndarray of shape (m,)
         row : ndarray of int, shape (m,)
@@ -108,9 +157,9 @@ class Design(NamedTuple):
         return gradient, self._merge(-weighted @ by_term.T)
 
     def hessian(self, curves: NDArray) -> NDArray[np.float64]:
-        """Return second derivatives by the coordinates of each row, (7, 7, n), as (p, p)."""
+        """Return second derivatives by pairs of coordinates of each row, (.., .., n), as (p, p)."""
         among_terms = np.empty((len(self.parameter), len(self.parameter)))
-        for coordinate in range(N_COORDINATES):
+        for coordinate in range(self.n_coordinates):
             mine = slice(*np.searchsorted(self.coordinate, [coordinate, coordinate + 1]))
             others = curves[coordinate].take(self.coordinate, axis=0)
             others *= self.values
@@ -124,8 +173,26 @@ class Design(NamedTuple):
         return hessian
 
 
-def make_design(z: NDArray, habit: NDArray | None = None) -> Design:
-    """Return the design of rows by their linear predictors, (n, 2), and habits, (n,) or None."""
+def make_design(
+    z: NDArray,
+    habit: NDArray | None = None,
+    signals: NDArray | None = None,
+    rated: NDArray | None = None,
+    facts: SignalFacts | None = None,
+) -> Design:
+    """Return the design of n rows.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, 2)
+        Linear predictors.
+    habit : ndarray of shape (n,) or None, default=None
+    signals : ndarray of shape (n, n_signals) or None, default=None
+        1 where a signal happened, 0 where not, NaN where it could not be seen.
+    rated : ndarray of shape (n,) or None, default=None
+        1 where volunteered feedback was given, 0 where not, NaN in rows that were asked.
+    facts : SignalFacts or None, default=None
+    """
     one, (v_s, v_o, v_o2, v_o3) = np.ones(len(z)), selection_design(z).T
     terms = [
         (B, U, one), (A.start, U, z[:, 0]), (A.start + 1, U, z[:, 1]),
@@ -134,12 +201,34 @@ def make_design(z: NDArray, habit: NDArray | None = None) -> Design:
         (V.start + 2, LEVEL, v_o2), (V.start + 3, LEVEL, v_o3),
         (PHI_FP, FP, one), (PHI_FN, FN, one),
     ]  # fmt: skip
+    n_parameters, n_coordinates = len(PARAMETERS), N_COORDINATES
     if habit is not None:
         curve = (np.clip(habit, -_HABIT_END, _HABIT_END) ** 2 - 1) / 2
         terms += [(D, U, habit), (W, LEVEL, habit), (W2, LEVEL, curve), (G, STEP, habit)]
         # Those who rate a lot may be lenient or strict: one flip rate rises, the other falls.
         terms += [(F, FP, habit), (F, FN, -habit)]
+        n_parameters += len(HABIT)
+    if signals is not None and rated is not None and facts is not None:
+        n = signals.shape[1]
+        aside = np.nan_to_num(signals - facts.shares)
+        by_rating = np.nan_to_num(rated - facts.rated_share)
+        for j in range(n):
+            level = N_COORDINATES + j * N_OF_SIGNAL
+            values = [one, one, one, one, v_s, v_o, v_o2, habit, by_rating]
+            places = [*range(level, level + N_OF_SIGNAL), *[level] * 5]
+            terms += [
+                (signal_parameter(j, name, n_signals=n), at, value)
+                for name, at, value in zip(SIGNAL, places, values, strict=True)
+                if value is not None
+            ]
+            terms += [
+                (signal_parameter(j, "chi", of=i, n_signals=n), level, aside[:, i])
+                for i in range(j)
+            ]
+        n_coordinates += n * N_OF_SIGNAL
+        n_parameters = SIGNALS + n * len(SIGNAL) + n * (n - 1) // 2
     terms.sort(key=lambda term: term[1])
-    parameter, coordinate, values = zip(*terms, strict=True)
-    n_parameters = len(PARAMETERS) + (0 if habit is None else len(HABIT))
-    return Design(np.array(values), np.array(parameter), np.array(coordinate), n_parameters)
+    parameter, coordinate, factors = zip(*terms, strict=True)
+    return Design(
+        np.array(factors), np.array(parameter), np.array(coordinate), n_parameters, n_coordinates
+    )

@@ -19,6 +19,7 @@ from ._habit import fit_habit
 from ._linear_predictors import fit_linear_predictors
 from ._model import SelectionModel
 from ._priors import check_knowledge
+from ._signals import take_signals
 
 
 def sensitivity_analysis(
@@ -31,6 +32,8 @@ def sensitivity_analysis(
     groups=None,
     users=None,
     instruments=None,
+    signals=None,
+    signal_directions=None,
     sample_weight=None,
     asked=None,
     verified=None,
@@ -55,7 +58,11 @@ def sensitivity_analysis(
         likelier.
     rows : slice, array-like of int or of bool, default=None
         Rows whose mean reward is reported, such as those of one model; None is all.
-    groups, users, instruments, sample_weight, asked, verified : array-like, default=None
+    groups, users, instruments, signals : array-like of n rows, default=None
+        Per-row columns, as in `SelectionModel.fit`.
+    signal_directions : dict of str to str, default=None
+        As in `SelectionModel.fit`.
+    sample_weight, asked, verified : array-like of shape (n,), default=None
         Per-row columns, as in `SelectionModel.fit`.
 
     Returns
@@ -103,7 +110,15 @@ def sensitivity_analysis(
     X = check_array(X, dtype=FLOATS, input_name="X")
     feedback = check_feedback(X, y)
     columns = check_columns(
-        X, groups, users, sample_weight, asked, verified, instruments=instruments
+        X,
+        groups,
+        users,
+        sample_weight,
+        asked,
+        verified,
+        instruments=instruments,
+        signals=signals,
+        signal_directions=signal_directions,
     )
     rows = np.arange(len(X))[slice(None) if rows is None else rows]
     model = _settings(fitted)
@@ -115,6 +130,7 @@ def sensitivity_analysis(
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
     predictors = fit_linear_predictors(X, feedback.values, columns, folds, model.random_state)
     habit = fit_habit(predictors.z, feedback.values, columns, folds)[0]
+    row_signals = take_signals(feedback.values, columns)[0]
     weight = columns.weighted(np.ones(len(X)))
     table = []
     for known in knowledge:
@@ -127,6 +143,7 @@ def sensitivity_analysis(
                 known,
                 columns,
                 habit=habit,
+                signals=row_signals,
                 likelihood_power=model.likelihood_power,
                 n_jobs=model.n_jobs,
             )

@@ -1,5 +1,7 @@
 """The graded likelihood: a probability, its derivatives, its mirror image, what is free."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,6 @@ from scipy.special import expit
 from skcausalrm.selection._counts import Counts, Outcome
 from skcausalrm.selection._likelihood import GOOD, GradedLikelihood
 from skcausalrm.selection._parameters import (
-    A_S,
     DELTA,
     GAMMA,
     HABIT,
@@ -24,6 +25,7 @@ from skcausalrm.selection._parameters import (
     D,
     F,
     G,
+    SignalFacts,
     V,
     W,
     selection_design,
@@ -48,7 +50,15 @@ knowledges = st.builds(
 )
 
 
-def random_counts(seed, outcomes, n=40, n_cells=7, *, habits=False):
+def facts_of(n):
+    return SignalFacts(np.array([1.0, -1.0, 1.0])[:n], np.array([0.3, 0.1, 0.6])[:n], 0.2)
+
+
+def random_signals(rng, n, n_signals):
+    return rng.choice([0, 1, np.nan], (n, n_signals), p=[0.5, 0.4, 0.1])
+
+
+def random_counts(seed, outcomes, n=40, n_cells=7, *, habits=False, n_signals=0):
     """Entries of every outcome, some of them verified, some with the negative factor of those."""
     rng = np.random.default_rng(seed)
     outcome = np.concatenate([outcomes, rng.choice(outcomes, n - len(outcomes))]).astype(np.intp)
@@ -60,6 +70,9 @@ def random_counts(seed, outcomes, n=40, n_cells=7, *, habits=False):
         rng.integers(-1, 2, n),
         rng.uniform(0.5, 5, n) * np.where(rng.random(n) < 0.2, -1, 1),
         2 * rng.normal(size=n_cells) if habits else None,
+        random_signals(rng, n_cells, n_signals) if n_signals else None,
+        rng.choice([0, 1, np.nan], n_cells) if n_signals else None,
+        facts_of(n_signals) if n_signals else None,
     )
 
 
@@ -68,7 +81,6 @@ def random_theta(model, seed, scale=1.0):
     rng = np.random.default_rng(seed)
     theta[B] = scale * rng.normal()
     theta[model.free] += scale * rng.normal(size=len(model.free))
-    theta[A_S] = 0.1 + abs(theta[A_S])
     return theta
 
 
@@ -79,9 +91,12 @@ def random_theta(model, seed, scale=1.0):
     seed=seeds,
     scale=st.sampled_from([0.3, 1.0, 6.0]),
     habits=st.booleans(),
+    n_signals=st.integers(0, 2),
 )
-def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed, scale, habits):
-    counts = random_counts(seed, SAID + ASKED, habits=habits)
+def test_what_a_row_can_show_has_probabilities_that_sum_to_one(
+    link, known, seed, scale, habits, n_signals
+):
+    counts = random_counts(seed, SAID + ASKED, habits=habits, n_signals=n_signals)
     model = GradedLikelihood(counts, known, link, tau=2.0 + seed % 3)
     theta = random_theta(model, seed, scale)
     rng = np.random.default_rng(seed)
@@ -89,7 +104,11 @@ def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed
 
     def bins(outcome, label=None):
         label = None if label is None else np.full(len(z), label)
-        return model.bins(theta, z, np.full(len(z), outcome), label, habit)
+        shown = [np.array(t) for t in product([0.0, 1.0], repeat=n_signals)]
+        return sum(
+            model.bins(theta, z, np.full(len(z), outcome), label, habit, np.tile(t, (len(z), 1)))
+            for t in shown
+        )
 
     everything = (
         [Outcome.UNRATED, Outcome.DISLIKED, Outcome.LIKED],
@@ -116,9 +135,13 @@ def test_what_a_row_can_show_has_probabilities_that_sum_to_one(link, known, seed
     seed=seeds,
     outcomes=st.sampled_from([SAID, SAID + ASKED, CLICKS, CLICKS + ASKED, ASKED]),
     habits=st.booleans(),
+    n_signals=st.integers(0, 3),
 )
-def test_gradient_and_hessian_agree_with_finite_differences(link, known, seed, outcomes, habits):
-    model = GradedLikelihood(random_counts(seed, outcomes, habits=habits), known, link, tau=2.3)
+def test_gradient_and_hessian_agree_with_finite_differences(
+    link, known, seed, outcomes, habits, n_signals
+):
+    counts = random_counts(seed, outcomes, habits=habits, n_signals=n_signals)
+    model = GradedLikelihood(counts, known, link, tau=2.3)
     theta = random_theta(model, seed, 0.7)
     _, gradient, hessian = model.evaluate(theta)
     moved = np.append(model.free, B)
@@ -130,7 +153,7 @@ def test_gradient_and_hessian_agree_with_finite_differences(link, known, seed, o
         value_ahead, gradient_ahead, _ = model.evaluate(ahead)
         value_behind, gradient_behind, _ = model.evaluate(behind)
         slope = (value_ahead - value_behind) / (2 * step)
-        name = (PARAMETERS + HABIT)[place]
+        name = (PARAMETERS + HABIT + ("signal",) * 40)[place]
         assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-5), name
         curve = (gradient_ahead - gradient_behind)[moved] / (2 * step)
         np.testing.assert_allclose(hessian[place, moved], curve, rtol=1e-5, atol=1e-5, err_msg=name)
