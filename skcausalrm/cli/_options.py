@@ -59,6 +59,32 @@ def parse_label(text: str) -> tuple[str, float | None]:
     return spelling, known[meaning.lower()]
 
 
+def parse_signals(text: str) -> dict[str, str | None]:
+    """Return names of signals and their directions, written as ``NAME``, ``NAME:+``, ``NAME:-``.
+
+    Raises
+    ------
+    BadParameter
+        If a name is empty or comes twice, or a direction is no sign.
+
+    Examples
+    --------
+    >>> parse_signals("copied,saved:+,skipped:-")
+    {'copied': None, 'saved': 'positive', 'skipped': 'negative'}
+    """
+    known = {"": None, "+": "positive", "-": "negative"}
+    found: dict[str, str | None] = {}
+    for part in text.split(","):
+        name, _, sign = part.strip().partition(":")
+        if not name or name in found or sign not in known:
+            raise typer.BadParameter(
+                f"{text!r} must be names of columns, each once, with + or - where the name does "
+                f"not say whether it speaks for the answer: for instance copied,saved:+."
+            )
+        found[name] = known[sign]
+    return found
+
+
 ModelDirectory = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Model directory written by `fit`.")
 ]
@@ -86,6 +112,17 @@ BaseRate = Annotated[
         parser=parse_base_rate,
         help="Known share of good answers; SD is the standard deviation of its log odds. "
         "Default: estimated.",
+        show_default=False,
+    ),
+]
+Signals = Annotated[
+    Any,
+    typer.Option(
+        "--signals",
+        metavar="NAME[:+|:-],...",
+        parser=parse_signals,
+        help="Columns of what else users did with the answers, such as copied,regenerated; + or - "
+        "says whether it speaks for the answer. Default: none.",
         show_default=False,
     ),
 ]

@@ -43,6 +43,7 @@ def fit(
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
     base_rate: options.BaseRate = None,
+    signals: options.Signals = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
     overwrite: options.Overwrite = False,
@@ -60,6 +61,10 @@ def fit(
         raise typer.BadParameter(
             f"--method {method} uses no base rate: leave it out, or choose selection."
         )
+    if signals is not None and method not in ("auto", "selection"):
+        raise typer.BadParameter(
+            f"--method {method} uses no signals: leave --signals out, or choose selection."
+        )
     if method == "naive" and set(known_rates.values()) != {None}:
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
     if method != "dr" and ctx.params["judge_score_name"] is not None:
@@ -74,7 +79,7 @@ def fit(
     from ..heads import MLPHead, RidgeHead
     from ..text._saved import encoder_settings
     from ._fit_report import model_facts, print_report, selection_facts
-    from ._fitting import correction, out_of_fold_scores
+    from ._fitting import correction, out_of_fold_scores, signal_columns
     from ._log_summary import summarise, summary_lines
     from ._logs import encode, join_names, read_log
     from ._prompts import pack_prompts
@@ -87,6 +92,7 @@ def fit(
     columns = dict(log.columns)
     if method != "dr" and columns.pop("judge_score", None) is not None:
         progress(f"the column judge_score is used for the scores alone: {method} does not use it")
+    columns |= signal_columns(log.frame, signals)
     encoder = ConversationEncoder(
         model, text=encoder_text, max_length=max_length, cache_dir=cache_dir
     )

@@ -196,7 +196,7 @@ def cross_fit(
     folds: Folds,
     *,
     rows: NDArray[np.bool_] | None = None,
-    fit_params: dict[str, NDArray] | None = None,
+    fit_params: dict[str, Any] | None = None,
     predict: Callable[[Any, NDArray], NDArray] | None = None,
     n_jobs: int | None = None,
 ) -> tuple[list[Any], NDArray[np.float64]]:
@@ -212,8 +212,9 @@ def cross_fit(
     folds : Folds
     rows : ndarray of bool, shape (n,), or None
         Rows that may be trained on; None: all.
-    fit_params : dict of ndarray of shape (n,) or None
-        Per-row arguments of `fit`, cut to the training rows.
+    fit_params : dict or None
+        Arguments of `fit`: arrays and DataFrames of n rows, cut to the training rows, and
+        dictionaries, which are passed whole.
     predict : callable or None
         ``predict(fitted, X_of_fold) -> (n_fold,)``; None: the estimator's own `predict`.
     n_jobs : int or None
@@ -242,7 +243,7 @@ def cross_fit(
         outside = folds.of_row != k
         train = np.flatnonzero(outside if rows is None else rows & outside)
         test = np.flatnonzero(~outside)
-        kwargs = {name: values[train] for name, values in given.items()}
+        kwargs = {name: _take_rows(values, train) for name, values in given.items()}
         fitted = clone(estimator).fit(X[train], y[train], **kwargs)
         values = fitted.predict(X[test]) if predict is None else predict(fitted, X[test])
         return fitted, test, values
@@ -254,3 +255,9 @@ def cross_fit(
         estimators.append(fitted)
         predictions[test] = values
     return estimators, predictions
+
+
+def _take_rows(values: Any, rows: NDArray[np.intp]) -> Any:
+    if isinstance(values, dict):
+        return values
+    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]

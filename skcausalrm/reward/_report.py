@@ -41,6 +41,7 @@ _FACTS = (
     "false_positive_rate",
     "false_negative_rate",
     "link_weights",
+    "level_source",
 )
 
 
@@ -87,8 +88,8 @@ def selection_report(
           by the likelihood; ``rated``, of the feedback itself; ``verified``; and ``over_naive``,
           its difference to naive's by the likelihood. None where there are too few rows.
         - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``selection_log_odds``,
-          ``selection_log_odds_std``, ``false_positive_rate``, ``false_negative_rate`` and
-          ``link_weights`` : the attributes of `SelectionModel`.
+          ``selection_log_odds_std``, ``false_positive_rate``, ``false_negative_rate``,
+          ``link_weights`` and ``level_source`` : the attributes of `SelectionModel`.
         - ``n_verified``, ``n_asked`` : numbers of rows.
         - ``recipes`` : dict per recipe, out of fold, of ``base_rate``, ``false_positive_rate``,
           ``false_negative_rate``, ``effective_sample_size``, and scores with their standard errors

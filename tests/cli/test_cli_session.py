@@ -89,15 +89,24 @@ def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_p
     from skcausalrm.export import load_model_directory
 
     reports, printed = [], []
-    for known, choice in (("0.2:0.1", ["--json"]), ("0.8:0.1", ["--overwrite"])):
+    log = pd.read_json(workspace.train, lines=True)
+    saved = np.random.default_rng(0).random(len(log)) < 0.1 + 0.3 * (log["feedback"] == 1)
+    log.assign(saved=saved).to_json(
+        tmp_path / "log.jsonl", orient="records", lines=True, date_format="iso"
+    )
+    with_signals = ["--signals", "saved:+", "--overwrite"]
+    for known, choice in (("0.2:0.1", ["--json"]), ("0.8:0.1", with_signals)):
         result = run(
-            "fit", workspace.train, "--out", tmp_path / "m", "--cache-dir", workspace.cache,
+            "fit", tmp_path / "log.jsonl", "--out", tmp_path / "m", "--cache-dir", workspace.cache,
             "--base-rate", known, "--false-positive-rate", 0.1, *choice,
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
         reports.append(load_model_directory(tmp_path / "m").report)
         printed.append(result.stdout)
         assert reports[-1]["false_positive_rate"] == pytest.approx(0.1)
+    sources = [report["selection"]["level_source"] for report in reports]
+    assert "signals" not in sources[0]
+    assert sources[1]["signals"] == "used"
     low, high = (report["selection"]["base_rate"] for report in reports)
     assert low < 0.4 < 0.6 < high
     assert json.loads(printed[0])["known_base_rate"] == [0.2, 0.1]

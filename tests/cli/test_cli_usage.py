@@ -64,6 +64,7 @@ def test_every_command_has_help(run, command):
         (LABELLED.replace('"b"', '" "'), [], "1 with empty answer"),
         (LABELLED, ["--scores", "nowhere.json"], "scores"),
         (LABELLED, ["--format", "nonsense"], "format='nonsense' is unknown"),
+        (LABELLED, ["--signals", "saved:+"], "--signals names saved, but the log has"),
     ],
 )
 def test_bad_logs_are_one_sentence(run, tmp_path, lines, arguments, sentence):
@@ -90,6 +91,8 @@ def test_bad_logs_are_one_sentence(run, tmp_path, lines, arguments, sentence):
         ["fit", "log.jsonl", "--out", "m", "--method", "snips", "--judge-score-name", "judge"],
         ["fit", "log.jsonl", "--out", "m", "--method", "dr", "--base-rate", "0.5"],
         ["fit", "log.jsonl", "--out", "m", "--base-rate", "1"],
+        ["fit", "log.jsonl", "--out", "m", "--signals", "saved:up"],
+        ["fit", "log.jsonl", "--out", "m", "--method", "dr", "--signals", "copied"],
         ["fit", "log.jsonl", "--out", "m", "--base-rate", "0.5:0"],
         ["fit", "log.jsonl", "--out", "m", "--base-rate", "0.5:1:2"],
         ["fit", "log.jsonl", "--out", "m", "--base-rate", "half"],

@@ -155,6 +155,7 @@ class TestReport:
             "false_positive_rate",
             "false_negative_rate",
             "link_weights",
+            "level_source",
             "n_verified",
             "n_asked",
             "recipes",
