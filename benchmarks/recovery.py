@@ -8,9 +8,8 @@
 A cell is one draw of `make_observational_feedback` (selection, base rate, signal, flips, number of
 features, seed): a log to train on and new rows with clean labels to score on. Within a cell all
 methods see the same log, and the rows that a person has checked (or that were asked) are nested:
-the larger samples hold the smaller. The out-of-fold linear predictors do not read verified labels,
-so the likelihoods with and without them share them; asked answers do teach the first predictor, so
-it is fitted again for them.
+the larger samples hold the smaller. Verified labels and asked answers teach the first linear
+predictor, so it is fitted again for them.
 
 A finished cell is a Parquet file under --work, in a folder named after a hash of the settings and
 the sources that bear on it, so a run that was cut off goes on and no result of other code mixes in.

@@ -156,12 +156,18 @@ def score(reward: np.ndarray, p: np.ndarray, ranking: np.ndarray | None = None) 
 
 
 def fit_predictors(
-    X: np.ndarray, y: np.ndarray, seed: int, asked: np.ndarray | None = None
+    X: np.ndarray, y: np.ndarray, seed: int, columns: RowColumns
 ) -> LinearPredictors:
-    """Fit the first stage as `SelectionModel` does, to be shared by several likelihoods."""
+    """Fit the first stage as `SelectionModel` does."""
     folds = make_folds(X, y, None, SelectionModel().cv, seed)
-    columns = RowColumns(asked=asked)
     return fit_linear_predictors(X, y, columns, folds, check_random_state(seed))
+
+
+def fit_both_stages(
+    X: np.ndarray, y: np.ndarray, seed: int, columns: RowColumns, known: Knowledge
+) -> LikelihoodFit:
+    """Fit linear predictors and likelihood as `SelectionModel` does."""
+    return fit_likelihood(fit_predictors(X, y, seed, columns), y, known, columns)
 
 
 def predict_new(fit: LikelihoodFit, data: Bunch) -> np.ndarray:
@@ -185,12 +191,12 @@ def selection_row(fit: LikelihoodFit, data: Bunch) -> dict:
 
 def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
     """Score the selection likelihood alone, with verified rows, and with asked rows."""
-    predictors = fit_predictors(data.X, data.y, seed)
+    predictors = fit_predictors(data.X, data.y, seed, RowColumns())
     fit = fit_likelihood(predictors, data.y, Knowledge(), RowColumns())
     yield {"method": "selection", "further": "none", **selection_row(fit, data)}
     for count in settings.verified:
-        verified = verified_column(data, count)
-        checked = fit_likelihood(predictors, data.y, Knowledge(), RowColumns(verified=verified))
+        columns = RowColumns(verified=verified_column(data, count))
+        checked = fit_both_stages(data.X, data.y, seed, columns, Knowledge())
         yield {
             "method": "selection",
             "further": f"{count} verified",
@@ -200,9 +206,7 @@ def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]
         asked = np.zeros(len(data.y), dtype=bool)
         asked[data.to_ask[:count]] = True
         y = np.where(asked, data.answers, data.y)
-        answered = fit_likelihood(
-            fit_predictors(data.X, y, seed, asked), y, Knowledge(), RowColumns(asked=asked)
-        )
+        answered = fit_both_stages(data.X, y, seed, RowColumns(asked=asked), Knowledge())
         yield {"method": "selection", "further": f"{count} asked", **selection_row(answered, data)}
     new = fit.head.linear_predictors(data.X_new)
     for count in settings.verified:
@@ -280,9 +284,8 @@ def reference_rows(data: Bunch, cell: Cell) -> Iterator[dict]:
         "oracle": (data.X, data.reward, dict.fromkeys(rates, 0.0)),
     }
     for name, (X, y, known) in samples.items():
-        asked = np.ones(len(y), dtype=bool)
-        predictors = fit_predictors(X, y, cell.seed, asked)
-        fit = fit_likelihood(predictors, y, Knowledge(**known), RowColumns(asked=asked))
+        columns = RowColumns(asked=np.ones(len(y), dtype=bool))
+        fit = fit_both_stages(X, y, cell.seed, columns, Knowledge(**known))
         yield {"method": name, "further": "none", **selection_row(fit, data)}
         correction = NoiseOnly(noise_estimator=NoiseTransitionEstimator(**known))
         ridge = CausalRewardRegressor(correction, random_state=cell.seed).fit(X, y)
@@ -339,8 +342,7 @@ def check_shortcut(cell: Cell, settings: Settings) -> float:
     verified = verified_column(data, settings.verified[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        predictors = fit_predictors(data.X, data.y, 0)
-        shared = fit_likelihood(predictors, data.y, Knowledge(), RowColumns(verified=verified))
+        shared = fit_both_stages(data.X, data.y, 0, RowColumns(verified=verified), Knowledge())
         whole = SelectionModel(random_state=0).fit(data.X, data.y, verified=verified)
         recipe = CausalRewardRegressor("snips", random_state=0)
         alone = recipe.fit(data.X, data.y)

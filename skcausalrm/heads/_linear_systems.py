@@ -1,8 +1,14 @@
-"""Symmetric systems ``(A + shift I) b = rhs``, solved for many shifts at once."""
+"""Symmetric systems ``(A + shift I) b = rhs``, solved for many shifts at once.
+
+In a `Basis` B the system is ``(B'A B + shift I) g = B' rhs`` with ``b = B g``: the penalty is then
+a prior covariance ``B B'`` of b.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh_tridiagonal
+
+from ._prior_covariance import Basis
 
 # Maximum number of columns for an eigendecomposition. It costs little up to this width; beyond it,
 # threaded LAPACK on a busy machine took up to ten times as long as the products that it saves.
@@ -20,12 +26,20 @@ class EigenSystem:
         Total weight of the rows.
     mean : ndarray of shape (d,)
         Weighted mean of the rows.
+    basis : Basis, default=None
+        None is the identity.
     """
 
-    def __init__(self, gram: NDArray, weight_sum: float, mean: NDArray):
+    def __init__(
+        self, gram: NDArray, weight_sum: float, mean: NDArray, *, basis: Basis | None = None
+    ):
         A = gram.astype(np.float64) - weight_sum * np.outer(mean, mean)
-        values, self.vectors = np.linalg.eigh(A)  # reads the lower triangle
+        if basis is not None:
+            A = np.tril(A) + np.tril(A, -1).T
+            A = basis.transposed(basis.transposed(A).T)
+        values, vectors = np.linalg.eigh(A)  # reads the lower triangle
         self.values = np.maximum(values, 0)
+        self.vectors = vectors if basis is None else basis(vectors)
 
     def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float = 0.0):
         """Return the solutions (d, p) for p shifts, and residuals (p,), which are zero here."""
@@ -48,6 +62,8 @@ class KrylovSystem:
         Total weight of the rows.
     mean : ndarray of shape (d,)
         Weighted mean of the rows.
+    basis : Basis, default=None
+        None is the identity.
     max_iter : int, default=400
         Largest dimension of the Krylov space.
 
@@ -65,14 +81,24 @@ class KrylovSystem:
     [1.0, 1.0]
     """
 
-    def __init__(self, gram: NDArray, weight_sum: float, mean: NDArray, *, max_iter: int = 400):
-        self.gram, self.weight_sum, self.mean, self.max_iter = gram, weight_sum, mean, max_iter
+    def __init__(
+        self,
+        gram: NDArray,
+        weight_sum: float,
+        mean: NDArray,
+        *,
+        basis: Basis | None = None,
+        max_iter: int = 400,
+    ):
+        self.gram, self.weight_sum, self.mean = gram, weight_sum, mean
+        self.basis, self.max_iter = basis, max_iter
         self._symv = blas.get_blas_funcs("symv", dtype=gram.dtype)
 
     def _product(self, v: NDArray) -> NDArray:
+        v = v if self.basis is None else self.basis(v)
         image = self._symv(1.0, self.gram, v.astype(self.gram.dtype), lower=1).astype(np.float64)
         image -= (self.weight_sum * (self.mean @ v)) * self.mean
-        return image
+        return image if self.basis is None else self.basis.transposed(image)
 
     def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float):
         """Solve for all shifts until every residual norm is under ``tol * norm(rhs)``.
@@ -84,6 +110,7 @@ class KrylovSystem:
         residuals : ndarray of shape (p,)
             Residual norms divided by the norm of `rhs`.
         """
+        rhs = rhs if self.basis is None else self.basis.transposed(rhs)
         d, norm = len(rhs), float(np.linalg.norm(rhs))
         if norm == 0:
             return np.zeros((d, len(shifts))), np.zeros(len(shifts))
@@ -109,4 +136,5 @@ class KrylovSystem:
                     break
                 check_at = int(1.25 * m) + 1
             vector = image / beta
-        return basis[:m].T @ small, residuals
+        solutions = basis[:m].T @ small
+        return solutions if self.basis is None else self.basis(solutions), residuals

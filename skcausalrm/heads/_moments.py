@@ -5,6 +5,7 @@ fold, so cross-validation over any number of penalties never reads X again.
 """
 
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from scipy.linalg import blas
 from sklearn.utils import gen_batches
 
 from ._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
+from ._prior_covariance import Basis, Spectrum
 
 _BLOCK_ROWS = 4096
 
@@ -70,6 +72,8 @@ class FoldMoments:
         Number of folds.
     weight : ndarray of shape (n,), default=None
         Row weights. Rows of weight 0 do not count; None counts each row once.
+    center : ndarray of shape (d,), default=None
+        None: chosen.
 
     Attributes
     ----------
@@ -89,15 +93,16 @@ class FoldMoments:
         Sum of the Gram matrices.
     """
 
-    def __init__(self, X, fold, n_splits, weight=None):
+    def __init__(self, X, fold, n_splits, weight=None, *, center=None):
         self.X, self.n_splits = X, n_splits
         weight = np.ones(len(X)) if weight is None else weight
         rows, d = np.flatnonzero(weight), X.shape[1]
         self.rows = None if len(rows) == len(X) else rows
         self.weight, self.fold = weight[rows], fold[rows]
-        self.center = _choose_center(
-            X[:_BLOCK_ROWS] if self.rows is None else X[rows[:_BLOCK_ROWS]]
-        )
+        if center is None:
+            probe = X[:_BLOCK_ROWS] if self.rows is None else X[rows[:_BLOCK_ROWS]]
+            center = _choose_center(probe)
+        self.center = center
         shifted, uniform = self.center.any(), (self.weight == 1).all()
         self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
         self.sums = np.zeros((n_splits, d))
@@ -134,18 +139,50 @@ class FoldMoments:
         varying = variances[variances > 1e-6 * np.maximum(variances + mean**2, 1e-300)]
         return float(np.median(varying)) if len(varying) else 1.0
 
-    def training_system(self, k: int | None) -> EigenSystem | KrylovSystem:
+    def training_system(
+        self, k: int | None, basis: Basis | None = None, *, max_iter: int = 400
+    ) -> EigenSystem | KrylovSystem:
         """Return a solver for the centred Gram matrix of all folds but k (None: of all).
 
         A wide one may read a buffer: use it before asking for the next.
         """
-        if k in self._systems:
+        if basis is None and k in self._systems:
             return self._systems[k]
         gram = self.total if k is None else np.subtract(self.total, self.grams[k], out=self._work)
         if len(self.center) > EIGEN_WIDTH:
-            return KrylovSystem(gram, *self.training_mean(k))
-        self._systems[k] = EigenSystem(gram, *self.training_mean(k))
-        return self._systems[k]
+            return KrylovSystem(gram, *self.training_mean(k), basis=basis, max_iter=max_iter)
+        system = EigenSystem(gram, *self.training_mean(k), basis=basis)
+        if basis is None:
+            self._systems[k] = system
+        return system
+
+    def without(self, left_out: NDArray[np.bool_]) -> "FoldMoments":
+        """Return the moments without some rows, by subtraction of theirs.
+
+        Parameters
+        ----------
+        left_out : ndarray of bool, shape (n,)
+        """
+        left_out = left_out if self.rows is None else left_out[self.rows]
+        n, rows = len(self.X), slice(None) if self.rows is None else self.rows
+        weight, fold = np.zeros(n), np.zeros(n, dtype=np.intp)
+        weight[rows], fold[rows] = self.weight * left_out, self.fold
+        part = FoldMoments(self.X, fold, self.n_splits, weight, center=self.center)
+        kept = copy(self)
+        kept.weight = np.where(left_out, 0, self.weight)
+        kept.weight_sums, kept.sums = self.weight_sums - part.weight_sums, self.sums - part.sums
+        kept.grams = [np.subtract(a, b, out=b) for a, b in zip(self.grams, part.grams, strict=True)]
+        kept.total = np.subtract(self.total, part.total, out=part.total)
+        kept._work, kept._systems = part._work, {}
+        return kept
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """Spectrum of the covariance of all rows."""
+        weight_sum, mean = self.training_mean(None)
+        covariance = np.tril(self.total / weight_sum - np.outer(mean, mean))
+        covariance += np.tril(covariance, -1).T
+        return Spectrum.of(covariance)
 
     def training_mean(self, k: int | None) -> tuple[float, NDArray]:
         """Return weight and mean (about the centre) of all folds but k (None: of all)."""

@@ -1,5 +1,6 @@
 """The default head: ridge regression in closed form, its penalty chosen out of fold."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import ClassVar, NamedTuple
 
@@ -13,6 +14,7 @@ from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS, check_new_rows, check_weights
 from ..model_selection._cross_fitting import make_folds
 from ._moments import FoldMoments, linear_scores
+from ._prior_covariance import Basis
 
 # Penalties to choose from, in units of the total weight times the typical variance of a column, so
 # that neither the scale of X nor the number of rows moves the best value far.
@@ -67,20 +69,66 @@ def fit_ridge(
     RidgeFit
         The fitted models. The intercept is not penalised.
     """
+    unit = moments.typical_variance
+    paths, intercepts, risks = ridge_paths(moments, target, alphas)
+    best = int(np.argmin(risks))
+    center = moments.center.astype(np.float64)
+    fold_coefs = paths[:, :, best]
+    fold_intercepts = intercepts[:, best] - fold_coefs @ center
+    if folds_only:
+        coef, intercept = fold_coefs.mean(axis=0), float(fold_intercepts.mean())
+    else:
+        cross, target_sums, _ = moments.target_moments(target)
+        weight_sum, mean = moments.training_mean(None)
+        rhs = cross.sum(axis=0) - target_sums.sum() * mean
+        shift = alphas[[best]] * (unit * weight_sum)
+        coef = moments.training_system(None).solve(rhs, shift, tol=1e-7)[0][:, 0]
+        intercept = float(target_sums.sum() / weight_sum - mean @ coef - center @ coef)
+    alpha = float(alphas[best])
+    return RidgeFit(coef, intercept, fold_coefs, fold_intercepts, alpha, risks)
+
+
+def ridge_paths(
+    moments: FoldMoments,
+    target: NDArray,
+    alphas: NDArray,
+    bases: Sequence[Basis | None] | None = None,
+    *,
+    max_iter: int = 400,
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Fit every penalty on all folds but each.
+
+    Parameters
+    ----------
+    moments : FoldMoments
+    target : ndarray of shape (n,)
+    alphas : ndarray of shape (n_alphas,)
+    bases : sequence of Basis or None, default=None
+        Prior of the coefficients of each fold's model.
+    max_iter : int, default=400
+        Largest dimension of a Krylov space, where X is wide.
+
+    Returns
+    -------
+    paths : ndarray of shape (n_splits, d, n_alphas)
+    intercepts : ndarray of shape (n_splits, n_alphas)
+        Of centred rows.
+    risks : ndarray of shape (n_alphas,)
+        Out-of-fold mean squared error; inf where the solver did not converge.
+    """
     K, d = moments.n_splits, len(moments.center)
     cross, target_sums, target_squares = moments.target_moments(target)
-    unit = moments.typical_variance
     dtype = moments.total.dtype
     symm = blas.get_blas_funcs("symm", dtype=dtype)
-    paths = np.empty((K, d, len(alphas)))
-    intercepts = np.empty((K, len(alphas)))
+    paths, intercepts = np.empty((K, d, len(alphas))), np.empty((K, len(alphas)))
     risks = np.zeros(len(alphas))
+    unit = moments.typical_variance
     for k in range(K):
         weight_sum, mean = moments.training_mean(k)
         target_sum = target_sums.sum() - target_sums[k]
         rhs = cross.sum(axis=0) - cross[k] - target_sum * mean
-        shifts = alphas * (unit * weight_sum)
-        b, residuals = moments.training_system(k).solve(rhs, shifts, tol=1e-3)
+        system = moments.training_system(k, bases and bases[k], max_iter=max_iter)
+        b, residuals = system.solve(rhs, alphas * (unit * weight_sum), tol=1e-3)
         a = target_sum / weight_sum - mean @ b
         held_out = symm(1.0, moments.grams[k], b.astype(dtype), lower=1)
         risks += (
@@ -91,20 +139,7 @@ def fit_ridge(
         )
         risks[residuals > 1e-2] = np.inf
         paths[k], intercepts[k] = b, a
-    best = int(np.argmin(risks))
-    center = moments.center.astype(np.float64)
-    fold_coefs = paths[:, :, best]
-    fold_intercepts = intercepts[:, best] - fold_coefs @ center
-    if folds_only:
-        coef, intercept = fold_coefs.mean(axis=0), float(fold_intercepts.mean())
-    else:
-        weight_sum, mean = moments.training_mean(None)
-        rhs = cross.sum(axis=0) - target_sums.sum() * mean
-        shift = alphas[[best]] * (unit * weight_sum)
-        coef = moments.training_system(None).solve(rhs, shift, tol=1e-7)[0][:, 0]
-        intercept = float(target_sums.sum() / weight_sum - mean @ coef - center @ coef)
-    alpha, risks = float(alphas[best]), risks / moments.weight_sums.sum()
-    return RidgeFit(coef, intercept, fold_coefs, fold_intercepts, alpha, risks)
+    return paths, intercepts, risks / moments.weight_sums.sum()
 
 
 def held_out_scores(X: NDArray, fold: NDArray, coefs: NDArray, intercepts: NDArray) -> NDArray:

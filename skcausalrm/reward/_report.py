@@ -36,6 +36,7 @@ _FACTS = (
     "base_rate",
     "base_rate_interval",
     "base_rate_std",
+    "base_rate_doubt",
     "selection_log_odds",
     "selection_log_odds_std",
     "false_positive_rate",
@@ -87,9 +88,10 @@ def selection_report(
         - ``ranking`` : ``score`` and ``interval`` (90%) of the out-of-fold AUROC: ``posterior``,
           by the likelihood; ``rated``, of the feedback itself; ``verified``; and ``over_naive``,
           its difference to naive's by the likelihood. None where there are too few rows.
-        - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``selection_log_odds``,
-          ``selection_log_odds_std``, ``false_positive_rate``, ``false_negative_rate``,
-          ``link_weights`` and ``level_source`` : the attributes of `SelectionModel`.
+        - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``base_rate_doubt``,
+          ``selection_log_odds``, ``selection_log_odds_std``, ``false_positive_rate``,
+          ``false_negative_rate``, ``link_weights`` and ``level_source`` : the attributes of
+          `SelectionModel`.
         - ``n_verified``, ``n_asked`` : numbers of rows.
         - ``recipes`` : dict per recipe, out of fold, of ``base_rate``, ``false_positive_rate``,
           ``false_negative_rate``, ``effective_sample_size``, and scores with their standard errors
@@ -148,7 +150,7 @@ def selection_report(
             base_rate = np.average(prediction, weights=columns.sample_weight)
             scores = _scores(targets, prediction, **by_row)
             recipes[name] = {"base_rate": float(base_rate), **facts, **scores}
-    evidence = _evidence(selection, feedback, targets, **by_row)
+    evidence = _evidence(selection, feedback, targets, predictions["naive"][0], **by_row)
     codes = advice_codes(evidence)
     return {
         "advice": advice(codes, evidence),
@@ -249,10 +251,13 @@ def _scores(targets: dict[str, _Rows], prediction: NDArray, **by_row) -> dict[st
 
 
 def _evidence(
-    selection: SelectionModel, feedback: Feedback, targets: dict[str, _Rows], **by_row
+    selection: SelectionModel,
+    feedback: Feedback,
+    targets: dict[str, _Rows],
+    naive: NDArray | None,
+    **by_row,
 ) -> Evidence:
-    columns = by_row["columns"]
-    ranking, of_liked = selection.oof_probability_, selection.oof_linear_predictors_[:, 0]
+    columns, ranking = by_row["columns"], selection.oof_probability_
     # Clicks hold no dislikes, so only asked answers say what is liked.
     volunteered = feedback.values[feedback.observed & ~_asked(columns, feedback)]
     one_class = len(np.unique(volunteered)) < 2
@@ -262,16 +267,18 @@ def _evidence(
         kind: _estimate(estimate, "roc_auc", target, ranking, **by_row)
         for kind, target in targets.items()
     }
-    over_naive = _estimate(
-        estimate_difference, "roc_auc", targets["debiased"], ranking, of_liked, **by_row
-    )
+    over_naive = None
+    if naive is not None:
+        over_naive = _estimate(
+            estimate_difference, "roc_auc", targets["debiased"], ranking, naive, **by_row
+        )
     settled = (columns.verified, columns.asked, selection.base_rate)
     return Evidence(
         posterior=auc["debiased"],
         rated=auc["rated"],
         verified=auc.get("verified"),
         over_naive=over_naive,
-        level_is_open=selection.base_rate_std_ > UNCERTAIN,
+        level_is_open=selection.base_rate_doubt_ > UNCERTAIN,
         level_is_settled=any(given is not None for given in settled),
         n_verified=_n_verified(columns),
         base_rate_interval=selection.base_rate_interval_,

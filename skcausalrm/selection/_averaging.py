@@ -16,13 +16,15 @@ from scipy.special import logit
 from ._counts import Counts
 from ._likelihood import LOGISTIC_VARIANCE, GradedLikelihood
 from ._mixture import Mixture, Node
-from ._parameters import GAMMA, A, B
+from ._parameters import A_S, GAMMA, A, B
 from ._priors import Knowledge
 
 # Values of lam, the link's parameter, equally likely beforehand.
 LINKS = (1.0, 0.3, 0.03)
 # Step of the grid of the intercept b, and the range never left.
 _STEP, _FARTHEST = 0.4, 14.0
+# Least slope of the first predictor to start from, since an extrapolated one may be negative.
+_LEAST_SLOPE = 0.05
 
 
 class _Effort(NamedTuple):
@@ -140,6 +142,7 @@ class _Path:
         """Maximise at b from theta; return the solution and its derivative by b."""
         theta = theta.copy()
         theta[B] = b
+        theta[A_S] = max(theta[A_S], _LEAST_SLOPE)
         theta, value, hessian = maximise(self.model, theta)
         free = self.model.free
         values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
@@ -154,7 +157,8 @@ class _Path:
         tangent[free] = covariance[np.ix_(free, free)] @ hessian[free, B]
         # Laplace: half the log determinant. The priors' widths are the only constants that depend
         # on which parameters are free.
-        score = value - 0.5 * float(np.log(values).sum()) - float(np.log(self.model.sd[free]).sum())
+        widths = self.model.sd[free][np.isfinite(self.model.sd[free])]
+        score = value - 0.5 * float(np.log(values).sum()) - float(np.log(widths).sum())
         score += float(self.prior.logpdf(logit(base_rate)))
         self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
         return theta, tangent

@@ -16,15 +16,15 @@ from ._averaging import average
 from ._counts import Counts, Outcome, count_outcomes, outcomes_of_rows
 from ._habit import Habit
 from ._linear_predictors import LinearPredictors
-from ._mixture import Mixture
+from ._mixture import OFF, Mixture
 from ._mixture_head import MixtureHead
 from ._parameters import A, B
 from ._priors import Knowledge, base_rate_prior
 from ._recalibration import Recalibration, fit_recalibration
 from ._signals import RowSignals
 
-# Posterior standard deviation of the base rate's logit above which a warning is raised.
-UNCERTAIN = 0.4
+# Posterior probability that the base rate is off by over 0.1, above which a warning is raised.
+UNCERTAIN = 0.05
 # Distance on the logit scale by which all solutions may miss a given base rate without a warning.
 _NEAR = 0.25
 
@@ -196,13 +196,13 @@ def fit_likelihood(
         )
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
-    if whole.level_moments[1] > UNCERTAIN:
+    if (doubt := whole.base_rate_doubt) > UNCERTAIN:
         low, high = whole.base_rate_interval
         warn(
             f"The log does not identify the share of good answers: it lies between {low:.0%} and "
-            f"{high:.0%}, so the reward ranks but its level is a guess. Have about 50 rows checked "
-            f"(`skcausalrm label`) and pass them as verified, or use "
-            f"SelectionModel(base_rate=...).",
+            f"{high:.0%}, and its estimate is off by over {OFF} with probability {doubt:.2f}, so "
+            f"the reward ranks but its level is a guess. Have about 50 rows checked (`skcausalrm "
+            f"label`) and pass them as verified, or use SelectionModel(base_rate=...).",
             BaseRateUncertainWarning,
             "uncertain",
         )

@@ -27,6 +27,7 @@ from scipy.special import expit
 
 from ._counts import Counts, Outcome, rated_or_asked, volunteers
 from ._parameters import (
+    A_S,
     DELTA,
     FP,
     GAMMA,
@@ -37,6 +38,7 @@ from ._parameters import (
     PHI_FN,
     PHI_FP,
     SELECTION,
+    SLOPE_SCALE,
     A,
     B,
     C,
@@ -303,6 +305,8 @@ class GradedLikelihood:
         """Return log posterior, gradient (p,) and Hessian (p, p) by all parameters."""
         value, gradient = 0.0, np.zeros(len(theta))
         hessian = np.zeros((len(theta), len(theta)))
+        if A_S in self.free and not theta[A_S] > 0:
+            return -np.inf, gradient, hessian
         for block in self._blocks:
             found = self._evaluate(block, theta)
             value += found[0]
@@ -313,6 +317,11 @@ class GradedLikelihood:
         value -= float(deviation @ away) / 2
         gradient[self.free] -= away
         hessian[self.free, self.free] -= 1 / self.sd[self.free] ** 2
+        if A_S in self.free:
+            slope = theta[A_S]
+            value += float(np.log(slope) - slope / SLOPE_SCALE)
+            gradient[A_S] += 1 / slope - 1 / SLOPE_SCALE
+            hessian[A_S, A_S] -= 1 / slope**2
         return value, gradient, hessian
 
     def _evaluate(self, block: _Block, theta: NDArray) -> tuple[float, NDArray, NDArray]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from .._utils._columns import RowColumns
-from ..heads._logistic import fit_logistic_folds
+from ..heads._averaged_ridge import fit_averaged_ridge
 from ..heads._moments import FoldMoments, linear_scores
 from ..heads._ridge import held_out_scores
 from ..model_selection._cross_fitting import Folds, training_rows
@@ -16,6 +16,12 @@ from ..model_selection._cross_fitting import Folds, training_rows
 _SLOPE_SHARE, _SLOPE_ROWS = 0.2, 20_000
 # Minimum number of rows for the slope to be measured at all.
 _MIN_SLOPE_ROWS = 200
+# Range of slopes: below 1 the folds' mean would vary more than each.
+_SLOPES = (1.0, 2.0)
+# How many ordinary rows a verified row counts for: its label has no flips and no selection.
+_VERIFIED_TIMES = 3.0
+# Standard errors by which the second predictor must tell, out of fold, who is rated.
+_LEAST_EVIDENCE = 2.5
 # Minimum training rows per class and fold for a predictor to be fitted.
 _MIN_PER_CLASS = 2
 # Standard deviation below which a predictor counts as constant.
@@ -52,7 +58,7 @@ def fit_linear_predictors(
     folds: Folds,
     random_state: int | np.random.RandomState | None,
 ) -> LinearPredictors:
-    """Fit each linear predictor by ridge-penalised logistic regressions, one per fold.
+    """Fit each linear predictor by averaged ridge regressions, one per fold.
 
     Parameters
     ----------
@@ -60,7 +66,7 @@ def fit_linear_predictors(
     y : ndarray of shape (n,)
         0, 1, NaN where unrated.
     columns : RowColumns
-        Asked rows inform the first predictor, not the second.
+        Asked and verified rows inform the first predictor; asked rows do not inform the second.
     folds : Folds
     random_state : int, RandomState instance or None
         Draws the rows on which the slope is measured.
@@ -68,35 +74,104 @@ def fit_linear_predictors(
     Returns
     -------
     LinearPredictors
+
+    Notes
+    -----
+    Where selection is multiplicative, the log odds of being liked given rated are those of being
+    good plus a constant, so the first predictor has the right direction and is only noisy. What
+    makes an answer rated is known for every row. So the penalty spares that direction, and
+    otherwise shrinks towards 0.
     """
     n, d = X.shape
     volunteers = np.ones(n, dtype=bool) if columns.asked is None else ~columns.asked
-    liked = y.copy()
-    if not _both(liked[volunteers]) and _both(liked[~volunteers]):
-        # Clicks hold no dislikes. Next to asked answers they would teach who clicks.
-        liked[volunteers] = np.nan
+    rated = np.where(volunteers, ~np.isnan(y), np.nan)
+    liked, times = _liked(y, volunteers, columns.verified)
     left_out = _slope_rows(folds.groups, check_random_state(random_state))
     z, directions = np.zeros((n, 2)), np.zeros((d, 2))
     offsets, slope = np.zeros(2), np.ones(2)
-    for j, labels in enumerate((liked, np.where(volunteers, ~np.isnan(y), np.nan))):
+    mean_row = np.average(X, axis=0, weights=columns.sample_weight)
+    spectrum, second = None, _FoldModels(None, None)
+    for j, labels in ((1, rated), (0, liked)):
         if not _enough(labels, folds, columns.sample_weight):
             continue
-        weight = columns.weighted((~np.isnan(labels)).astype(np.float64))
+        weight = columns.weighted(np.where(np.isnan(labels), 0.0, times if j == 0 else 1.0))
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-        fit = fit_logistic_folds(moments, labels)
-        scores = held_out_scores(X, folds.of_row, fit.coefs, fit.intercepts)
+        spectrum = moments.spectrum if spectrum is None else spectrum
+        unseen = left_out
+        if left_out is not None and not _enough(np.where(left_out, np.nan, labels), folds, weight):
+            unseen = None
+        found = _fit_folds(moments, labels, spectrum, unseen, second)
+        del moments  # free these Gram matrices before the other predictor's are made
+        scores = held_out_scores(X, folds.of_row, found.coefs, -found.coefs @ mean_row)
         mean = np.average(scores, weights=columns.sample_weight)
         sd = np.sqrt(np.average((scores - mean) ** 2, weights=columns.sample_weight))
         if not sd > _MIN_SPREAD:
             continue
-        if left_out is not None and _enough(np.where(left_out, np.nan, labels), folds, weight):
-            unseen = fit_logistic_folds(moments, labels, alpha=fit.alpha, left_out=left_out)
-            slope[j] = _slope(X, unseen.coefs, np.flatnonzero(left_out))
+        if j == 1:
+            if _evidence(scores, labels, folds.groups, weight) <= _LEAST_EVIDENCE:
+                continue
+            second = found
+        if found.unseen is not None:
+            slope[j] = _slope(X, found.unseen, np.flatnonzero(left_out))
         z[:, j] = (scores - mean) / sd
-        directions[:, j] = slope[j] * fit.coefs.mean(axis=0) / sd
-        offsets[j] = slope[j] * (fit.intercepts.mean() - mean) / sd
-        del moments  # free the first predictor's Gram matrices before the second's are made
+        directions[:, j] = slope[j] * found.coefs.mean(axis=0) / sd
+        offsets[j] = -slope[j] * (found.coefs.mean(axis=0) @ mean_row + mean) / sd
     return LinearPredictors(z, directions, offsets, slope)
+
+
+def _liked(y, volunteers, verified) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the first predictor is fitted to, and how many times each row counts."""
+    liked, times = y.copy(), np.ones(len(y))
+    if not _both(liked[volunteers]) and _both(liked[~volunteers]):
+        # Clicks hold no dislikes. Next to asked answers they would teach who clicks.
+        liked[volunteers] = np.nan
+    if verified is not None and _both(liked):
+        judged = ~np.isnan(verified)
+        liked[judged], times[judged] = verified[judged], _VERIFIED_TIMES
+    return liked, times
+
+
+class _FoldModels(NamedTuple):
+    """Coefficients of all folds but each, and of the same without the rows left out."""
+
+    coefs: NDArray[np.float64]
+    unseen: NDArray[np.float64] | None
+
+
+def _fit_folds(moments, labels, spectrum, left_out, known) -> _FoldModels:
+    fit = fit_averaged_ridge(moments, labels, spectrum, directions=known.coefs)
+    coefs, unseen = _pooled(fit.coefs, known.coefs), None
+    if left_out is not None:
+        directions = known.coefs if known.unseen is None else known.unseen
+        part = moments.without(left_out)
+        again = fit_averaged_ridge(
+            part, labels, spectrum, directions=directions, weights=fit.weights
+        )
+        unseen = _pooled(again.coefs, directions)
+    return _FoldModels(coefs, unseen)
+
+
+def _pooled(coefs, directions):
+    """Give the folds' models one coefficient along the direction that is not penalised.
+
+    It is estimated without a penalty, so with few ratings its noise would set folds apart.
+    """
+    if directions is None:
+        return coefs
+    along = np.einsum("kd,kd->k", coefs, directions) / np.einsum("kd,kd->k", directions, directions)
+    return coefs + (along.mean() - along)[:, None] * directions
+
+
+def _evidence(scores, labels, groups, weight) -> float:
+    """Return the covariance of out-of-fold scores and labels in units of its standard error."""
+    rows = np.flatnonzero(weight)
+    weight, scores, labels = weight[rows], scores[rows], labels[rows]
+    product = (scores - np.average(scores, weights=weight)) * (
+        labels - np.average(labels, weights=weight)
+    )
+    product *= weight
+    of_groups = np.bincount(groups[rows], product - product.mean())
+    return float(product.sum() / np.sqrt(of_groups @ of_groups))
 
 
 def _both(labels) -> bool:
@@ -118,4 +193,4 @@ def _slope_rows(groups: NDArray[np.intp], rng) -> NDArray[np.bool_] | None:
 def _slope(X, coefs, rows) -> float:
     scores = linear_scores(X, coefs.T, rows)
     together = scores.mean(axis=1).var()
-    return float(scores.var(axis=0).mean() / together) if together > 0 else 1.0
+    return float(np.clip(scores.var(axis=0).mean() / together, *_SLOPES)) if together > 0 else 1.0

@@ -15,6 +15,10 @@ from ._parameters import DELTA, GAMMA, SELECTION_SHARE, A, B, W
 _CANDIDATES = 8
 
 
+# Error of the base rate that matters to a user of the rewards.
+OFF = 0.1
+
+
 class Node(NamedTuple):
     """A maximum of the log posterior at a fixed intercept b.
 
@@ -121,6 +125,12 @@ class Mixture(NamedTuple):
             below += weight * np.clip((grid - center) / max(width, 1e-12) + 0.5, 0, 1)
         low, high = expit(np.interp([0.05, 0.95], below, grid))
         return float(low), float(high)
+
+    @property
+    def base_rate_doubt(self) -> float:
+        """Posterior probability that the mean of the base rate is off by more than `OFF`."""
+        off = np.abs([node.base_rate - self.base_rate for node in self.nodes]) > OFF
+        return self.mean(off)
 
     @property
     def selection_log_odds(self) -> tuple[float, float]:

@@ -62,6 +62,8 @@ class SelectionModel(NuisanceClassifier):
         5% and 95% quantiles of the base rate.
     base_rate_std_ : float
         Standard deviation of the base rate's logit.
+    base_rate_doubt_ : float
+        Posterior probability that `base_rate_` is off by more than 0.1.
     selection_log_odds_, selection_log_odds_std_ : float
         Posterior mean and standard deviation of the selection log odds; NaN if the log says
         nothing about selection.
@@ -117,9 +119,9 @@ class SelectionModel(NuisanceClassifier):
 
     Notes
     -----
-    Two logistic regressions give each row two out-of-fold linear predictors: of being liked given
-    rated, and of being rated. On these, the likelihood has a dozen parameters: a graded strength
-    is behind r, and the chance of a rating depends on it and on both predictors
+    Two averaged ridge regressions give each row two out-of-fold linear predictors: of being liked
+    given rated, and of being rated. On these, the likelihood has a dozen parameters: a graded
+    strength is behind r, and the chance of a rating depends on it and on both predictors
     (`skcausalrm.selection._likelihood` has the equations). Without verified rows, asked rows or a
     base rate the log identifies the ranking, and the base rate only within
     `base_rate_interval_`; a warning says so. Assumptions: feedback depends on x through the two
@@ -257,8 +259,8 @@ class SelectionModel(NuisanceClassifier):
         Warns
         -----
         BaseRateUncertainWarning
-            If the standard deviation of the base rate's logit exceeds 0.4 (code "uncertain"), or no
-            solution comes near the base rate that was given (code "unreached").
+            If `base_rate_doubt_` exceeds 0.05 (code "uncertain"), or no solution comes near the
+            base rate that was given (code "unreached").
         FewFeedbackWarning, AssumptionWarning
             If a kind of row is rare or absent, or users and instruments cannot tell the level
             (codes "habit-thumbs", "habit-reach", "habit-users"), or a signal hardly ever varies
@@ -300,6 +302,7 @@ class SelectionModel(NuisanceClassifier):
         self.signal_log_odds_ = signal_log_odds(whole, signals)
         self.signal_dependence_ = signal_dependence(whole, signals)
         self.base_rate_, self.base_rate_std_ = whole.base_rate, whole.level_moments[1]
+        self.base_rate_doubt_ = whole.base_rate_doubt
         self.base_rate_interval_ = whole.base_rate_interval
         self.selection_log_odds_, self.selection_log_odds_std_ = whole.selection_log_odds
         self.false_positive_rate_, self.false_negative_rate_ = whole.rates

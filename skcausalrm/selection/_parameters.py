@@ -15,11 +15,15 @@ PARAMETERS = (
     "b", "a_s", "a_o", "c", "gamma", "delta", "kappa",
     "v_s", "v_o", "v_o2", "v_o3", "phi_fp", "phi_fn",
 )  # fmt: skip
-B, A, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 3, 4, 5, 6, slice(7, 11)
+B, A, A_S, C, GAMMA, DELTA, KAPPA, V = 0, slice(1, 3), 1, 3, 4, 5, 6, slice(7, 11)
 PHI_FP, PHI_FN = 11, 12
 SELECTION = slice(3, 11)
-_PRIOR_SD = np.array([np.inf, 6, 6, 3, 1, 1, 1, 1, 1, 0.25, 0.25, 1, 1])
-_PRIOR_MEAN = np.array([0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
+# b and a_s have none of these normal priors: that of b is the base rate's, that of a_s a gamma
+# distribution of shape 2. The first predictor has the right direction or none, so a_s is
+# positive; were it not, a weak log would average rankings that are each other's reverse.
+SLOPE_SCALE = 2.0
+_PRIOR_SD = np.array([np.inf, np.inf, 6, 3, 1, 1, 1, 1, 1, 0.1, 0.1, 1, 1])
+_PRIOR_MEAN = np.array([0.0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
 
 # The habit's parameters follow: its effects w and w2 on rating, and the leaks d, g and f, by which
 # it may have to do with the answer's quality, with selection on the preference and with flips.

@@ -150,6 +150,7 @@ class TestReport:
             "base_rate",
             "base_rate_interval",
             "base_rate_std",
+            "base_rate_doubt",
             "selection_log_odds",
             "selection_log_odds_std",
             "false_positive_rate",
@@ -278,7 +279,7 @@ class TestReport:
             model = CausalRewardRegressor(random_state=0).fit(
                 log.X, log.y, **{name: log[name] for name in columns}
             )
-        is_open = report_on(model, log, columns=columns)["base_rate_std"] > 0.4
+        is_open = report_on(model, log, columns=columns)["base_rate_doubt"] > 0.05
         assert is_open == (not columns)
         assert [w.category for w in caught] == [ex.BaseRateUncertainWarning] * is_open
 
@@ -302,11 +303,16 @@ class TestAdvice:
         assert plain_report["advice"].startswith("The ranking is reliable: its AUROC is 0.")
         assert "check about 50 rows with `skcausalrm label`" in plain_report["advice"]
 
-    @pytest.mark.parametrize("columns", [("verified",), ("asked",), RICH])
-    def test_verified_or_asked_rows_settle_the_level(self, log, columns):
+    @pytest.mark.parametrize("columns", [("verified",), RICH])
+    def test_verified_rows_settle_the_level(self, log, columns):
         codes, sentences = advised(log, columns=columns)
         assert codes == ["ranking-reliable", "level-reliable"]
         assert "The level is reliable: the share of good answers is between" in sentences
+
+    def test_few_asked_rows_leave_a_doubt(self, log):
+        codes, sentences = advised(log, columns=("asked",))
+        assert codes == ["ranking-reliable", "level-open"]
+        assert "The level is reliable" not in sentences
 
     def test_a_level_by_the_likelihood_alone(self, log):
         known = Evidence(GOOD, GOOD, None, LEVEL, False, False, 0, (0.4, 0.5))

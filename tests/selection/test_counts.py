@@ -9,7 +9,7 @@ from scipy.special import expit
 from skcausalrm.selection._averaging import fit_tau, maximise
 from skcausalrm.selection._counts import Outcome, count_outcomes, outcomes_of_rows
 from skcausalrm.selection._likelihood import GradedLikelihood
-from skcausalrm.selection._parameters import A, B
+from skcausalrm.selection._parameters import A_S, SLOPE_SCALE, A, B
 from skcausalrm.selection._priors import Knowledge
 
 quick = settings(max_examples=60, deadline=None)
@@ -78,14 +78,15 @@ def test_only_volunteered_rows_are_tempered(seed, likelihood_power):
     rng = np.random.default_rng(seed)
     theta = model.start.copy()
     theta[model.free] += rng.normal(size=len(model.free))
-    theta[B] = rng.normal()
+    theta[B], theta[A_S] = rng.normal(), 0.1 + abs(theta[A_S])
     shown = model.bins(theta, z, outcome).sum(axis=1)
     label = np.where(np.isnan(verified), -1, verified).astype(int)
     labelled = model.bins(theta, z, outcome, label).sum(axis=1)
     factor = np.where(outcome < Outcome.ASKED_DISLIKED, likelihood_power, 1.0)
     expected = weight @ (factor * np.log(shown) + np.log(labelled / shown))
     away = ((theta - model.start) / model.sd)[model.free]
-    assert model.evaluate(theta)[0] == pytest.approx(expected - away @ away / 2)
+    prior = np.log(theta[A_S]) - theta[A_S] / SLOPE_SCALE - away @ away / 2
+    assert model.evaluate(theta)[0] == pytest.approx(expected + prior)
 
 
 @quick

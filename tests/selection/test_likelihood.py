@@ -11,6 +11,7 @@ from scipy.special import expit
 from skcausalrm.selection._counts import Counts, Outcome
 from skcausalrm.selection._likelihood import GOOD, GradedLikelihood
 from skcausalrm.selection._parameters import (
+    A_S,
     DELTA,
     GAMMA,
     HABIT,
@@ -81,6 +82,7 @@ def random_theta(model, seed, scale=1.0):
     rng = np.random.default_rng(seed)
     theta[B] = scale * rng.normal()
     theta[model.free] += scale * rng.normal(size=len(model.free))
+    theta[A_S] = 0.1 + abs(theta[A_S])
     return theta
 
 

@@ -1,0 +1,94 @@
+"""Powers of the covariance of X as prior covariances of a linear model's coefficients."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
+
+# Number of columns up to which all eigenpairs are computed, and of pairs beyond it.
+_DENSE_WIDTH, _N_LEADING = 512, 256
+# Least eigenvalue, as a share of the largest.
+_FLOOR = 1e-6
+# Prior standard deviation along a direction that is known beforehand, in units of the others'.
+_STRETCH = 101.0
+
+
+class Basis(NamedTuple):
+    """``B = T P``, so that a ridge penalty on g is the prior ``T P^2 T`` of ``b = B g``.
+
+    Attributes
+    ----------
+    vectors : ndarray of shape (d, r)
+        Orthonormal eigenvectors of T.
+    excess : ndarray of shape (r,)
+        Their eigenvalues less `rest`.
+    rest : float
+        Eigenvalue of all other directions.
+    known : ndarray of shape (d,) or None
+        Unit vector that P stretches by 101, so that ``T known`` is hardly penalised. None: P = I.
+    """
+
+    vectors: NDArray[np.float64]
+    excess: NDArray[np.float64]
+    rest: float
+    known: NDArray[np.float64] | None = None
+
+    def _scale(self, v: NDArray) -> NDArray[np.float64]:
+        along = self.vectors.T @ v
+        return self.rest * v + self.vectors @ (self.excess * along.T).T
+
+    def _stretch(self, v: NDArray) -> NDArray[np.float64]:
+        if self.known is None:
+            return v
+        along = (_STRETCH - 1) * (self.known @ v)
+        return v + (np.outer(self.known, along) if v.ndim == 2 else self.known * along)
+
+    def __call__(self, v: NDArray) -> NDArray[np.float64]:
+        """Return ``B v`` of a vector or of the columns of a matrix."""
+        return self._scale(self._stretch(v))
+
+    def transposed(self, v: NDArray) -> NDArray[np.float64]:
+        """Return ``B' v`` of a vector or of the columns of a matrix."""
+        return self._stretch(self._scale(v))
+
+    def knowing(self, direction: NDArray) -> "Basis":
+        """Return the basis in which `direction`, shape (d,), is hardly penalised."""
+        inverse = Basis(self.vectors, 1 / (self.excess + self.rest) - 1 / self.rest, 1 / self.rest)
+        known = inverse(direction)
+        norm = float(np.linalg.norm(known))
+        return self._replace(known=known / norm) if norm > 0 else self
+
+
+class Spectrum(NamedTuple):
+    """Eigenvalues of the covariance of X: all of them, or the leading ones and the others' mean.
+
+    Attributes
+    ----------
+    values : ndarray of shape (r,)
+    vectors : ndarray of shape (d, r)
+    rest : float
+        Median of all eigenvalues, or the mean of those that are not in `values`.
+    """
+
+    values: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    rest: float
+
+    @classmethod
+    def of(cls, covariance: NDArray) -> "Spectrum":
+        """Return the spectrum of a symmetric matrix of shape (d, d)."""
+        d = len(covariance)
+        if d <= _DENSE_WIDTH:
+            values, vectors = np.linalg.eigh(covariance)
+            values = np.maximum(values, _FLOOR * max(values[-1], 1e-300))
+            return cls(values, vectors, float(np.median(values)))
+        vectors, values, _ = randomized_svd(covariance, _N_LEADING, n_iter=4, random_state=0)
+        rest = (np.trace(covariance) - values.sum()) / (d - len(values))
+        floor = _FLOOR * max(values[0], 1e-300)
+        return cls(np.maximum(values, floor), vectors, float(max(rest, floor)))
+
+    def basis(self, power: float) -> Basis:
+        """Return the basis whose prior covariance is a power of the covariance, unit `rest`."""
+        scales = (self.values / self.rest) ** (power / 2)
+        return Basis(self.vectors, scales - 1, 1.0)
