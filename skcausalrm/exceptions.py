@@ -117,8 +117,9 @@ class AssumptionWarning(SkcausalrmWarning):
     asked rows have no answer), "constant-signal" (a signal hardly ever varies),
     "continuous-feedback" (no flips to correct), "habit-reach", "habit-thumbs" and "habit-users"
     (users hardly tell the level: the keenest rate under half of their rows, thumbs do not follow x,
-    or the keenest are few), "inverted-feedback"
-    (verified rows rank against the predictions), "no-rated-rows" (nothing to learn from),
+    or the keenest are few), "inverted-feedback" (verified rows rank against the predictions),
+    "level-contradicted" (verified rows contradict the level that users and signals tell),
+    "no-rated-rows" (nothing to learn from),
     "no-unrated-rows" (no selection to correct), "shared-groups" (test groups were trained on).
     """
 

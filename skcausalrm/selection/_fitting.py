@@ -1,6 +1,7 @@
 """Fit of the likelihood to linear predictors: averaging, head, posterior, recalibration."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..heads._logistic import fit_sigmoid
 from ._averaging import average
 from ._counts import Counts, Outcome, count_outcomes, outcomes_of_rows
 from ._habit import Habit
+from ._level_check import LevelCheck, check_level
 from ._linear_predictors import LinearPredictors
 from ._mixture import OFF, Mixture
 from ._mixture_head import MixtureHead
@@ -77,6 +79,8 @@ class LikelihoodFit(NamedTuple):
         P(r=1 given o, s, x) of the training rows, recalibrated.
     whole : Mixture
         All solutions, also those too unlikely for predictions: base rate, selection, flip rates.
+    level_check : LevelCheck or None
+        Where there are verified rows, and users or signals.
     """
 
     posterior: Posterior
@@ -85,6 +89,7 @@ class LikelihoodFit(NamedTuple):
     probability: NDArray[np.float64]
     target: NDArray[np.float64]
     whole: Mixture
+    level_check: LevelCheck | None = None
 
 
 def check_likelihood_feedback(y: NDArray, columns: RowColumns, *, base_rate) -> None:
@@ -156,7 +161,7 @@ def fit_likelihood(
     BaseRateUncertainWarning
         If the base rate is not identified, or no solution comes near the given one.
     FewFeedbackWarning, AssumptionWarning
-        See `fit_recalibration`.
+        See `fit_recalibration` and `check_level`.
     """
     verified, sample_weight, z = columns.verified, columns.sample_weight, predictors.z
     seen = np.bincount(outcomes_of_rows(y, columns.asked), sample_weight, minlength=len(Outcome))
@@ -165,10 +170,10 @@ def fit_likelihood(
     outcome = outcomes_of_rows(y, columns.asked, merged)
     habits = None if habit is None else habit.values
     shown = None if signals is None else signals.values
-    counts = count_outcomes(
+    count = partial(
+        count_outcomes,
         z,
         outcome,
-        verified,
         weight=sample_weight,
         likelihood_power=likelihood_power,
         habit=habits,
@@ -176,6 +181,7 @@ def fit_likelihood(
         signals=shown,
         facts=None if signals is None else signals.facts,
     )
+    counts = count(verified)
     prior = base_rate_prior(knowledge.base_rate)
     knowledge = knowledge._replace(rated_is_praise=Outcome.DISLIKED not in merged)
     mixture, whole = average(counts, knowledge, prior, n_jobs=n_jobs)
@@ -196,6 +202,17 @@ def fit_likelihood(
         )
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
+    level_check = None
+    if verified is not None and (habit is not None or signals is not None):
+        level_check = check_level(
+            average(count(None), knowledge, prior, n_jobs=n_jobs)[0],
+            z,
+            outcome,
+            verified,
+            error_rate=knowledge.verified_error_rate,
+            habit=habits,
+            signals=shown,
+        )
     if (doubt := whole.base_rate_doubt) > UNCERTAIN:
         low, high = whole.base_rate_interval
         warn(
@@ -207,7 +224,13 @@ def fit_likelihood(
             "uncertain",
         )
     return LikelihoodFit(
-        Posterior(mixture, merged), head, recalibration, probability, target, whole
+        Posterior(mixture, merged),
+        head,
+        recalibration,
+        probability,
+        target,
+        whole,
+        level_check,
     )
 
 

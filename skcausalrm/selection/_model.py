@@ -81,6 +81,9 @@ class SelectionModel(NuisanceClassifier):
     level_source_ : dict of str to str
         "used", or why not, for each of "users", "instruments", "signals", "asked", "verified" and
         "base_rate" that was given: what can tell the base rate.
+    level_check_ : LevelCheck or None
+        Where there are verified rows, and users or signals: how far the verified labels are from
+        what the log alone says of them, ``z`` in standard errors and its ``p``.
     signal_log_odds_ : dict of str to (float, float), or None
         Posterior mean and standard deviation, per signal, of the log odds by which it is likelier
         on a good answer than on a bad one.
@@ -263,8 +266,8 @@ class SelectionModel(NuisanceClassifier):
             base rate that was given (code "unreached").
         FewFeedbackWarning, AssumptionWarning
             If a kind of row is rare or absent, or users and instruments cannot tell the level
-            (codes "habit-thumbs", "habit-reach", "habit-users"), or a signal hardly ever varies
-            ("constant-signal").
+            (codes "habit-thumbs", "habit-reach", "habit-users"), a signal hardly ever varies
+            ("constant-signal"), or verified rows contradict them ("level-contradicted").
         """
         given = {"users": users, "instruments": instruments, "sample_weight": sample_weight}
         given |= {"asked": asked, "verified": verified}
@@ -299,6 +302,7 @@ class SelectionModel(NuisanceClassifier):
         self.instrument_reach_ = None if habit is None else habit.reach
         whole = found.whole
         self.habit_effect_ = whole.habit_effect
+        self.level_check_ = found.level_check
         self.signal_log_odds_ = signal_log_odds(whole, signals)
         self.signal_dependence_ = signal_dependence(whole, signals)
         self.base_rate_, self.base_rate_std_ = whole.base_rate, whole.level_moments[1]

@@ -269,6 +269,37 @@ def test_the_posterior_of_an_unrated_row_knows_its_user(log, models):
     assert gap[keen].mean() < gap[shy].mean() - 0.02
 
 
+class TestLevelCheck:
+    """Verified rows against the level by users, where keen users get better answers or not."""
+
+    @staticmethod
+    def fitted(quality, **given):
+        log = make_observational_feedback(
+            6000, 8, n_users=500, habit_quality=quality, n_verified=300, random_state=2
+        )
+        given = {"users": log.users, "verified": log.verified} | given
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = SelectionModel(random_state=0).fit(log.X, log.y, **given)
+        return model.level_check_, {w.message.code for w in caught}
+
+    def test_agreement(self):
+        check, codes = self.fitted(0.0)
+        assert abs(check.z) < 2
+        assert check.p > 0.05
+        assert "level-contradicted" not in codes
+
+    def test_contradiction(self):
+        check, codes = self.fitted(2.0)
+        assert check.z < -2
+        assert check.p < 0.05
+        assert "level-contradicted" in codes
+
+    @pytest.mark.parametrize("left_out", ["users", "verified"])
+    def test_nothing_to_compare(self, left_out):
+        assert self.fitted(0.0, **{left_out: None})[0] is None
+
+
 def test_an_instrument_that_moves_who_rates(log):
     """Feedback was asked for by a prompt, shown at random; without it few answer."""
     rng = np.random.default_rng(1)
