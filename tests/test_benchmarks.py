@@ -39,8 +39,8 @@ def rows(recovery, small, tmp_path_factory):
 
 def test_the_grid_is_the_one_that_was_planned(recovery):
     cells = recovery.full_grid(seeds=3)
-    assert len(cells) == 7 * (5 + 2 * 2 + 3) * 3 + 7
-    assert len({cell.name for cell in cells}) == len({cell.random_state for cell in cells}) == 259
+    assert len(cells) == 7 * (5 + 2 * 2 + 4) * 3 + 7
+    assert len({cell.name for cell in cells}) == len({cell.random_state for cell in cells}) == 280
 
 
 def test_every_method_is_scored_on_every_data_set(rows, small):

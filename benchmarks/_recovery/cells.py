@@ -44,6 +44,16 @@ REGIMES = {
     "complain": ("complain", 0.5),
 }
 FLIPS = (0.1, 0.2)
+# The last are those of single thumbs in dialogs with chatbots (real_votes.py).
+OTHER_FLIPS = ((0.05, 0.05), (0.2, 0.1), (0.2, 0.3), (0.36, 0.43))
+# Of users there are an eighth as many as rows; what they do next to rating.
+ROWS_PER_USER, SIGNALS = 8, ("copied", "regenerated")
+# Numbers of verified rows that are also tried next to users and signals.
+WITH_PEOPLE = (50,)
+FACTS = (
+    *("base rate", "low", "high", "doubt", "log odds of selection"),
+    *("false positive rate", "false negative rate"),
+)
 RECIPES = ("naive", "noise", "snips", "dr")
 
 
@@ -86,7 +96,7 @@ def full_grid(seeds: int) -> list[Cell]:
     settings = [
         *product((0.15, 0.3, 0.5, 0.75, 0.85), ("medium",), (FLIPS,), (128,), range(seeds)),
         *product((0.5, 0.8), ("strong", "weak"), (FLIPS,), (128,), range(seeds)),
-        *product((0.5,), ("medium",), ((0.05, 0.05), (0.2, 0.1), (0.2, 0.3)), (128,), range(seeds)),
+        *product((0.5,), ("medium",), OTHER_FLIPS, (128,), range(seeds)),
         *product((0.5,), ("medium",), (FLIPS,), (1024,), range(1)),
     ]
     return [
@@ -99,8 +109,11 @@ def quick_grid() -> list[Cell]:
     return [Cell(regime, 0.5, "medium", *FLIPS, 32, 0) for regime in ("none", "x", "reward .5")]
 
 
-def draw(cell: Cell, settings: Settings) -> Bunch:
-    """Draw the log, what every row would have been answered, and the new rows."""
+def draw(cell: Cell, settings: Settings, **people) -> Bunch:
+    """Draw the log, what every row would have been answered, and the new rows.
+
+    `people` are arguments of the generator.
+    """
     selection, strength = REGIMES[cell.selection]
     n, m = settings.n_train, settings.n_train + settings.n_new
     everyone = make_observational_feedback(
@@ -114,6 +127,7 @@ def draw(cell: Cell, settings: Settings) -> Bunch:
         false_negative_rate=cell.false_negative_rate,
         n_asked=m,
         random_state=cell.random_state,
+        **people,
     )
     rng = np.random.default_rng(cell.random_state)
     volunteered = rng.random(n) < everyone.propensity[:n]
@@ -125,6 +139,8 @@ def draw(cell: Cell, settings: Settings) -> Bunch:
         to_verify=rng.permutation(n),
         to_ask=rng.permutation(n),
         matched=rng.choice(n, volunteered.sum(), replace=False),
+        users=None if everyone.users is None else everyone.users[:n],
+        signals=None if everyone.signals is None else everyone.signals[:n],
         X_new=everyone.X[n:],
         reward_new=everyone.reward[n:],
     )
@@ -177,15 +193,11 @@ def predict_new(fit: LikelihoodFit, data: Bunch) -> np.ndarray:
 
 def selection_row(fit: LikelihoodFit, data: Bunch) -> dict:
     found = fit.whole
-    low, high = found.base_rate_interval
+    log_odds, doubt = found.selection_log_odds[0], found.base_rate_doubt
+    facts = (found.base_rate, *found.base_rate_interval, doubt, log_odds, *found.rates)
     return {
         **score(data.reward_new, predict_new(fit, data)),
-        "base rate": found.base_rate,
-        "low": low,
-        "high": high,
-        "log odds of selection": found.selection_log_odds[0],
-        "false positive rate": found.rates[0],
-        "false negative rate": found.rates[1],
+        **dict(zip(FACTS, facts, strict=True)),
     }
 
 
@@ -217,6 +229,33 @@ def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]
             "further": f"{count} verified",
             **score(data.reward_new, p),
         }
+
+
+def people_rows(cell: Cell, settings: Settings) -> Iterator[dict]:
+    """Score the selection likelihood on a log of users who differ, without and with what they do.
+
+    A log of its own: who rates depends on the user there.
+    """
+    if (cell.signal, cell.n_features) != ("medium", 128) or cell[3:5] != FLIPS:
+        return
+    n_users = (settings.n_train + settings.n_new) // ROWS_PER_USER
+    data = draw(cell, settings, n_users=n_users, signals=SIGNALS)
+    users = {"users": data.users}
+    both = {**users, "signals": data.signals}
+    arms = {"of users, none": {}, "users": users, "users, signals": both}
+    for count in settings.verified:
+        if count in WITH_PEOPLE:
+            verified = verified_column(data, count)
+            arms[f"users, signals, {count} verified"] = {**both, "verified": verified}
+    for further, columns in arms.items():
+        model = SelectionModel(random_state=cell.seed).fit(data.X, data.y, **columns)
+        p = model.predict_proba(data.X_new)[:, 1]
+        facts = (
+            *(model.base_rate_, *model.base_rate_interval_, model.base_rate_doubt_),
+            *(model.selection_log_odds_, model.false_positive_rate_, model.false_negative_rate_),
+        )
+        row = {**score(data.reward_new, p), **dict(zip(FACTS, facts, strict=True))}
+        yield {"method": "selection", "further": further, **row}
 
 
 def predictor_regression(z: np.ndarray, reward: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -302,6 +341,7 @@ def run_cell(cell: Cell, settings: Settings) -> pd.DataFrame:
     data = draw(cell, settings)
     sources = (
         selection_rows(data, settings, cell.seed),
+        people_rows(cell, settings),
         recipe_rows(data, settings, cell.seed),
         reference_rows(data, cell),
     )

@@ -23,11 +23,15 @@ from .rows import (
 # Share of matched's R2 by signal; AUROC is to be matched's wherever there is a goal.
 GOALS = {
     ("naive", "none"): {"strong": 0.4, "medium": 0.1, "weak": None},
-    ("selection", "none"): {"strong": 0.78, "medium": 0.62, "weak": 0.0},
-    ("selection", "50 verified"): {"strong": 1.0, "medium": 0.97, "weak": 0.93},
-    ("selection", "200 verified"): {"strong": 1.02, "medium": 1.0, "weak": 1.0},
-    ("selection", "300 asked"): {"strong": 1.0, "medium": 0.98, "weak": 0.95},
+    ("selection", "none"): {"strong": 0.78, "medium": 0.7, "weak": 0.0},
+    ("selection", "50 verified"): {"strong": 0.93, "medium": 0.96, "weak": 0.93},
+    ("selection", "200 verified"): {"strong": 0.98, "medium": 1.01, "weak": 1.0},
+    ("selection", "300 asked"): {"strong": 0.95, "medium": 0.95, "weak": 0.95},
+    ("selection", "users"): {"medium": 0.8},
+    ("selection", "users, signals"): {"medium": 0.93},
 }
+# Least AUROC over matched's, where something settles the level and where nothing does.
+LEAST_OVER_MATCHED, LEAST_ALONE = -0.003, -0.01
 WORST = {"none": 0.05, "50 verified": 0.03, "200 verified": 0.01}
 
 
@@ -59,6 +63,7 @@ def _share_goals(grid, rows):
             parts = [
                 (signal, pick(part, method, further))
                 for signal, part in grid.groupby("signal", sort=False)
+                if signal in wanted
             ]
             found = [(signal, share(part), wanted[signal]) for signal, part in parts]
             yield Goal(
@@ -69,10 +74,11 @@ def _share_goals(grid, rows):
                 all(round(value, 2) >= least for _, value, least in found),
             )
             gaps = [(signal, part["AUROC over matched"].mean()) for signal, part in parts]
+            lowest = LEAST_ALONE if further == "none" else LEAST_OVER_MATCHED
             yield Goal(
-                f"{further}: AUROC matched's, to two decimals",
+                f"{further}: AUROC over matched's at least {number(lowest, sign=True)}",
                 ", ".join(f"{number(gap, sign=True)} {signal}" for signal, gap in gaps),
-                all(round(gap, 2) >= 0 for _, gap in gaps),
+                all(round(gap, 3) >= lowest for _, gap in gaps),
             )
 
 
@@ -153,6 +159,14 @@ def _interval_goals(grid, rows):
             f"{off['warned'].sum()} of {len(off)}; "
             + ", ".join(f"{arm} {a} of {b}" for arm, a, b in by_arm.itertuples()),
             off["warned"].mean() >= 0.9,
+        )
+    quiet = some[~some["warned"].astype(bool)]
+    if len(quiet):
+        missed = quiet["level"].abs() > LEVEL_OFF
+        yield Goal(
+            "where the warning is quiet, at most 2 of 100 runs are off by over .1",
+            f"{missed.sum()} of {len(quiet)}",
+            missed.mean() <= 0.02,
         )
 
 

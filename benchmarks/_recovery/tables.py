@@ -36,6 +36,9 @@ MAIN = [
     ("selection", "50 verified"),
     ("selection", "200 verified"),
     ("selection", "300 asked"),
+    ("selection", "users"),
+    ("selection", "users, signals"),
+    ("selection", "users, signals, 50 verified"),
     ("matched", "none"),
     ("oracle", "none"),
 ]
