@@ -8,8 +8,10 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
 from ._mechanism import (
+    ENGAGEMENT,
     check_fraction,
     draw_feedback,
+    draw_habits,
     draw_signals,
     make_generator,
     solve_intercept,
@@ -19,9 +21,6 @@ from ._mechanism import (
 SIGNALS = {"weak": 1.1, "medium": 2.0, "strong": 3.8}
 _GROUP_SHARE = 0.7  # share of the factors' variance that the rows of a group have in common
 _PROMPT_EFFECT = 0.25  # share of the score's variance that is a level of the group
-# Share of a user's answers that are rated, at quantiles of the users of a real log, where 0 and 1
-# at .1 and .75 are those of few answers each; the ends carry on by their logits.
-_LOGGED_HABITS = (0, 0.002), (0.1, 0.01), (0.25, 0.1), (0.5, 0.8), (0.75, 0.99), (1, 0.9996)
 _BLOCK_BYTES = 2**23  # size of the blocks in which X is written
 
 
@@ -203,7 +202,7 @@ def make_observational_feedback(
     table = None
     if signals is not None:
         engagement = np.zeros(n_samples) if habit is None else _standardize(habit)
-        engagement = 0.3 * engagement + signal_dependence * rng.standard_normal(n_samples)
+        engagement = ENGAGEMENT * engagement + signal_dependence * rng.standard_normal(n_samples)
         table = draw_signals(rng, logs.reward, signals, engagement)
     return Bunch(X=X, groups=groups, users=users, signals=table, **logs)
 
@@ -212,14 +211,7 @@ def _draw_users(rng, n_samples: int, n_users: int, habits: str | float):
     """Return the user of each row, and the log factor of how readily that user rates."""
     activity = rng.lognormal(0, 1.2, n_users)
     users = rng.choice(n_users, n_samples, p=activity / activity.sum())
-    if habits == "logged":
-        at, share = np.transpose(_LOGGED_HABITS)
-        habit = np.interp(rng.random(n_users), at, np.log(share / (1 - share)))
-    elif isinstance(habits, str):
-        raise ValueError(f"habits={habits!r} is neither a number nor 'logged'.")
-    else:
-        check_scalar(habits, "habits", Real, min_val=0)
-        habit = habits * rng.standard_normal(n_users)
+    habit = draw_habits(rng, n_users, habits)
     return users, habit[users]
 
 

@@ -1,5 +1,6 @@
 """Generated text logs of an assistant with known true rewards."""
 
+from collections.abc import Sequence
 from itertools import product
 from numbers import Integral
 from typing import Any
@@ -9,7 +10,15 @@ import pandas as pd
 from sklearn.utils import Bunch, check_scalar
 
 from ._log_tasks import TASKS, Task, one_of
-from ._mechanism import check_fraction, draw_feedback, make_generator, solve_intercept
+from ._mechanism import (
+    ENGAGEMENT,
+    check_fraction,
+    draw_feedback,
+    draw_habits,
+    draw_signals,
+    make_generator,
+    solve_intercept,
+)
 
 # Manner of answering: its share of the answers, its effect on the logit of the reward, and how
 # strongly it alone invites feedback.
@@ -108,6 +117,8 @@ def make_feedback_logs(
     observed_rate: float = 0.3,
     n_asked: int = 0,
     n_verified: int = 0,
+    habits: str | float | None = None,
+    signals: Sequence[str] | None = None,
     random_state: Any = None,
 ) -> Bunch:
     """Make a text log of an assistant whose true rewards are known.
@@ -140,6 +151,11 @@ def make_feedback_logs(
         Number of rows, drawn at random, whose users were asked and answered, and number of rows
         that a person has checked. The columns ``asked`` and ``verified`` exist only if the number
         is not 0.
+    habits : "logged", float or None, default=None
+        How far users differ in how readily they rate, as in `make_observational_feedback`. None
+        means not at all.
+    signals : sequence of {"copied", "regenerated", "thanked"} or None, default=None
+        Further signals of the reward, as in `make_observational_feedback`; each is a column.
     random_state : int, RandomState, Generator or None, default=None
         Source of the draws.
 
@@ -148,10 +164,10 @@ def make_feedback_logs(
     Bunch
         ``frame`` is a DataFrame of what a product would log, in order of time: prompt, completion,
         feedback (1, 0, NaN), group (the prompt's id), user, model, timestamp (UTC, eight weeks),
-        comment (missing for most), asked, verified. The truth is kept apart from it, each of shape
-        (n,): ``reward``, ``probability`` = P(r=1 given text), ``propensity`` and ``manner`` (plain,
-        hedged, refusal, off-topic, rude, truncated or repetitive). ``n_capped`` is the number of
-        propensities capped at 1.
+        comment (missing for most), the signals, asked, verified. The truth is kept apart from it,
+        each of shape (n,): ``reward``, ``probability`` = P(r=1 given text), ``propensity`` and
+        ``manner`` (plain, hedged, refusal, off-topic, rude, truncated or repetitive). ``n_capped``
+        is the number of propensities capped at 1.
 
     Raises
     ------
@@ -210,6 +226,10 @@ def make_feedback_logs(
     length = np.log([len(text.split()) for text in completion])
     appeal = rng.normal(scale=0.3, size=len(TASKS))  # some kinds of requests are rated more
     interest = invites[manner] + appeal[kind] + _LENGTH * _standardised(length)
+    user, habit = None, None
+    if habits is not None:
+        user = _draw_users(rng, n)
+        habit = draw_habits(rng, user.max() + 1, habits)[user]
     logs = draw_feedback(
         rng,
         logit=logit,
@@ -221,10 +241,10 @@ def make_feedback_logs(
         observed_rate=observed_rate,
         n_asked=n_asked,
         n_verified=n_verified,
+        habit=habit,
     )
 
-    activity = rng.pareto(1.5, size=max(2, n // 8)) + 0.2  # a few users write most
-    user = rng.choice(activity.size, size=n, p=activity / activity.sum())
+    user = _draw_users(rng, n) if user is None else user
     text = pd.Series([prompts[q].prompt for q in question])
     seconds = np.floor(age * _N_DAYS * 86_400)
     frame = pd.DataFrame(
@@ -239,6 +259,9 @@ def make_feedback_logs(
             "comment": _draw_comments(rng, logs.y),
         }
     )
+    if signals is not None:
+        engagement = np.zeros(n) if habit is None else ENGAGEMENT * _standardised(habit)
+        frame = frame.join(draw_signals(rng, logs.reward, signals, engagement).astype(bool))
     if n_asked:
         frame["asked"] = logs.asked
     if n_verified:
@@ -251,6 +274,11 @@ def make_feedback_logs(
         manner=manners,
         n_capped=logs.n_capped,
     )
+
+
+def _draw_users(rng: np.random.Generator, n: int) -> np.ndarray:
+    activity = rng.pareto(1.5, size=max(2, n // 8)) + 0.2  # a few users write most
+    return rng.choice(activity.size, size=n, p=activity / activity.sum())
 
 
 def _draw_categories(rng: np.random.Generator, probability: np.ndarray) -> np.ndarray:

@@ -14,8 +14,13 @@ from sklearn.utils import Bunch, check_random_state, check_scalar
 
 from ..exceptions import InvalidInputError
 
+# Shift of the logit of every signal per standard deviation of habits.
+ENGAGEMENT = 0.3
 # Chance of a signal on a good answer and on a bad one.
 SIGNALS = {"copied": (0.3, 0.08), "regenerated": (0.06, 0.28), "thanked": (0.12, 0.03)}
+# Share of a user's answers that are rated, at quantiles of the users of a real log, where 0 and 1
+# at .1 and .75 are those of few answers each; the ends carry on by their logits.
+_LOGGED_HABITS = (0, 0.002), (0.1, 0.01), (0.25, 0.1), (0.5, 0.8), (0.75, 0.99), (1, 0.9996)
 SELECTIONS = ("none", "x", "reward", "both", "u-shape", "complain")
 
 
@@ -144,6 +149,25 @@ def draw_feedback(
         verified=verified,
         n_capped=int((propensity >= 1).sum()),
     )
+
+
+def draw_habits(rng: np.random.Generator, n_users: int, habits: str | float) -> np.ndarray:
+    """Return the log factor of how readily each user rates, shape (n_users,).
+
+    Parameters
+    ----------
+    rng : Generator
+    n_users : int
+    habits : "logged" or float
+        The shape of a real log, or the standard deviation of a normal log factor.
+    """
+    if habits == "logged":
+        at, share = np.transpose(_LOGGED_HABITS)
+        return np.interp(rng.random(n_users), at, np.log(share / (1 - share)))
+    if isinstance(habits, str):
+        raise ValueError(f"habits={habits!r} is neither a number nor 'logged'.")
+    check_scalar(habits, "habits", Real, min_val=0)
+    return habits * rng.standard_normal(n_users)
 
 
 def draw_signals(

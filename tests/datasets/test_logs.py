@@ -41,6 +41,25 @@ def test_table(logs):
     assert not {"reward", "probability", "propensity"} & set(frame.columns)
 
 
+def test_users_with_habits_and_signals():
+    made = make_feedback_logs(
+        4_000, habits="logged", signals=("copied", "regenerated"), random_state=0
+    )
+    frame = made.frame
+    rated = frame["feedback"].notna()
+    assert rated.mean() == pytest.approx(0.3, abs=0.02)
+    by_user = rated.groupby(frame["user"]).agg(["mean", "size"])
+    active = by_user.loc[by_user["size"] >= 10, "mean"]
+    assert (active < 0.05).mean() > 0.2  # most of those are users who never rate
+    assert (active > 0.9).mean() > 0.1
+    copied, regenerated = (
+        frame[name].groupby(made.reward).mean() for name in ("copied", "regenerated")
+    )
+    assert copied[1] > 2 * copied[0]
+    assert regenerated[0] > 2 * regenerated[1]
+    assert frame["copied"].dtype == bool
+
+
 def test_texts_are_short_and_varied(logs):
     words = (logs.frame["prompt"] + " " + logs.frame["completion"]).str.split().str.len()
     assert 20 < words.mean() < 40
@@ -184,6 +203,8 @@ def test_round_trip_through_the_loader(tmp_path, logs):
         ({"selection": "y"}, ValueError),
         ({"observed_rate": 1.2}, ValueError),
         ({"n_asked": 101}, ValueError),
+        ({"habits": "wild"}, ValueError),
+        ({"signals": ["liked"]}, ValueError),
         ({"false_positive_rate": 0.7, "false_negative_rate": 0.3}, InvalidInputError),
     ],
 )
