@@ -123,7 +123,9 @@ class FoldMoments:
                 self.grams[k] = syrk(
                     1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
                 )
-        self.total = sum(self.grams[1:], start=self.grams[0])
+        self.total = self.grams[0].copy(order="F")
+        for gram in self.grams[1:]:
+            self.total += gram
         self._work = np.empty_like(self.total)
         self._systems: dict[int | None, EigenSystem] = {}
 
@@ -180,7 +182,10 @@ class FoldMoments:
     def spectrum(self) -> Spectrum:
         """Spectrum of the covariance of all rows."""
         weight_sum, mean = self.training_mean(None)
-        covariance = np.tril(self.total / weight_sum - np.outer(mean, mean))
+        mean = mean.astype(self.total.dtype)
+        covariance = np.tril(self.total)
+        covariance /= weight_sum
+        covariance -= np.tril(np.outer(mean, mean))
         covariance += np.tril(covariance, -1).T
         return Spectrum.of(covariance)
 

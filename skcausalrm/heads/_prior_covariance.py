@@ -11,7 +11,7 @@ _DENSE_WIDTH, _N_LEADING = 512, 256
 # Least eigenvalue, as a share of the largest.
 _FLOOR = 1e-6
 # Prior standard deviation along a direction that is known beforehand, in units of the others'.
-_STRETCH = 101.0
+STRETCH = 101.0
 
 
 class Basis(NamedTuple):
@@ -20,7 +20,7 @@ class Basis(NamedTuple):
     Attributes
     ----------
     vectors : ndarray of shape (d, r)
-        Orthonormal eigenvectors of T.
+        Orthonormal eigenvectors of T. Products are in their dtype: float32 halves the time.
     excess : ndarray of shape (r,)
         Their eigenvalues less `rest`.
     rest : float
@@ -35,13 +35,15 @@ class Basis(NamedTuple):
     known: NDArray[np.float64] | None = None
 
     def _scale(self, v: NDArray) -> NDArray[np.float64]:
-        along = self.vectors.T @ v
-        return self.rest * v + self.vectors @ (self.excess * along.T).T
+        dtype = self.vectors.dtype
+        along = self.vectors.T @ v.astype(dtype, copy=False)
+        across = self.vectors @ (self.excess * along.T).T.astype(dtype, copy=False)
+        return self.rest * v + across
 
     def _stretch(self, v: NDArray) -> NDArray[np.float64]:
         if self.known is None:
             return v
-        along = (_STRETCH - 1) * (self.known @ v)
+        along = (STRETCH - 1) * (self.known @ v)
         return v + (np.outer(self.known, along) if v.ndim == 2 else self.known * along)
 
     def __call__(self, v: NDArray) -> NDArray[np.float64]:
@@ -80,11 +82,11 @@ class Spectrum(NamedTuple):
         """Return the spectrum of a symmetric matrix of shape (d, d)."""
         d = len(covariance)
         if d <= _DENSE_WIDTH:
-            values, vectors = np.linalg.eigh(covariance)
+            values, vectors = np.linalg.eigh(covariance.astype(np.float64, copy=False))
             values = np.maximum(values, _FLOOR * max(values[-1], 1e-300))
             return cls(values, vectors, float(np.median(values)))
-        vectors, values, _ = randomized_svd(covariance, _N_LEADING, n_iter=4, random_state=0)
-        rest = (np.trace(covariance) - values.sum()) / (d - len(values))
+        vectors, values, _ = randomized_svd(covariance, _N_LEADING, n_iter=2, random_state=0)
+        rest = (np.trace(covariance, dtype=np.float64) - values.sum()) / (d - len(values))
         floor = _FLOOR * max(values[0], 1e-300)
         return cls(np.maximum(values, floor), vectors, float(max(rest, floor)))
 

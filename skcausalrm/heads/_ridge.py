@@ -94,6 +94,7 @@ def ridge_paths(
     alphas: NDArray,
     bases: Sequence[Basis | None] | None = None,
     *,
+    tol: float = 1e-3,
     max_iter: int = 400,
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Fit every penalty on all folds but each.
@@ -105,6 +106,8 @@ def ridge_paths(
     alphas : ndarray of shape (n_alphas,)
     bases : sequence of Basis or None, default=None
         Prior of the coefficients of each fold's model.
+    tol : float, default=1e-3
+        Residual norm at which a Krylov space is large enough, as a share of the right-hand side's.
     max_iter : int, default=400
         Largest dimension of a Krylov space, where X is wide.
 
@@ -128,7 +131,7 @@ def ridge_paths(
         target_sum = target_sums.sum() - target_sums[k]
         rhs = cross.sum(axis=0) - cross[k] - target_sum * mean
         system = moments.training_system(k, bases and bases[k], max_iter=max_iter)
-        b, residuals = system.solve(rhs, alphas * (unit * weight_sum), tol=1e-3)
+        b, residuals = system.solve(rhs, alphas * (unit * weight_sum), tol=tol)
         a = target_sum / weight_sum - mean @ b
         held_out = symm(1.0, moments.grams[k], b.astype(dtype), lower=1)
         risks += (
@@ -137,7 +140,7 @@ def ridge_paths(
             + a * (a * moments.weight_sums[k] + 2 * (moments.sums[k] @ b))
             + np.einsum("dp,dp->p", b, held_out, dtype=np.float64)
         )
-        risks[residuals > 1e-2] = np.inf
+        risks[residuals > 10 * tol] = np.inf
         paths[k], intercepts[k] = b, a
     return paths, intercepts, risks / moments.weight_sums.sum()
 
