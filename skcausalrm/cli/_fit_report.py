@@ -40,6 +40,13 @@ def selection_facts(reward: CausalRewardRegressor, X, log: FeedbackLog) -> dict[
     return _plain(selection_report(reward, X, log.y, groups=log.groups, users=log.users, **columns))
 
 
+def unused_sources(reward: CausalRewardRegressor) -> list[tuple[str, str]]:
+    """Return what was given to tell the base rate and does not, each with the reason."""
+    model = reward.nuisances_.selection_model
+    sources = {} if model is None else model.level_source_
+    return [(name, reason) for name, reason in sources.items() if reason != "used"]
+
+
 def _plain(value: Any) -> Any:
     """Replace NaN by None in nested dictionaries."""
     if isinstance(value, dict):
@@ -105,8 +112,10 @@ def _selection_lines(selection: dict[str, Any]) -> list[tuple[str, str]]:
     low, high = selection["base_rate_interval"]
     odds, std = selection["selection_log_odds"], selection["selection_log_odds_std"]
     odds_and_std = "unknown" if odds is None else f"{odds:+.2f} ± {std:.2f}"
+    used = [name for name, reason in selection["level_source"].items() if reason == "used"]
     return [
         ("base rate (90% interval)", f"{selection['base_rate']:.3f} ({low:.3f} to {high:.3f})"),
+        ("base rate told by", ", ".join(used) or "the likelihood alone"),
         ("log odds of a rating, liked against disliked", odds_and_std),
     ]
 

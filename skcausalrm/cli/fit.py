@@ -78,7 +78,7 @@ def fit(
     from ..export import save_model_directory
     from ..heads import MLPHead, RidgeHead
     from ..text._saved import encoder_settings
-    from ._fit_report import model_facts, print_report, selection_facts
+    from ._fit_report import model_facts, print_report, selection_facts, unused_sources
     from ._fitting import correction, out_of_fold_scores, signal_columns
     from ._log_summary import summarise, summary_lines
     from ._logs import encode, join_names, read_log
@@ -102,6 +102,8 @@ def fit(
     reward = CausalRewardRegressor(
         correction(method, known_rates, base_rate, log.y), heads[head], random_state=random_state
     ).fit(X, log.y, groups=log.groups, users=log.users, **columns)
+    for name, reason in unused_sources(reward):
+        progress(f"  {name} {reason}")
     progress("scoring out of fold")
     report = {
         **log.counts(),

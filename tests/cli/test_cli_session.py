@@ -113,7 +113,7 @@ def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_p
     assert reports[1]["selection"]["advice"] in printed[1]
     low, high = reports[1]["selection"]["base_rate_interval"]
     assert f"({low:.3f} to {high:.3f})" in printed[1]
-    for word in ("auto (selection), mixture head", "log odds of a rating", "snips"):
+    for word in ("auto (selection), mixture head", "log odds of a rating", "snips", "told by"):
         assert word in printed[1]
 
 
