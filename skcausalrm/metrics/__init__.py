@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "effective_sample_size": "..nuisances._recipes",
         # Fitting nuisances is reward's work; users look for scores and scorers here.
         "make_debiased_scorer": "..reward._scorer",
+        "prediction_powered": "._prediction_powered",
         "pseudo_outcomes": "..reward._pseudo_outcomes",
         "ties_score": "._reward_bench",
     },

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..exceptions import FeedbackError
 from ._formulas import FORMULAS, Measure
 from ._sample import Array, Sample, check_sample
 
@@ -62,7 +63,11 @@ def estimate(
     columns = (z, prediction, groups, users, sample_weight)
     sample = check_sample(*columns, with_error, formula.probabilities)
     scores, influence = _measure_all(formula.prepare(sample), sample)
-    return _with_error(sample, scores, influence) if with_error else Estimate(float(scores.mean()))
+    return (
+        _with_error(sample, scores, influence)
+        if with_error
+        else Estimate(float(np.nanmean(scores)))
+    )
 
 
 def estimate_difference(
@@ -79,17 +84,27 @@ def estimate_difference(
 
 
 def _measure_all(measure: Measure, sample: Sample) -> tuple[Array, Array]:
-    """Return the score of each draw of z, shape (m,), and the mean influence, shape (n,)."""
+    """Return the score of each draw of z, shape (m,), and the mean influence, shape (n,).
+
+    A draw by which all rewards are of one class is one that the log contradicts: its score is NaN.
+    If most draws are, the error of the last is raised.
+    """
     draws = sample.z if sample.z.ndim == 2 else sample.z[:, None]
     n, m = draws.shape
-    scores, influence = np.empty(m), np.zeros(n)
+    scores, influence = np.full(m, np.nan), np.zeros(n)
     for j in range(m):
-        scores[j], of_draw = measure(draws[:, j])
-        influence += of_draw
-    return scores, influence / m
+        try:
+            scores[j], of_draw = measure(draws[:, j])
+        except FeedbackError:
+            if np.isnan(scores[: j + 1]).sum() > m / 2:
+                raise
+        else:
+            influence += of_draw
+    return scores, influence / np.isfinite(scores).sum()
 
 
 def _with_error(sample: Sample, scores: Array, influence: Array) -> Estimate:
+    scores = scores[np.isfinite(scores)]
     score, error = float(scores.mean()), sample.standard_error(influence)
     open_std = float(scores.std())
     low, high = (

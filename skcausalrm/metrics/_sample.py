@@ -68,6 +68,21 @@ def _finite(values: Array, name: str, cure: str) -> Array:
     return values
 
 
+def check_outcomes(z) -> Array:
+    """Return pseudo-outcomes, (n,), or draws of them, (n, m), as float64.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value is not finite.
+    """
+    cure = "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback"
+    draws = np.asarray(z)
+    if draws.ndim != 2:
+        return finite_column(z, "z", cure)
+    return _finite(draws.astype(np.float64, copy=False), "z", cure)
+
+
 def check_sample(
     z, prediction, groups, users, sample_weight, return_std, probabilities: str = ""
 ) -> Sample:
@@ -88,12 +103,7 @@ def check_sample(
     GroupsError
         If groups or users are not one id per row.
     """
-    draws = np.asarray(z)
-    cure = "pass one pseudo-outcome per row, as pseudo_outcomes makes, not raw feedback"
-    if draws.ndim == 2:
-        z = _finite(draws.astype(np.float64, copy=False), "z", cure)
-    else:
-        z = finite_column(z, "z", cure)
+    z = check_outcomes(z)
     dtype = np.asarray(prediction).dtype
     eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
     prediction = finite_column(prediction, "prediction", "every row needs one")

@@ -341,3 +341,11 @@ def test_draws_must_be_finite():
         m.debiased_mse([[0, 1], [1, np.nan], [0, 0]], [0.1, 0.2, 0.3])
     with pytest.raises(InvalidInputError, match="3 rows and prediction has 2"):
         m.debiased_mse(np.zeros((3, 2)), [0.1, 0.2])
+
+
+def test_draws_that_the_log_contradicts_are_left_out():
+    f, z = np.array([0.1, 0.4, 0.6, 0.9]), np.array([0.0, 1, 0, 1])
+    draws = np.column_stack([z, z, z - 2])
+    assert m.debiased_roc_auc_score(draws, f) == m.debiased_roc_auc_score(z, f)
+    with pytest.raises(FeedbackError, match="rows of both classes"):
+        m.debiased_roc_auc_score(draws - [2, 2, 0], f)

@@ -16,6 +16,7 @@ from skcausalrm import (
     NoiseTransitionEstimator,
 )
 from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.exceptions import InvalidInputError
 from skcausalrm.metrics import debiased_r2_score, make_debiased_scorer, pseudo_outcomes
 from skcausalrm.metrics._metric import METRICS
 
@@ -31,7 +32,7 @@ GRID = {
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::skcausalrm.exceptions.{name}Warning")
-    for name in ("Overlap", "Assumption")
+    for name in ("Overlap", "Assumption", "BaseRateUncertain")
 ]
 
 
@@ -173,3 +174,46 @@ def test_within_two_standard_errors_of_the_truth():
             value, std = score(z, f, groups=groups, return_std=True)
             hits[name] += abs(value - score(log.reward[test], f)) < 2 * std
     assert min(hits.values()) >= 17, hits
+
+
+@pytest.fixture(scope="module")
+def log():
+    return make_observational_feedback(3000, 8, signal="strong", random_state=0)
+
+
+class TestDraws:
+    def test_other_flip_rates_move_z_as_a_fit_with_them_does(self, log):
+        """What each draw relies on: z is linear in the corrected label, m included."""
+
+        def z_of(f, g):
+            noise = NoiseTransitionEstimator(false_positive_rate=f, false_negative_rate=g)
+            method = DoublyRobust(noise_estimator=noise)
+            return pseudo_outcomes(log.X, log.y, method=method, random_state=0)
+
+        moved = (0.7 * z_of(0.1, 0.2) + (0.1 - 0.05)) / 0.65
+        np.testing.assert_allclose(z_of(0.05, 0.3), moved, atol=1e-4)
+
+    @pytest.mark.parametrize("method", ["dr", "ips", "snips"])
+    def test_estimated_flips_are_redrawn(self, log, method):
+        z = pseudo_outcomes(log.X, log.y, method=method, random_state=0)
+        draws = pseudo_outcomes(log.X, log.y, method=method, n_draws=40, random_state=0)
+        assert (draws.std(axis=1)[~np.isnan(log.y)] > 0).all()
+        assert draws.mean() == pytest.approx(z.mean(), abs=3 * draws.mean(axis=0).std())
+        if method != "dr":
+            assert (draws[np.isnan(log.y)] == 0).all()
+
+    def test_known_flips_leave_nothing_open(self, log):
+        known = DoublyRobust(noise_estimator=KNOWN_RATES)
+        z = pseudo_outcomes(log.X, log.y, method=known, random_state=0)
+        draws = pseudo_outcomes(log.X, log.y, method=known, n_draws=3, random_state=0)
+        np.testing.assert_allclose(draws, np.repeat(z[:, None], 3, axis=1))
+
+    def test_an_open_level_is_open(self, log):
+        z = pseudo_outcomes(log.X, log.y, method="selection", n_draws=30, random_state=0)
+        assert z.shape == (3000, 30)
+        assert z.mean(axis=0).std() > 0.03
+
+    @pytest.mark.parametrize("n_draws", [0, 2.5, "all"])
+    def test_number_of_draws(self, log, n_draws):
+        with pytest.raises(InvalidInputError, match="n_draws is"):
+            pseudo_outcomes(log.X, log.y, n_draws=n_draws)
