@@ -103,6 +103,8 @@ def fit_linear_predictors(
         found = _fit_folds(moments, labels, spectrum, unseen, second)
         del moments  # free these Gram matrices before the other predictor's are made
         scores = held_out_scores(X, folds.of_row, found.coefs, -found.coefs @ mean_row)
+        scale = _common_scale(scores, labels, folds, weight)
+        found, scores = found.times(scale), scores * scale[folds.of_row]
         mean = np.average(scores, weights=columns.sample_weight)
         sd = np.sqrt(np.average((scores - mean) ** 2, weights=columns.sample_weight))
         if not sd > _MIN_SPREAD:
@@ -137,6 +139,12 @@ class _FoldModels(NamedTuple):
     coefs: NDArray[np.float64]
     unseen: NDArray[np.float64] | None
 
+    def times(self, scale) -> "_FoldModels":
+        """Return the models with their coefficients times a factor each."""
+        scale = scale[:, None]
+        unseen = None if self.unseen is None else self.unseen * scale
+        return _FoldModels(self.coefs * scale, unseen)
+
 
 def _fit_folds(moments, labels, spectrum, left_out, known) -> _FoldModels:
     fit = fit_averaged_ridge(moments, labels, spectrum, directions=known.coefs)
@@ -160,6 +168,35 @@ def _pooled(coefs, directions):
         return coefs
     along = np.einsum("kd,kd->k", coefs, directions) / np.einsum("kd,kd->k", directions, directions)
     return coefs + (along.mean() - along)[:, None] * directions
+
+
+def _common_scale(scores, labels, folds: Folds, weight) -> NDArray[np.float64]:
+    """Return the factor of each fold's model that makes a unit of its scores worth the same.
+
+    It is the slope of the labels on the fold's own out-of-fold scores, in units of all folds', with
+    a normal prior around 1 whose deviation is the share of rows that the model lacks: 0 for that
+    with the most. A model of few rows, in folds that a large group makes unequal, varies more than
+    it knows.
+    """
+    rows, fold = np.flatnonzero(weight), folds.of_row
+    w, of_row, k = weight[rows], fold[rows], folds.n_splits
+
+    def centred(values):
+        return values - (np.bincount(of_row, w * values, k) / np.maximum(inside, 1e-300))[of_row]
+
+    inside = np.bincount(of_row, w, k)
+    outside = inside.sum() - inside
+    score, label = centred(scores[rows]), centred(labels[rows].astype(np.float64))
+    spread = np.bincount(of_row, w * score**2, k)
+    common = np.bincount(of_row, w * score * label, k)
+    slope = common.sum() / max(spread.sum(), 1e-300)
+    if not slope > 0:
+        return np.ones(k)
+    # Precision of a fold's slope, in units of the common one, and variance of its prior.
+    precision = spread * slope**2 * inside.sum() / max(w @ label**2, 1e-300)
+    variance = (1 - outside / outside.max()) ** 2
+    own = common / np.maximum(spread, 1e-300) / slope
+    return np.maximum(1 + (own - 1) * variance * precision / (1 + variance * precision), 0)
 
 
 def _evidence(scores, labels, groups, weight) -> float:

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from skcausalrm._utils._columns import RowColumns
 from skcausalrm.datasets import make_observational_feedback
-from skcausalrm.model_selection._cross_fitting import make_folds
-from skcausalrm.selection._linear_predictors import _slope_rows, fit_linear_predictors
+from skcausalrm.model_selection._cross_fitting import Folds, make_folds
+from skcausalrm.selection._linear_predictors import (
+    _common_scale,
+    _slope_rows,
+    fit_linear_predictors,
+)
 
 LIKED, RATED = 0, 1
 
@@ -147,3 +152,25 @@ def test_the_slope_is_measured_on_a_fifth_of_the_rows_and_at_most_20_000(n, expe
         assert rows is None  # 100 rows are too few
     else:
         assert rows.sum() == pytest.approx(expected, rel=0.05)
+
+
+class TestCommonScale:
+    def scale(self, sizes, worth):
+        """Scores of folds of given sizes, of which a unit is worth `worth` of the labels' scale."""
+        rng = np.random.default_rng(0)
+        fold = np.repeat(np.arange(len(sizes)), sizes)
+        score = rng.normal(size=len(fold))
+        label = (rng.random(len(fold)) < expit(np.asarray(worth)[fold] * score)).astype(float)
+        folds = Folds(fold, len(sizes), np.arange(len(fold)))
+        return _common_scale(score, label, folds, np.ones(len(fold)))
+
+    def test_folds_of_one_size_stay_as_they_are(self):
+        np.testing.assert_array_equal(self.scale([1000] * 4, [1, 1, 0.2, 1]), 1)
+
+    def test_the_model_of_few_rows_is_worth_what_it_tells(self):
+        scale = self.scale([4000, 300, 300, 300], [0.2, 1, 1, 1])
+        assert scale[0] < 0.7
+        np.testing.assert_allclose(scale[1:], 1, atol=0.02)
+
+    def test_scores_that_tell_nothing_stay_as_they_are(self):
+        np.testing.assert_array_equal(self.scale([4000, 300, 300], [-1, -1, -1]), 1)
