@@ -9,7 +9,7 @@ from .. import CausalRewardRegressor
 from ..reward import selection_report
 from ._console import print_table
 from ._logs import FeedbackLog
-from ._scores import score_columns, score_rows
+from ._scores import ERRORS, score_columns, score_rows
 
 _RATES = ("false_positive_rate", "false_negative_rate")
 
@@ -61,7 +61,7 @@ def print_report(report: dict[str, Any]) -> None:
     method = used if used == report["method"] else f"{report['method']} ({used})"
     print_table(f"Fit: {method}, {report['head']} head", ["", "value"], _summary_lines(report))
     print_table(
-        "Scores on prompts not trained on, ± standard error",
+        f"Scores on prompts not trained on, {ERRORS}",
         score_columns("rows of"),
         score_rows(report["sets"].items()),
     )

@@ -15,9 +15,11 @@ from .. import (
     NoiseTransitionEstimator,
     SelectionModel,
 )
+from .._utils._columns import RowColumns
 from .._utils._warnings import warn
 from ..exceptions import MethodFallbackWarning, SkcausalrmWarning, UnusedParameterError
 from ..model_selection._cross_fitting import cross_fit, make_folds
+from ..selection._draws import N_DRAWS, outcome_draws
 from ._logs import FeedbackLog
 from ._pseudo_outcomes import doubly_robust
 from ._scores import all_scores
@@ -95,7 +97,13 @@ def out_of_fold_scores(
         # The fit on all rows has given these warnings already.
         warnings.simplefilter("ignore", SkcausalrmWarning)
         if reward.method_ == "selection":
-            z = reward.target_  # out of fold already
+            z = outcome_draws(
+                reward.nuisances_.selection_model,
+                log.y,
+                RowColumns(asked=columns.get("asked"), verified=columns.get("verified")),
+                N_DRAWS,
+                reward.random_state,
+            )
         else:
             z = doubly_robust(X, log, _noise_estimator(known_rates), reward.random_state)
         _, prediction = cross_fit(

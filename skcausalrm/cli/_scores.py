@@ -9,9 +9,14 @@ import pandas as pd
 
 from ..exceptions import FeedbackError, GroupsError
 from ..metrics import asked_score
-from ..metrics._metric import METRICS
+from ..metrics._estimate import Estimate, estimate
 from ._logs import FeedbackLog
 
+# Share of a standard error that is between draws of z above which the interval is shown, because
+# the log leaves more open than its rows do.
+_MOSTLY = 0.5**0.5
+# What a table of scores shows next to them.
+ERRORS = "± standard error, or 90% intervals"
 # Metrics that every command prints, in this order, and their column titles.
 _TITLES = {"r2": "R2", "roc_auc": "AUROC", "log_loss": "log loss", "brier": "Brier"}
 
@@ -24,8 +29,8 @@ def all_scores(
     Parameters
     ----------
     log : FeedbackLog
-    z : ndarray of shape (n,)
-        Pseudo-outcomes.
+    z : ndarray of shape (n,) or (n, m)
+        Pseudo-outcomes, or draws of them.
     prediction : ndarray of shape (n,)
         Predictions of a model that was not fitted on the row.
     rates : (float, float)
@@ -49,6 +54,7 @@ def all_scores(
             asked=asked,
             false_positive_rate=rates[0],
             false_negative_rate=rates[1],
+            return_std=True,
             **log.clusters(),
         )
         sets["asked"] = {
@@ -81,24 +87,36 @@ def scores_by(
 def _score_set(
     z: np.ndarray, prediction: np.ndarray, clusters: dict[str, np.ndarray | None]
 ) -> dict[str, Any]:
+    # Against a prediction of 0 the mean squared error is the mean of z.
+    reward = _or_reason(estimate, metric="mse", z=z, prediction=np.zeros(len(z)), **clusters)
     return {
         "rows": len(z),
-        "mean_reward": float(z.mean()),
+        "mean_reward": reward["value"] if reward["value"] is not None else float(z.mean()),
+        "mean_reward_std": reward["std"],
+        "mean_reward_interval": reward.get("interval"),
         "mean_prediction": float(prediction.mean()),
         "scores": {
-            name: _or_reason(METRICS[name], z=z, prediction=prediction, **clusters)
+            name: _or_reason(estimate, metric=name, z=z, prediction=prediction, **clusters)
             for name in _TITLES
         },
     }
 
 
 def _or_reason(score, **arguments) -> dict[str, Any]:
-    """Return a score and its standard error, or the reason why these rows have none."""
+    """Return a score and its error, or the reason why these rows have none."""
     try:
-        value, std = score(**arguments, return_std=True)
+        found = score(**arguments)
     except (GroupsError, FeedbackError) as error:
         return {"value": None, "std": None, "reason": str(error)}
-    return {"value": float(value), "std": float(std)}
+    found = found if isinstance(found, Estimate) else Estimate(*map(float, found))
+    if not np.isfinite(found.low):
+        return {"value": found.score, "std": found.std}
+    return {
+        "value": found.score,
+        "std": found.std,
+        "interval": (found.low, found.high),
+        "open": found.open_std > found.std * _MOSTLY,
+    }
 
 
 def score_columns(first: str) -> list[str]:
@@ -107,22 +125,32 @@ def score_columns(first: str) -> list[str]:
 
 
 def score_rows(sets: Iterable[tuple[str, Mapping[str, Any]]]) -> list[list[str]]:
-    """Return the lines of a table of scores, each score with its standard error."""
+    """Return the lines of a table of scores, each with its standard error or interval."""
     return [
         [
             name,
             f"{found['rows']:,}",
-            _number(found.get("mean_reward")),
-            _number(found["mean_prediction"]),
+            _reward(found),
+            f"{found['mean_prediction']:.3f}",
             *(_with_error(found["scores"][metric]) for metric in _TITLES),
         ]
         for name, found in sets
     ]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _reward(found: Mapping[str, Any]) -> str:
+    if found.get("mean_reward") is None:
+        return "-"
+    if found["mean_reward_interval"] is None:
+        return f"{found['mean_reward']:.3f}"
+    low, high = found["mean_reward_interval"]
+    return f"{low:.2f} to {high:.2f}"
 
 
 def _with_error(score: Mapping[str, Any]) -> str:
-    return "-" if score["value"] is None else f"{score['value']:.3f} ± {score['std']:.3f}"
+    if score["value"] is None:
+        return "-"
+    if score.get("open"):
+        low, high = score["interval"]
+        return f"{low:.2f} to {high:.2f}"
+    return f"{score['value']:.3f} ± {score['std']:.3f}"

@@ -33,15 +33,17 @@ def evaluate(
 ) -> None:
     """Estimate a model's scores against clean labels on held-out logs, with standard errors.
 
-    Labels are replaced by pseudo-outcomes, cross-fitted on these logs alone:
+    Labels are replaced by pseudo-outcomes, cross-fitted on these logs:
     by the selection likelihood if the model was fitted by it, else doubly robust.
     Flip rates are the given ones, else the ones given to `fit`, else estimated.
+    What `fit` has learnt of flip rates and level is the prior of the estimates.
+    Verified and asked rows of these logs replace that of the level.
     """
     from ..export import load_model_directory
     from ..text._saved import load_encoder
     from ._logs import encode, join_names, read_log
     from ._prompts import count_shared
-    from ._pseudo_outcomes import by_doubly_robust, by_selection
+    from ._pseudo_outcomes import RATES, by_doubly_robust, by_selection, learnt_at_fit
     from ._scores import all_scores, scores_by
 
     model = load_model_directory(model_dir)
@@ -67,11 +69,16 @@ def evaluate(
     prediction = model.scorer.predict(X)
 
     progress("fitting pseudo-outcomes")
-    fpr, fnr = report.get("known_flip_rates", (None, None))
+    learnt = learnt_at_fit(report, log, prediction)
+    given = (false_positive_rate, false_negative_rate)
     known_rates = {
-        "false_positive_rate": fpr if false_positive_rate is None else false_positive_rate,
-        "false_negative_rate": fnr if false_negative_rate is None else false_negative_rate,
+        name: next((rate for rate in (now, then) if rate is not None), learnt.get(name))
+        for name, now, then in zip(
+            RATES, given, report.get("known_flip_rates", (None, None)), strict=True
+        )
     }
+    if base_rate is None:
+        base_rate = learnt.get("base_rate")
     if method == "selection":
         z, rates = by_selection(X, log, known_rates, random_state, base_rate)
     else:
@@ -82,6 +89,7 @@ def evaluate(
         "logs": [str(path) for path in logs],
         "shared_prompts": shared,
         "pseudo_outcomes": method,
+        "learnt_at_fit": learnt,
         "false_positive_rate": rates[0],
         "false_negative_rate": rates[1],
         "truncated_prompts": encoder.truncated_prompt_count_,
@@ -119,14 +127,14 @@ def _calendar(times, period: str):
 
 
 def _print_tables(result: dict[str, Any]) -> None:
-    from ._scores import score_columns, score_rows
+    from ._scores import ERRORS, score_columns, score_rows
 
     dropped = result["import"].get("n_duplicates", 0)
     print_table(
         f"{result['rows']:,} rows, {result['rated']:,} rated "
         f"({result['positive_share_of_rated']:.3f} positive)"
         + f", {dropped:,} duplicates dropped" * (dropped > 0)
-        + "; scores ± standard error",
+        + f"; scores {ERRORS}",
         score_columns("rows of"),
         score_rows(result["sets"].items()),
     )

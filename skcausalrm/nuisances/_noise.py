@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._columns import RowColumns
 from .._utils._sklearn_compat import HasMethods, Interval, StrOptions
 from .._utils._validation import decode_labels
+from ..exceptions import InvalidInputError
 from ._flip_rates import anchor_rates, confident_rates, sigmoid_rates
 from ._probability import FoldClassifier
 from ._recipes import check_rates, correct_labels
@@ -35,8 +36,9 @@ class NoiseTransitionEstimator(FoldClassifier):
         score to s(x), by maximum a posteriori with a prior whose median is .13; milder than anchors
         where those are absent. "confident": counts among the rated rows that are confidently of a
         class (confident learning, Northcutt et al. 2021).
-    false_positive_rate, false_negative_rate : float or None, default=None
-        Known rates, used unchanged.
+    false_positive_rate, false_negative_rate : float, (float, float) or None, default=None
+        Known rates, used unchanged; or a rate with its standard deviation, as an earlier log has
+        it, which is averaged with the estimate by inverse variance.
     quantile : float, default=0.03
         Share of rows used as anchors at each end.
     cv : int, splitter or None, default=5
@@ -91,8 +93,8 @@ class NoiseTransitionEstimator(FoldClassifier):
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"]), None],
         "method": [StrOptions({"anchor", "sigmoid", "confident"})],
-        "false_positive_rate": [Real, None],
-        "false_negative_rate": [Real, None],
+        "false_positive_rate": [Real, tuple, list, None],
+        "false_negative_rate": [Real, tuple, list, None],
         "quantile": [Interval(Real, 0, 0.5, closed="neither")],
         "cv": ["cv_object"],
         "random_state": ["random_state"],
@@ -173,7 +175,7 @@ class NoiseTransitionEstimator(FoldClassifier):
             rates, stds = confident_rates(curve, scores, s, folds, weight, rng)
         for i, rate in enumerate(known):
             if rate is not None:
-                rates[i], stds[i] = rate, 0.0
+                rates[i], stds[i] = _settle(rate, rates[i], stds[i])
         check_rates(*rates)
         self.false_positive_rate_, self.false_negative_rate_ = (float(rate) for rate in rates)
         self.false_positive_rate_std_, self.false_negative_rate_std_ = (float(s) for s in stds)
@@ -206,3 +208,17 @@ class NoiseTransitionEstimator(FoldClassifier):
         """
         check_is_fitted(self)
         return correct_labels(decode_labels(y, self.classes_), self.rates_)
+
+
+def _settle(known, rate: float, std: float) -> tuple[float, float]:
+    """Return a rate and its standard error by what is known and what was estimated."""
+    if isinstance(known, Real):
+        return float(known), 0.0
+    earlier, earlier_std = known
+    if not earlier_std > 0:
+        raise InvalidInputError(
+            f"A flip rate is {known!r}, but a pair must be a rate and its positive standard "
+            f"deviation."
+        )
+    precision = np.array([earlier_std, max(std, 1e-6)]) ** -2.0
+    return float(precision @ [earlier, rate] / precision.sum()), float(precision.sum() ** -0.5)

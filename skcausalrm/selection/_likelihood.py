@@ -127,7 +127,9 @@ class GradedLikelihood:
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
         self.counts, self.knowledge, self.link, self.tau = counts, knowledge, link, tau
         facts = counts.facts
-        self.start, self.sd = prior(counts.habit is not None, knowledge.exclusion_sd, facts)
+        self.start, self.sd = prior(
+            counts.habit is not None, knowledge.exclusion_sd, facts, knowledge.flip_priors
+        )
         # By how much each bin's u, l, flips and signals depend on the coordinates of a row.
         n_signals = 0 if facts is None else len(facts.shares)
         self._by = [np.ones((1, 6)), _BINS, _FLIPPABLE, *[_BINS] * n_signals]
@@ -159,7 +161,7 @@ class GradedLikelihood:
         rated = seen[[Outcome.DISLIKED, Outcome.LIKED, Outcome.RATED]].any()
         selects = bool(rated and seen[Outcome.UNRATED])
         flips = seen[_FLIP[0] != 0].any()
-        rates = knowledge.false_positive_rate, knowledge.false_negative_rate
+        rates = knowledge.fixed_rates
         # What is alike in all rows tells nothing, but for what shifts or stretches them all.
         told = np.ptp(design.values, axis=1) > 0
         told |= (design.values == 1).all(axis=1)
@@ -257,8 +259,7 @@ class GradedLikelihood:
         curve = expit(phi)
         rate, first = curve / 2, curve * (1 - curve) / 2
         second = first * (1 - 2 * curve)
-        known = self.knowledge.false_positive_rate, self.knowledge.false_negative_rate
-        for j, value in enumerate(known):
+        for j, value in enumerate(self.knowledge.fixed_rates):
             if value is not None:
                 rate[j], first[j], second[j] = value, 0, 0
         return rate, first, second

@@ -9,7 +9,7 @@ from scipy.special import expit, logit, logsumexp, softmax
 
 from ._likelihood import GOOD, GradedLikelihood
 from ._mixture_head import average_sigmoids
-from ._parameters import DELTA, GAMMA, SELECTION_SHARE, A, B, W
+from ._parameters import DELTA, GAMMA, PHI_FN, PHI_FP, SELECTION_SHARE, A, B, W
 
 # Candidates of which one becomes a draw.
 _CANDIDATES = 8
@@ -159,6 +159,17 @@ class Mixture(NamedTuple):
         """Posterior means of the false positive and the false negative rate."""
         rates = np.array([self._model.rates(theta) for theta in self.thetas])
         false_positive, false_negative = map(self.mean, rates.T)
+        return false_positive, false_negative
+
+    @property
+    def rate_stds(self) -> tuple[float, float]:
+        """Posterior standard deviations of the two rates, by the delta method on phi."""
+        slopes = [rate * (1 - 2 * rate) for rate in self.rates]
+        fixed = self._model.knowledge.fixed_rates
+        false_positive, false_negative = (
+            slope * self.moments({place: 1})[1] if rate is None else 0.0
+            for slope, place, rate in zip(slopes, (PHI_FP, PHI_FN), fixed, strict=True)
+        )
         return false_positive, false_negative
 
     @property

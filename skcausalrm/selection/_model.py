@@ -31,9 +31,9 @@ class SelectionModel(NuisanceClassifier):
     base_rate : float, (float, float) or None, default=None
         Known share of good answers, the mean of P(r=1 given x), alone or with the standard
         deviation of its logit (0.05 if only the rate is given). None puts a uniform prior on it.
-    false_positive_rate, false_negative_rate : float or None, default=None
-        Known P(s=1 given r=0) and P(s=0 given r=1). None estimates them, with a prior whose median
-        is .13.
+    false_positive_rate, false_negative_rate : float, (float, float) or None, default=None
+        Known P(s=1 given r=0) and P(s=0 given r=1), alone (known for sure) or with a standard
+        deviation. None estimates them, with a prior whose median is .13.
     selection_log_odds : float or None, default=None
         Known log odds by which a liked answer is rated rather than a disliked one, from -10 to 10;
         0 means selection on x alone. None estimates it, with a prior centred on 0.
@@ -69,6 +69,8 @@ class SelectionModel(NuisanceClassifier):
         nothing about selection.
     false_positive_rate_, false_negative_rate_ : float
         Posterior means of the flip rates.
+    false_positive_rate_std_, false_negative_rate_std_ : float
+        Their posterior standard deviations; 0 where known for sure.
     habit_ : ndarray of shape (n,) or None
         How readily the row's user rates: log odds of a rating that users and instruments add. None
         without them, or where they say nothing.
@@ -163,8 +165,8 @@ class SelectionModel(NuisanceClassifier):
 
     _parameter_constraints: ClassVar[dict] = {
         "base_rate": [Real, tuple, list, None],
-        "false_positive_rate": [Real, None],
-        "false_negative_rate": [Real, None],
+        "false_positive_rate": [Real, tuple, list, None],
+        "false_negative_rate": [Real, tuple, list, None],
         "selection_log_odds": [Real, None],
         "verified_error_rate": [Interval(Real, 0, 0.5, closed="left")],
         "likelihood_power": [Interval(Real, 0, 1, closed="right")],
@@ -310,6 +312,7 @@ class SelectionModel(NuisanceClassifier):
         self.base_rate_interval_ = whole.base_rate_interval
         self.selection_log_odds_, self.selection_log_odds_std_ = whole.selection_log_odds
         self.false_positive_rate_, self.false_negative_rate_ = whole.rates
+        self.false_positive_rate_std_, self.false_negative_rate_std_ = whole.rate_stds
         self.link_weights_, self.log_evidence_ = whole.link_weights, whole.log_evidence
         self.n_dropped_ = whole.n_dropped
         return self

@@ -79,7 +79,10 @@ def signal_parameter(signal: int, name: str, *, of: int | None = None, n_signals
 
 
 def prior(
-    with_habit: bool, exclusion_sd: float, facts: SignalFacts | None = None
+    with_habit: bool,
+    exclusion_sd: float,
+    facts: SignalFacts | None = None,
+    flips: tuple[tuple[float, float] | None, ...] = (None, None),
 ) -> tuple[NDArray, NDArray]:
     """Return prior means and standard deviations of all parameters; 0 where they are fixed.
 
@@ -89,13 +92,19 @@ def prior(
     exclusion_sd : float
         Standard deviation of the habit's leaks.
     facts : SignalFacts or None, default=None
+    flips : pair of (float, float) or None, default=(None, None)
+        Mean and standard deviation of each phi that are known better.
     """
+    mean, sd = _PRIOR_MEAN.copy(), _PRIOR_SD.copy()
+    for place, given in zip((PHI_FP, PHI_FN), flips, strict=True):
+        if given is not None:
+            mean[place], sd[place] = given
     if not with_habit and facts is None:
-        return _PRIOR_MEAN.copy(), _PRIOR_SD
+        return mean, sd
     leak = exclusion_sd
-    mean = np.append(_PRIOR_MEAN, [0, _HABIT_MEAN, 0, 0, 0])
+    mean = np.append(mean, [0, _HABIT_MEAN, 0, 0, 0])
     habit_sd = np.array([leak, *_EFFECT_SD, leak, leak]) * with_habit
-    sd = np.append(_PRIOR_SD, habit_sd)
+    sd = np.append(sd, habit_sd)
     if facts is not None:
         n = len(facts.shares)
         of_signals = np.zeros((n, len(SIGNAL)))

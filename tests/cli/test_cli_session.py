@@ -257,7 +257,14 @@ def evaluate(run, workspace, *arguments, model=None):
 
 @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
 def test_evaluate_agrees_with_python(workspace, run, tmp_path):
-    from skcausalrm import ConversationEncoder
+    from sklearn.frozen import FrozenEstimator
+
+    from skcausalrm import (
+        ConversationEncoder,
+        DoublyRobust,
+        NoiseTransitionEstimator,
+        SelectionModel,
+    )
     from skcausalrm.datasets import load_feedback
     from skcausalrm.export import load_model_directory
     from skcausalrm.metrics import debiased_brier_score, pseudo_outcomes
@@ -273,13 +280,20 @@ def test_evaluate_agrees_with_python(workspace, run, tmp_path):
     for model, method in ((workspace.model, "selection"), (doubly_robust, "dr")):
         found, _ = evaluate(run, workspace, workspace.held_out, model=model)
         assert found["pseudo_outcomes"] == method
+        learnt = {name: tuple(pair) for name, pair in found["learnt_at_fit"].items()}
+        if method == "selection":
+            correction = SelectionModel(random_state=0, **learnt)
+        else:
+            noise = NoiseTransitionEstimator(random_state=0, **learnt)
+            noise.fit(X, log["feedback"], groups=log["group"])
+            correction = DoublyRobust(noise_estimator=FrozenEstimator(noise))
         z = pseudo_outcomes(
             X,
             log["feedback"],
-            method=method,
+            method=correction,
             groups=log["group"],
             verified=log["verified"] if method == "selection" else None,
-            cv=4 if method == "selection" else 5,
+            n_draws=50,
             random_state=0,
         )
         prediction = load_model_directory(model).scorer.predict(X)
@@ -288,6 +302,8 @@ def test_evaluate_agrees_with_python(workspace, run, tmp_path):
         )
         brier = found["sets"]["log"]["scores"]["brier"]
         np.testing.assert_allclose([brier["value"], brier["std"]], expected, rtol=1e-5)
+        low, high = brier["interval"]
+        assert low < brier["value"] < high
     result = run("evaluate", doubly_robust, workspace.held_out, "--base-rate", "0.5")
     assert result.exit_code == 2
     assert "was not fitted by" in result.stderr
