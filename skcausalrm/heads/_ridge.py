@@ -130,7 +130,8 @@ def ridge_paths(
         weight_sum, mean = moments.training_mean(k)
         target_sum = target_sums.sum() - target_sums[k]
         rhs = cross.sum(axis=0) - cross[k] - target_sum * mean
-        system = moments.training_system(k, bases and bases[k], max_iter=max_iter)
+        basis = None if bases is None else bases[k]
+        system = moments.training_system(k, basis, max_iter=max_iter)
         b, residuals = system.solve(rhs, alphas * (unit * weight_sum), tol=tol)
         a = target_sum / weight_sum - mean @ b
         held_out = symm(1.0, moments.grams[k], b.astype(dtype), lower=1)

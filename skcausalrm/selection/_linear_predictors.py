@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from .._utils._columns import RowColumns
 from ..heads._averaged_ridge import fit_averaged_ridge
 from ..heads._moments import FoldMoments, linear_scores
+from ..heads._prior_covariance import Spectrum
 from ..heads._ridge import held_out_scores
 from ..model_selection._cross_fitting import Folds, training_rows
 
@@ -90,7 +91,8 @@ def fit_linear_predictors(
     z, directions = np.zeros((n, 2)), np.zeros((d, 2))
     offsets, slope = np.zeros(2), np.ones(2)
     mean_row = np.average(X, axis=0, weights=columns.sample_weight)
-    spectrum, second = None, _FoldModels(None, None)
+    spectrum: Spectrum | None = None
+    second: _FoldModels | None = None
     for j, labels in ((1, rated), (0, liked)):
         if not _enough(labels, folds, columns.sample_weight):
             continue
@@ -113,8 +115,8 @@ def fit_linear_predictors(
             if _evidence(scores, labels, folds.groups, weight) <= _LEAST_EVIDENCE:
                 continue
             second = found
-        if found.unseen is not None:
-            slope[j] = _slope(X, found.unseen, np.flatnonzero(left_out))
+        if unseen is not None and found.unseen is not None:
+            slope[j] = _slope(X, found.unseen, np.flatnonzero(unseen))
         z[:, j] = (scores - mean) / sd
         directions[:, j] = slope[j] * found.coefs.mean(axis=0) / sd
         offsets[j] = -slope[j] * (found.coefs.mean(axis=0) @ mean_row + mean) / sd
@@ -146,11 +148,13 @@ class _FoldModels(NamedTuple):
         return _FoldModels(self.coefs * scale, unseen)
 
 
-def _fit_folds(moments, labels, spectrum, left_out, known) -> _FoldModels:
-    fit = fit_averaged_ridge(moments, labels, spectrum, directions=known.coefs)
-    coefs, unseen = _pooled(fit.coefs, known.coefs), None
+def _fit_folds(moments, labels, spectrum, left_out, known: _FoldModels | None) -> _FoldModels:
+    directions = None if known is None else known.coefs
+    fit = fit_averaged_ridge(moments, labels, spectrum, directions=directions)
+    coefs, unseen = _pooled(fit.coefs, directions), None
     if left_out is not None:
-        directions = known.coefs if known.unseen is None else known.unseen
+        if known is not None and known.unseen is not None:
+            directions = known.unseen
         part = moments.without(left_out)
         again = fit_averaged_ridge(
             part, labels, spectrum, directions=directions, weights=fit.weights
