@@ -19,10 +19,10 @@ About a fifth of the rows is rated, by one of these rules:
 
 A third of the dialogs (captions) is held out and scored on its clean labels; all methods see the
 same log. "selection" is `method="auto"`; verified rows are drawn at random and have clean labels;
-"several votes" gives the mean of 5 votes of each rated answer instead of one; "matched" has as
-many rated rows, drawn at random, and knows that they are and how often votes err, by the
-likelihood or by ridge; "ridge on the truth" has the clean labels of all rows. A run that was
-stopped continues: finished cells are in --work.
+"users" says whose dialog it was, by habit alone; "several votes" gives the mean of 5 votes of each
+rated answer instead of one; "matched" has as many rated rows, drawn at random, and knows that they
+are and how often votes err, by the likelihood or by ridge; "ridge on the truth" has the clean
+labels of all rows. A run that was stopped continues: finished cells are in --work.
 """
 
 from __future__ import annotations
@@ -96,13 +96,17 @@ class Votes(NamedTuple):
 
 
 class Log(NamedTuple):
-    """One vote of each answer, the mean of several, who rated, and the clean labels."""
+    """One vote of each answer, the mean of several, who rated, and the clean labels.
+
+    `users` are whose dialog it was, by habit alone.
+    """
 
     answer: np.ndarray
     several: np.ndarray
     rated: np.ndarray
     truth: np.ndarray
     top_tenth: float = np.nan
+    users: np.ndarray | None = None
 
 
 def dialogs(data: Path) -> Votes:
@@ -154,6 +158,7 @@ def draw(votes: Votes, rule: str, seed: int) -> Log:
     key = rng.random(votes.good.shape)
     kind, _, times = rule.partition(", ")
     by_habit = kind == "habit"
+    person = None
     if by_habit:
         person = _person_of_dialog(votes, rng)
         own = votes.voter == person[:, None]
@@ -173,7 +178,7 @@ def draw(votes: Votes, rule: str, seed: int) -> Log:
         rate = weight * SHARE_RATED / weight.mean()
     rated = rng.random(len(truth)) < rate
     top_tenth = _share_of_top_tenth(person[rated]) if by_habit else np.nan
-    return Log(good[:, 0], good[:, :N_VOTES].mean(axis=1), rated, truth, top_tenth)
+    return Log(good[:, 0], good[:, :N_VOTES].mean(axis=1), rated, truth, top_tenth, person)
 
 
 def _share_of_top_tenth(raters: np.ndarray) -> float:
@@ -214,6 +219,14 @@ def predictions(votes: Votes, log: Log, train: np.ndarray, test: np.ndarray, see
         CHECKED: ("auto", y, {"verified": verified}),
         "naive, several votes": ("naive", several, {}),
     }
+    if log.users is not None:
+        users = {"users": log.users[train]}
+        fits["selection, users"] = ("auto", y, users)
+        fits[f"selection, users, {N_VERIFIED} verified"] = (
+            "auto",
+            y,
+            {**users, "verified": verified},
+        )
     for name, (method, label, columns) in fits.items():
         model = CausalRewardRegressor(method, random_state=seed)
         model.fit(X, label, groups=groups, **columns)

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._columns import RowColumns
 from ..heads._averaged_ridge import fit_averaged_ridge
-from ..heads._moments import FoldMoments, linear_scores
+from ..heads._moments import FoldMoments, cross_products, linear_scores
 from ..heads._prior_covariance import Spectrum
 from ..heads._ridge import held_out_scores
 from ..model_selection._cross_fitting import Folds, training_rows
@@ -90,7 +90,8 @@ def fit_linear_predictors(
     left_out = _slope_rows(folds.groups, check_random_state(random_state))
     z, directions = np.zeros((n, 2)), np.zeros((d, 2))
     offsets, slope = np.zeros(2), np.ones(2)
-    mean_row = np.average(X, axis=0, weights=columns.sample_weight)
+    row_weight = columns.weighted(np.ones(n))
+    mean_row = cross_products(X, row_weight) / row_weight.sum()
     spectrum: Spectrum | None = None
     second: _FoldModels | None = None
     for j, labels in ((1, rated), (0, liked)):
@@ -112,10 +113,10 @@ def fit_linear_predictors(
         if not sd > _MIN_SPREAD:
             continue
         if j == 1:
-            if _evidence(scores, labels, folds.groups, weight) <= _LEAST_EVIDENCE:
+            if not _evidence(scores, labels, folds.groups, weight) > _LEAST_EVIDENCE:
                 continue
             second = found
-        if unseen is not None and found.unseen is not None:
+        if unseen is not None:
             slope[j] = _slope(X, found.unseen, np.flatnonzero(unseen))
         z[:, j] = (scores - mean) / sd
         directions[:, j] = slope[j] * found.coefs.mean(axis=0) / sd

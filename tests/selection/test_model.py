@@ -91,6 +91,8 @@ def test_further_rows_narrow_the_level(log, models):
     std = {name: model.base_rate_std_ for name, model in models.items()}
     assert std["none"] > 0.4 > std["asked"]
     assert std["none"] > 2 * std["verified"]
+    assert models["none"].base_rate_doubt_ > 0.2
+    assert models["verified"].base_rate_doubt_ < 0.05
     truth = log.probability.mean()
     for name in ("verified", "all"):
         assert abs(models[name].predict_proba(log.X)[:, 1].mean() - truth) < 0.05
