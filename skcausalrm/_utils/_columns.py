@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exceptions import InvalidInputError
 from ._clusters import user_codes
 from ._signals import Signals, check_signals
 from ._validation import (
@@ -81,6 +82,10 @@ def check_columns(
         If a column has another length, or a value it cannot have.
     """
     n_rows = len(X)
+    if signal_directions is not None and signals is None:
+        raise InvalidInputError(
+            "signal_directions is given without signals: pass the signals, or leave it out."
+        )
     return RowColumns(
         groups,
         None if users is None else user_codes(users, n_rows),

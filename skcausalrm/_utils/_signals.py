@@ -83,7 +83,13 @@ def check_signals(signals: Any, directions: Mapping[str, str] | None, n_rows: in
 def _numbers(column: Any) -> Any:
     """Return a column with pandas's own missing values as NaN."""
     if hasattr(column, "to_numpy"):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        try:
+            return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"A signal holds a value that is no number ({error}): write 1 where it happened, 0 "
+                f"where it did not, and leave unknown rows empty."
+            ) from error
     return [np.nan if value is None else value for value in column]
 
 

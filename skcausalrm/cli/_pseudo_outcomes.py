@@ -88,6 +88,7 @@ def by_selection(
     """Return pseudo-outcomes and flip rates by the selection likelihood."""
     model = SelectionModel(base_rate=base_rate, **known_rates, random_state=random_state)
     columns = RowColumns(asked=log.columns.get("asked"), verified=log.columns.get("verified"))
-    model.fit(X, log.y, groups=log.groups, asked=columns.asked, verified=columns.verified)
+    given = {"asked": columns.asked, "verified": columns.verified, "users": log.users}
+    model.fit(X, log.y, groups=log.groups, **given)
     z = outcome_draws(model, log.y, columns, N_DRAWS, random_state)
     return z, (model.false_positive_rate_, model.false_negative_rate_)

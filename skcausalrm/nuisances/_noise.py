@@ -214,11 +214,11 @@ def _settle(known, rate: float, std: float) -> tuple[float, float]:
     """Return a rate and its standard error by what is known and what was estimated."""
     if isinstance(known, Real):
         return float(known), 0.0
-    earlier, earlier_std = known
-    if not earlier_std > 0:
+    earlier, earlier_std = known if len(known) == 2 else (np.nan, np.nan)
+    if not 0 <= earlier < 1 or not earlier_std > 0:
         raise InvalidInputError(
-            f"A flip rate is {known!r}, but a pair must be a rate and its positive standard "
-            f"deviation."
+            f"A flip rate is {known!r}, but a pair must be a rate from 0 to 1 and its positive "
+            f"standard deviation."
         )
     precision = np.array([earlier_std, max(std, 1e-6)]) ** -2.0
     return float(precision @ [earlier, rate] / precision.sum()), float(precision.sum() ** -0.5)

@@ -124,7 +124,9 @@ def _level_open(evidence: Evidence) -> str:
 
 
 def _level_unchecked(evidence: Evidence) -> str:
-    return f"By the likelihood alone {_span(evidence)}: {_CHECK} before relying on the level."
+    return (
+        f"No checked or asked row has a say, and {_span(evidence)}: {_CHECK} before relying on it."
+    )
 
 
 def _level_reliable(evidence: Evidence) -> str:

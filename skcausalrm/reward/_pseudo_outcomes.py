@@ -163,6 +163,8 @@ def _flip_draws(
     of_one = _outcomes(name, feedback, ones)  # z if t and m were 1 everywhere
     noise = fit.nuisances.noise_estimator
     stds = [noise.false_positive_rate_std_, noise.false_negative_rate_std_]
-    drawn = np.clip(rng.normal([f, g], stds, size=(n_draws, 2)), 0, _LARGEST_RATE)
-    contrast = 1 - drawn.sum(axis=1)
+    # A rate that is known for sure, or was estimated, may be larger.
+    largest = np.maximum(_LARGEST_RATE, [f, g])
+    drawn = np.clip(rng.normal([f, g], stds, size=(n_draws, 2)), 0, largest)
+    contrast = np.maximum(1 - drawn.sum(axis=1), min(1 - f - g, 1 - 2 * _LARGEST_RATE))
     return ((1 - f - g) * z[:, None] + of_one[:, None] * (f - drawn[:, 0])) / contrast

@@ -164,7 +164,8 @@ def count_outcomes(
     judged = label >= 0
     # log P(r | o, s, x) = log P(r, o, s | x) - log P(o, s | x): only the last term gets the power.
     power = likelihood_power if row_power is None else likelihood_power * row_power
-    plain = np.where(volunteers(outcome), power, 1.0) - judged
+    answered = np.isin(outcome, [Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED])
+    plain = np.where(answered, 1.0, power) - judged
     n_keys = 3 * len(Outcome) * len(total)
     every = np.bincount(_key(cell, outcome, -1), weight * plain, minlength=n_keys).astype(float)
     every += np.bincount(_key(cell, outcome, label), weight * judged, minlength=n_keys)

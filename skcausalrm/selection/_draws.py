@@ -43,11 +43,13 @@ def outcome_draws(
         z = p + t (1 - p) / e_1 - (1 - t) p / e_0
 
     and another row z = p. Its mean given x and r is r, whatever p is, if flips and e_r are right.
+    e_r is at least .05: where much less is rated, z leans on p.
     The posterior `oof_posterior_` has less variance, but its mean given x is not P(r=1 given x):
     it knows of x what the two linear predictors say, so it would grade down a candidate that
     knows more. An asked row, whose e_r is 1, has z = t. Clicks, which hold no dislikes, have no t:
-    there z is the posterior. A multiple of p (1 - p) then takes the mean of z back to that of p,
-    because the draw's level is settled by the likelihood, and the noise of rated rows is not.
+    there z is the posterior given o and x; signals are left out. A multiple of p (1 - p) then
+    takes the mean of z back to that of p, because the draw's level is settled by the likelihood,
+    and the noise of rated rows is not.
     """
     rng = check_random_state(random_state)
     z, sampled = model.oof_linear_predictors_, model.row_posterior_.sample(n_draws, rng)

@@ -136,6 +136,7 @@ def fit_likelihood(
     signals: RowSignals | None = None,
     likelihood_power: float = 0.25,
     n_jobs: int | None = None,
+    checks_level: bool = True,
 ) -> LikelihoodFit:
     """Fit the likelihood to the linear predictors of the training rows.
 
@@ -151,6 +152,8 @@ def fit_likelihood(
     signals : RowSignals or None, default=None
     likelihood_power : float, default=0.25
     n_jobs : int or None, default=None
+    checks_level : bool, default=True
+        Compare verified rows with what the log alone says, which takes another average.
 
     Returns
     -------
@@ -203,12 +206,12 @@ def fit_likelihood(
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
     level_check = None
-    if verified is not None and (habit is not None or signals is not None):
+    if checks_level and verified is not None and (habit is not None or signals is not None):
         level_check = check_level(
             average(count(None), knowledge, prior, n_jobs=n_jobs)[0],
             z,
             outcome,
-            verified,
+            verified if sample_weight is None else np.where(sample_weight > 0, verified, np.nan),
             error_rate=knowledge.verified_error_rate,
             habit=habits,
             signals=shown,

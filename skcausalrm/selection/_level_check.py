@@ -77,8 +77,8 @@ def check_level(
     score = float(difference / np.sqrt((p * (1 - p)).sum() + spread))
     if abs(score) > _DISAGREE:
         warn(
-            f"Of {judged.sum()} verified rows {verified[judged].sum():.0f} are good, but by users "
-            f"and signals alone {expected:.0f} would be, {abs(score):.1f} standard errors away: "
+            f"Of {judged.sum()} verified rows {verified[judged].sum():.0f} are good, but by the "
+            f"log alone {expected:.0f} would be, {abs(score):.1f} standard errors away: "
             f"trust the verified rows, and check more of them or leave users and signals out.",
             AssumptionWarning,
             "level-contradicted",

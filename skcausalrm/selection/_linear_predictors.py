@@ -36,7 +36,8 @@ class LinearPredictors(NamedTuple):
     ----------
     z : ndarray of shape (n, 2)
         Predictors with mean 0 and variance 1: column 0 of P(liked given rated), column 1 of
-        P(rated). A predictor that cannot be fitted is 0 throughout.
+        P(rated). A predictor that cannot be fitted is 0 throughout. All folds share the weights of
+        the averages, and of column 0 its coefficient along column 1's direction.
     directions : ndarray of shape (d, 2)
     offsets : ndarray of shape (2,)
         New rows have ``x @ directions + offsets``, the mean over folds times `slope`.
@@ -167,11 +168,14 @@ def _fit_folds(moments, labels, spectrum, left_out, known: _FoldModels | None) -
 def _pooled(coefs, directions):
     """Give the folds' models one coefficient along the direction that is not penalised.
 
-    It is estimated without a penalty, so with few ratings its noise would set folds apart.
+    It is estimated without a penalty, so with few ratings its noise would set folds apart. The
+    price: the mean has seen a row's own fold, so thumbs that are noise look as if a direction of x
+    told a little of them, the more the fewer they are (AUROC .53 at 105 ratings).
     """
     if directions is None:
         return coefs
-    along = np.einsum("kd,kd->k", coefs, directions) / np.einsum("kd,kd->k", directions, directions)
+    squares = np.einsum("kd,kd->k", directions, directions)
+    along = np.einsum("kd,kd->k", coefs, directions) / np.maximum(squares, 1e-300)
     return coefs + (along.mean() - along)[:, None] * directions
 
 

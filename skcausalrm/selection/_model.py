@@ -103,7 +103,8 @@ class SelectionModel(NuisanceClassifier):
     row_posterior_ : Posterior
         P(r=1 given feedback and x) by linear predictors, before recalibration.
     oof_linear_predictors_ : ndarray of shape (n, 2)
-        Out-of-fold linear predictors of the training rows: liked given rated, and rated.
+        Out-of-fold linear predictors of the training rows: liked given rated, and rated. The
+        folds share one coefficient of the first along the second's direction.
     oof_probability_ : ndarray of shape (n,)
         P(r=1 given x) of the training rows, out of fold.
     oof_posterior_ : ndarray of shape (n,)

@@ -99,7 +99,8 @@ def draw_recalibrations(
     error_rate : float, default=0.0
         Probability that the person behind the labels errs.
     """
-    p = clip_probability(prediction[~np.isnan(verified)])
+    judged = ~np.isnan(verified)
+    p = clip_probability(prediction[judged])
     l = (logit(p) - recalibration.offset) / recalibration.scale
     design = np.column_stack([np.ones(len(l)), l - recalibration.center])
     q = error_rate + (1 - 2 * error_rate) * p
@@ -109,6 +110,8 @@ def draw_recalibrations(
     mean = [recalibration.intercept, recalibration.slope]
     drawn = rng.multivariate_normal(mean, np.linalg.inv(precision), size=n_draws)
     drawn[:, 1] = np.maximum(drawn[:, 1], _LEAST_SLOPE)
+    if np.ptp(verified[judged]) == 0:
+        drawn[:, 1] = recalibration.slope  # not fitted either
     return [Recalibration(float(a), float(b), recalibration.center) for a, b in drawn]
 
 

@@ -146,6 +146,7 @@ def sensitivity_analysis(
                 signals=row_signals,
                 likelihood_power=model.likelihood_power,
                 n_jobs=model.n_jobs,
+                checks_level=False,
             )
         (low, high), rates = fit.whole.base_rate_interval, fit.whole.rates
         table.append(

@@ -317,7 +317,7 @@ class TestAdvice:
     def test_a_level_by_the_likelihood_alone(self, log):
         known = Evidence(GOOD, GOOD, None, LEVEL, False, False, 0, (0.4, 0.5))
         assert advice_codes(known) == ["ranking-reliable", "level-unchecked"]
-        assert advice(["level-unchecked"], known).startswith("By the likelihood alone the share")
+        assert advice(["level-unchecked"], known).startswith("No checked or asked row has a say")
 
     def test_feedback_that_is_noise_proves_no_ranking(self, log):
         """However many ratings there are."""

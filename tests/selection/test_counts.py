@@ -55,7 +55,8 @@ def test_no_row_weight_or_label_is_lost(n, seed, likelihood_power, n_cells, ties
     assert counts.weight.sum() == pytest.approx(weight.sum())
     np.testing.assert_allclose(counts.weight @ counts.z, weight @ z, atol=1e-9)
     judged = ~np.isnan(verified)
-    factor = np.where(outcome < Outcome.ASKED_DISLIKED, likelihood_power, 1.0)
+    answered = [Outcome.ASKED_DISLIKED, Outcome.ASKED_LIKED]
+    factor = np.where(np.isin(outcome, answered), 1.0, likelihood_power)
     for kind in Outcome:
         rows, entries = outcome == kind, counts.outcome == kind
         plain = counts.coefficient[entries & (counts.label < 0)].sum()

@@ -275,3 +275,14 @@ class TestGenerator:
     def test_unknown_signals(self):
         with pytest.raises(ValueError, match="are unknown"):
             make_observational_feedback(100, 4, signals=("liked",))
+
+
+def test_directions_of_no_signals_are_an_error(log):
+    with pytest.raises(ex.InvalidInputError, match="signal_directions is given without signals"):
+        SelectionModel().fit(log.X, log.y, signal_directions={"saved": "positive"})
+
+
+def test_a_signal_of_words_is_an_error(log):
+    words = pd.DataFrame({"copied": np.where(log.y == 1, "yes", "no")})
+    with pytest.raises(ex.InvalidInputError, match="no number"):
+        SelectionModel().fit(log.X, log.y, signals=words)
