@@ -62,7 +62,7 @@ def fit_averaged_ridge(
     AveragedRidge
     """
     K, d = moments.n_splits, len(moments.center)
-    known = weights
+    known, of_target = weights, moments.target_moments(target)
     # A stretched direction makes up nearly all of the right-hand side.
     tol = 1e-3 if directions is None else 1e-3 / STRETCH
     paths = np.zeros((len(POWERS), K, d, len(ALPHAS)))
@@ -78,7 +78,7 @@ def fit_averaged_ridge(
             bases = [None if power == 0 else basis] * K
         else:
             bases = [basis.knowing(direction) for direction in directions]
-        found = ridge_paths(moments, target, ALPHAS[matters], bases, tol=tol, max_iter=_MAX_ITER)
+        found = ridge_paths(moments, of_target, ALPHAS[matters], bases, tol=tol, max_iter=_MAX_ITER)
         paths[i][..., matters], _, risks[i, matters] = found
     if known is None:
         least = max(risks.min(), np.finfo(float).tiny)

@@ -6,6 +6,7 @@ fold, so cross-validation over any number of penalties never reads X again.
 
 from collections.abc import Iterator
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,22 @@ def _choose_center(probe: NDArray) -> NDArray:
     """
     mean, spread = probe.mean(axis=0), probe.std(axis=0)
     return mean if (np.abs(mean) > 3 * spread).any() else np.zeros_like(mean)
+
+
+class TargetMoments(NamedTuple):
+    """Sufficient statistics of a target, by fold.
+
+    Attributes
+    ----------
+    cross : ndarray of shape (n_splits, d)
+        Weighted sums of ``(x - center) t``.
+    sums, squares : ndarray of shape (n_splits,)
+        Weighted sums of t and of t squared.
+    """
+
+    cross: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
 
 
 class FoldMoments:
@@ -196,7 +213,7 @@ class FoldMoments:
             weight_sum, total = weight_sum - self.weight_sums[k], total - self.sums[k]
         return float(weight_sum), total / max(weight_sum, np.finfo(float).tiny)
 
-    def target_moments(self, target: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def target_moments(self, target: NDArray) -> TargetMoments:
         """Return the sufficient statistics of a target on these rows.
 
         Parameters
@@ -206,10 +223,7 @@ class FoldMoments:
 
         Returns
         -------
-        cross : ndarray of shape (n_splits, d)
-            Weighted sums of ``(x - center) t``.
-        sums, squares : ndarray of shape (n_splits,)
-            Weighted sums of t and of t squared.
+        TargetMoments
         """
         target = target if self.rows is None else target[self.rows]
         weighted = self.weight * target
@@ -219,4 +233,4 @@ class FoldMoments:
         squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
         cross = cross_products(self.X, spread, self.rows).T
         cross -= np.outer(sums, self.center.astype(np.float64))
-        return cross, sums, squares
+        return TargetMoments(cross, sums, squares)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS, check_new_rows, check_weights
 from ..model_selection._cross_fitting import make_folds
-from ._moments import FoldMoments, linear_scores
+from ._moments import FoldMoments, TargetMoments, linear_scores
 from ._prior_covariance import Basis
 
 # Penalties to choose from, in units of the total weight times the typical variance of a column, so
@@ -70,7 +70,8 @@ def fit_ridge(
         The fitted models. The intercept is not penalised.
     """
     unit = moments.typical_variance
-    paths, intercepts, risks = ridge_paths(moments, target, alphas)
+    of_target = moments.target_moments(target)
+    paths, intercepts, risks = ridge_paths(moments, of_target, alphas)
     best = int(np.argmin(risks))
     center = moments.center.astype(np.float64)
     fold_coefs = paths[:, :, best]
@@ -78,7 +79,7 @@ def fit_ridge(
     if folds_only:
         coef, intercept = fold_coefs.mean(axis=0), float(fold_intercepts.mean())
     else:
-        cross, target_sums, _ = moments.target_moments(target)
+        cross, target_sums, _ = of_target
         weight_sum, mean = moments.training_mean(None)
         rhs = cross.sum(axis=0) - target_sums.sum() * mean
         shift = alphas[[best]] * (unit * weight_sum)
@@ -90,7 +91,7 @@ def fit_ridge(
 
 def ridge_paths(
     moments: FoldMoments,
-    target: NDArray,
+    of_target: TargetMoments,
     alphas: NDArray,
     bases: Sequence[Basis | None] | None = None,
     *,
@@ -102,7 +103,8 @@ def ridge_paths(
     Parameters
     ----------
     moments : FoldMoments
-    target : ndarray of shape (n,)
+    of_target : TargetMoments
+        Those of the target, on the same rows.
     alphas : ndarray of shape (n_alphas,)
     bases : sequence of Basis or None, default=None
         Prior of the coefficients of each fold's model.
@@ -120,7 +122,7 @@ def ridge_paths(
         Out-of-fold mean squared error; inf where the solver did not converge.
     """
     K, d = moments.n_splits, len(moments.center)
-    cross, target_sums, target_squares = moments.target_moments(target)
+    cross, target_sums, target_squares = of_target
     dtype = moments.total.dtype
     symm = blas.get_blas_funcs("symm", dtype=dtype)
     paths, intercepts = np.empty((K, d, len(alphas))), np.empty((K, len(alphas)))
