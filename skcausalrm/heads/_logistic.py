@@ -11,7 +11,7 @@ from ._ridge import fit_ridge
 
 
 class LogisticFolds(NamedTuple):
-    """Logistic regressions of all folds but each, and the penalty they share.
+    """Logistic regressions of all folds but each.
 
     Attributes
     ----------
@@ -19,13 +19,10 @@ class LogisticFolds(NamedTuple):
         Coefficients.
     intercepts : ndarray of shape (n_splits,)
         Intercepts.
-    alpha : float
-        Relative penalty.
     """
 
     coefs: NDArray[np.float64]
     intercepts: NDArray[np.float64]
-    alpha: float
 
 
 def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
@@ -72,13 +69,7 @@ def fit_sigmoid(scores, labels, weight=None) -> tuple[float, float]:
     return float(slope), float(theta[1] - slope * center)
 
 
-def fit_logistic_folds(
-    moments: FoldMoments,
-    labels: NDArray,
-    *,
-    alpha: float | None = None,
-    left_out: NDArray[np.bool_] | None = None,
-) -> LogisticFolds:
+def fit_logistic_folds(moments: FoldMoments, labels: NDArray) -> LogisticFolds:
     """Fit one ridge-penalised logistic regression per fold, on all rows of the other folds.
 
     Parameters
@@ -87,10 +78,6 @@ def fit_logistic_folds(
         Moments of the rows to fit on.
     labels : ndarray of shape (n,)
         0 or 1; only rows of positive weight in `moments` are read.
-    alpha : float, default=None
-        Relative penalty, as one of `ALPHAS`; None chooses.
-    left_out : ndarray of bool, shape (n,), default=None
-        Rows that no fold's model may see. Give alpha with it, because its choice sees all rows.
 
     Returns
     -------
@@ -107,28 +94,20 @@ def fit_logistic_folds(
     # Least log loss per unit of weight that a step must promise: 1e-5 is well under the effect of
     # sampling noise. Each step is two passes over X for all folds together.
     tol = 1e-5 if moments.X.dtype == np.float32 else 1e-14
-    start = None
-    if alpha is None:
-        linear = fit_ridge(moments, labels, folds_only=True)
-        alpha, start = linear.alpha, linear.fold_coefs.T
+    linear = fit_ridge(moments, labels, folds_only=True)
     X, rows, K = moments.X, moments.rows, moments.n_splits
     labels = labels if rows is None else labels[rows]
     # Column k holds the weights of the rows that fold k's model may see.
     weight = np.repeat(moments.weight[:, None], K, axis=1)
     weight[np.arange(len(labels)), moments.fold] = 0
-    if left_out is not None:
-        weight[left_out if rows is None else left_out[rows]] = 0
     totals = weight.sum(axis=0)
     share = labels @ weight / totals
     v = share * (1 - share)
-    penalties = alpha * moments.typical_variance * totals * v
+    penalties = linear.alpha * moments.typical_variance * totals * v
     center = moments.center.astype(np.float64)
 
-    if start is None:
-        coefs, scores = np.zeros((X.shape[1], K)), np.zeros((len(labels), K))
-    else:
-        coefs = start / v
-        scores = linear_scores(X, coefs, rows)
+    coefs = linear.fold_coefs.T / v
+    scores = linear_scores(X, coefs, rows)
     intercepts = np.log(share / (1 - share)) - np.einsum("nk,nk->k", weight, scores) / totals
     for _ in range(100):
         p = expit(scores + intercepts)
@@ -149,7 +128,7 @@ def fit_logistic_folds(
         coefs += lengths * step
         scores += lengths * move
         intercepts += shifts
-    return LogisticFolds(coefs.T, intercepts, alpha)
+    return LogisticFolds(coefs.T, intercepts)
 
 
 def _search(labels, weight, scores, move, coefs, step, penalties):

@@ -200,7 +200,7 @@ class FoldClassifier(NuisanceClassifier):
             if moments is None:
                 weight = columns.weighted(rows.astype(np.float64))
                 moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-            coefs, intercepts, _ = fit_logistic_folds(moments, labels)
+            coefs, intercepts = fit_logistic_folds(moments, labels)
             scores = held_out_scores(X, folds.of_row, coefs, intercepts)
             models: list[Any] = [
                 LinearClassifier(c, float(a)) for c, a in zip(coefs, intercepts, strict=True)

@@ -120,7 +120,7 @@ def test_logistic_folds_equal_scikit_learns(d):
     X, _, labels, _ = problem(1500, d)
     folds = make_folds(X, labels, None, 3, 0)
     moments = FoldMoments(X, folds.of_row, 3)
-    coefs, intercepts, _ = fit_logistic_folds(moments, labels)
+    coefs, intercepts = fit_logistic_folds(moments, labels)
     penalty = fit_ridge(moments, labels, folds_only=True).alpha
     for k in range(3):
         train = folds.of_row != k
@@ -146,7 +146,7 @@ def test_separable_labels_stay_finite():
     X = np.linspace(-1, 1, 200)[:, None]
     labels = (X[:, 0] > 0).astype(float)
     folds = make_folds(X, labels, None, 5, 0)
-    coefs, intercepts, _ = fit_logistic_folds(FoldMoments(X, folds.of_row, 5), labels)
+    coefs, intercepts = fit_logistic_folds(FoldMoments(X, folds.of_row, 5), labels)
     assert np.isfinite(coefs).all()
     assert np.isfinite(intercepts).all()
     slope, intercept = fit_sigmoid(10 * X[:, 0], labels)
