@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
 from skcausalrm import (
     CausalRewardRegressor,
@@ -22,16 +22,12 @@ from skcausalrm import (
     NoiseTransitionEstimator,
     SelectionModel,
 )
-from skcausalrm._utils._columns import RowColumns
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import BaseRateUncertainWarning
 from skcausalrm.heads._logistic import fit_sigmoid
 from skcausalrm.model_selection._cross_fitting import make_folds
 from skcausalrm.nuisances._recipes import Target
 from skcausalrm.reward._head import out_of_fold_predictions
-from skcausalrm.selection._fitting import LikelihoodFit, fit_likelihood
-from skcausalrm.selection._linear_predictors import LinearPredictors, fit_linear_predictors
-from skcausalrm.selection._priors import Knowledge
 from skcausalrm.selection._recalibration import fit_recalibration
 
 REGIMES = {
@@ -50,10 +46,6 @@ OTHER_FLIPS = ((0.05, 0.05), (0.2, 0.1), (0.2, 0.3), (0.36, 0.43))
 ROWS_PER_USER, SIGNALS = 8, ("copied", "regenerated")
 # Numbers of verified rows that are also tried next to users and signals.
 WITH_PEOPLE = (50,)
-FACTS = (
-    *("base rate", "low", "high", "doubt", "log odds of selection"),
-    *("false positive rate", "false negative rate"),
-)
 RECIPES = ("naive", "noise", "snips", "dr")
 
 
@@ -171,59 +163,42 @@ def score(reward: np.ndarray, p: np.ndarray, ranking: np.ndarray | None = None) 
     }
 
 
-def fit_predictors(
-    X: np.ndarray, y: np.ndarray, seed: int, columns: RowColumns
-) -> LinearPredictors:
-    """Fit the first stage as `SelectionModel` does."""
-    folds = make_folds(X, y, None, SelectionModel().cv, seed)
-    return fit_linear_predictors(X, y, columns, folds, check_random_state(seed))
-
-
-def fit_both_stages(
-    X: np.ndarray, y: np.ndarray, seed: int, columns: RowColumns, known: Knowledge
-) -> LikelihoodFit:
-    """Fit linear predictors and likelihood as `SelectionModel` does."""
-    return fit_likelihood(fit_predictors(X, y, seed, columns), y, known, columns)
-
-
-def predict_new(fit: LikelihoodFit, data: Bunch) -> np.ndarray:
-    p = fit.head.predict(data.X_new)
-    return p if fit.recalibration is None else fit.recalibration(p)
-
-
-def selection_row(fit: LikelihoodFit, data: Bunch) -> dict:
-    found = fit.whole
-    log_odds, doubt = found.selection_log_odds[0], found.base_rate_doubt
-    facts = (found.base_rate, *found.base_rate_interval, doubt, log_odds, *found.rates)
+def selection_row(
+    model: SelectionModel, data: Bunch, further: str, method: str = "selection"
+) -> dict:
+    low, high = model.base_rate_interval_
     return {
-        **score(data.reward_new, predict_new(fit, data)),
-        **dict(zip(FACTS, facts, strict=True)),
+        "method": method,
+        "further": further,
+        **score(data.reward_new, model.predict_proba(data.X_new)[:, 1]),
+        "base rate": model.base_rate_,
+        "low": low,
+        "high": high,
+        "doubt": model.base_rate_doubt_,
+        "log odds of selection": model.selection_log_odds_,
+        "false positive rate": model.false_positive_rate_,
+        "false negative rate": model.false_negative_rate_,
     }
 
 
 def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
     """Score the selection likelihood alone, with verified rows, and with asked rows."""
-    predictors = fit_predictors(data.X, data.y, seed, RowColumns())
-    fit = fit_likelihood(predictors, data.y, Knowledge(), RowColumns())
-    yield {"method": "selection", "further": "none", **selection_row(fit, data)}
+    alone = SelectionModel(random_state=seed).fit(data.X, data.y)
+    yield selection_row(alone, data, "none")
     for count in settings.verified:
-        columns = RowColumns(verified=verified_column(data, count))
-        checked = fit_both_stages(data.X, data.y, seed, columns, Knowledge())
-        yield {
-            "method": "selection",
-            "further": f"{count} verified",
-            **selection_row(checked, data),
-        }
+        verified = verified_column(data, count)
+        model = SelectionModel(random_state=seed).fit(data.X, data.y, verified=verified)
+        yield selection_row(model, data, f"{count} verified")
     for count in settings.asked:
         asked = np.zeros(len(data.y), dtype=bool)
         asked[data.to_ask[:count]] = True
         y = np.where(asked, data.answers, data.y)
-        answered = fit_both_stages(data.X, y, seed, RowColumns(asked=asked), Knowledge())
-        yield {"method": "selection", "further": f"{count} asked", **selection_row(answered, data)}
-    new = fit.head.linear_predictors(data.X_new)
+        model = SelectionModel(random_state=seed).fit(data.X, y, asked=asked)
+        yield selection_row(model, data, f"{count} asked")
+    new = alone.head_.linear_predictors(data.X_new)
     for count in settings.verified:
         rows = data.to_verify[:count]
-        p = predictor_regression(predictors.z[rows], data.reward[rows], new)
+        p = predictor_regression(alone.oof_linear_predictors_[rows], data.reward[rows], new)
         yield {
             "method": "linear predictors",
             "further": f"{count} verified",
@@ -249,13 +224,7 @@ def people_rows(cell: Cell, settings: Settings) -> Iterator[dict]:
             arms[f"users, signals, {count} verified"] = {**both, "verified": verified}
     for further, columns in arms.items():
         model = SelectionModel(random_state=cell.seed).fit(data.X, data.y, **columns)
-        p = model.predict_proba(data.X_new)[:, 1]
-        facts = (
-            *(model.base_rate_, *model.base_rate_interval_, model.base_rate_doubt_),
-            *(model.selection_log_odds_, model.false_positive_rate_, model.false_negative_rate_),
-        )
-        row = {**score(data.reward_new, p), **dict(zip(FACTS, facts, strict=True))}
-        yield {"method": "selection", "further": further, **row}
+        yield selection_row(model, data, further)
 
 
 def predictor_regression(z: np.ndarray, reward: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -323,9 +292,9 @@ def reference_rows(data: Bunch, cell: Cell) -> Iterator[dict]:
         "oracle": (data.X, data.reward, dict.fromkeys(rates, 0.0)),
     }
     for name, (X, y, known) in samples.items():
-        columns = RowColumns(asked=np.ones(len(y), dtype=bool))
-        fit = fit_both_stages(X, y, cell.seed, columns, Knowledge(**known))
-        yield {"method": name, "further": "none", **selection_row(fit, data)}
+        model = SelectionModel(**known, random_state=cell.seed)
+        model.fit(X, y, asked=np.ones(len(y), dtype=bool))
+        yield selection_row(model, data, "none", name)
         correction = NoiseOnly(noise_estimator=NoiseTransitionEstimator(**known))
         ridge = CausalRewardRegressor(correction, random_state=cell.seed).fit(X, y)
         p, ranking = ridge.predict(data.X_new), ridge.decision_function(data.X_new)
@@ -382,17 +351,12 @@ def check_shortcut(cell: Cell, settings: Settings) -> float:
     verified = verified_column(data, settings.verified[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shared = fit_both_stages(data.X, data.y, 0, RowColumns(verified=verified), Knowledge())
-        whole = SelectionModel(random_state=0).fit(data.X, data.y, verified=verified)
         recipe = CausalRewardRegressor("snips", random_state=0)
         alone = recipe.fit(data.X, data.y)
         p = alone.predict(data.X_new)
         moved = fit_recalibration(out_of_fold(alone, data.X, data.y), verified, data.y)(p)
         recalibrated = recipe.fit(data.X, data.y, verified=verified).predict(data.X_new)
-    gap = max(
-        np.abs(predict_new(shared, data) - whole.predict_proba(data.X_new)[:, 1]).max(),
-        np.abs(moved - recalibrated).max(),
-    )
+    gap = np.abs(moved - recalibrated).max()
     if not gap < 1e-6:
         raise RuntimeError(f"Shared stages differ from whole fits by {gap:.1e}: do not share them.")
     return float(gap)
