@@ -55,6 +55,10 @@ class RowColumns(NamedTuple):
         """Return `weight` times the sample weights, shape (n,)."""
         return weight if self.sample_weight is None else weight * self.sample_weight
 
+    def unasked(self, n_rows: int) -> NDArray[np.bool_]:
+        """Return True in rows that nobody asked, rated or not, shape (n,)."""
+        return np.ones(n_rows, dtype=bool) if self.asked is None else ~self.asked
+
     @property
     def fit_params(self) -> dict[str, NDArray]:
         """Arguments of another estimator's `fit`: the sample weights, where there are any."""

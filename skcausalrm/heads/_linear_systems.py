@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh_tridiagonal
 
-from ._prior_covariance import Basis
+from ._prior_covariance import Basis, symmetric
 
 # Maximum number of columns for an eigendecomposition. It costs little up to this width; beyond it,
 # threaded LAPACK on a busy machine took up to ten times as long as the products that it saves.
@@ -35,8 +35,7 @@ class EigenSystem:
     ):
         A = gram.astype(np.float64) - weight_sum * np.outer(mean, mean)
         if basis is not None:
-            A = np.tril(A) + np.tril(A, -1).T
-            A = basis.transposed(basis.transposed(A).T)
+            A = basis.transposed(basis.transposed(symmetric(A)).T)
         values, vectors = np.linalg.eigh(A)  # reads the lower triangle
         self.values = np.maximum(values, 0)
         self.vectors = vectors if basis is None else basis(vectors)

@@ -14,7 +14,7 @@ from scipy.linalg import blas
 from sklearn.utils import gen_batches
 
 from ._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
-from ._prior_covariance import Basis, Spectrum
+from ._prior_covariance import Basis, Spectrum, symmetric
 
 _BLOCK_ROWS = 4096
 
@@ -200,11 +200,7 @@ class FoldMoments:
         """Spectrum of the covariance of all rows."""
         weight_sum, mean = self.training_mean(None)
         mean = mean.astype(self.total.dtype)
-        covariance = np.tril(self.total)
-        covariance /= weight_sum
-        covariance -= np.tril(np.outer(mean, mean))
-        covariance += np.tril(covariance, -1).T
-        return Spectrum.of(covariance)
+        return Spectrum.of(symmetric(self.total / weight_sum - np.outer(mean, mean)))
 
     def training_mean(self, k: int | None) -> tuple[float, NDArray]:
         """Return weight and mean (about the centre) of all folds but k (None: of all)."""

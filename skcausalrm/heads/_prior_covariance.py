@@ -14,6 +14,11 @@ _FLOOR = 1e-6
 STRETCH = 101.0
 
 
+def symmetric(lower: NDArray) -> NDArray:
+    """Return the symmetric matrix of which `lower` holds the lower triangle."""
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
 class Basis(NamedTuple):
     """``B = T P``, so that a ridge penalty on g is the prior ``T P^2 T`` of ``b = B g``.
 

@@ -258,10 +258,9 @@ def _evidence(
     **by_row,
 ) -> Evidence:
     columns, ranking = by_row["columns"], selection.oof_probability_
-    # Clicks hold no dislikes, so only asked answers say what is liked.
-    volunteered = feedback.values[feedback.observed & ~_asked(columns, feedback)]
-    one_class = len(np.unique(volunteered)) < 2
-    rated = feedback.observed & _asked(columns, feedback) if one_class else feedback.observed
+    unasked, rated = columns.unasked(len(ranking)), feedback.observed
+    if len(np.unique(feedback.values[rated & unasked])) < 2:
+        rated = rated & ~unasked  # clicks hold no dislikes: only asked answers say what is liked
     targets = {"rated": _Rows(rated, feedback.values), **targets}
     auc = {
         kind: _estimate(estimate, "roc_auc", target, ranking, **by_row)
@@ -283,10 +282,6 @@ def _evidence(
         n_verified=_n_verified(columns),
         base_rate_interval=selection.base_rate_interval_,
     )
-
-
-def _asked(columns: RowColumns, feedback: Feedback) -> NDArray[np.bool_]:
-    return np.zeros(len(feedback.values), dtype=bool) if columns.asked is None else columns.asked
 
 
 def _n_verified(columns: RowColumns) -> int:

@@ -104,9 +104,9 @@ def check_likelihood_feedback(y: NDArray, columns: RowColumns, *, base_rate) -> 
     -----
     FewFeedbackWarning, AssumptionWarning
     """
-    asked = np.zeros(len(y), dtype=bool) if columns.asked is None else columns.asked
+    unasked = columns.unasked(len(y))
     observed = ~np.isnan(y) & (columns.weighted(np.ones(len(y))) > 0)
-    volunteered, answered = observed & ~asked, observed & asked
+    volunteered, answered = observed & unasked, observed & ~unasked
     positives = int((y[volunteered] == 1).sum())
     if volunteered.any() and positives in (0, volunteered.sum()):
         if base_rate is None and columns.verified is None and not answered.any():
@@ -117,7 +117,7 @@ def check_likelihood_feedback(y: NDArray, columns: RowColumns, *, base_rate) -> 
             )
     else:
         warn_of_rare_class(y)
-    if volunteered.any() and observed[~asked].all():
+    if volunteered.any() and observed[unasked].all():
         warn(
             f"All {volunteered.sum()} rows that nobody asked for are rated, so there is no "
             f"selection to model: keep the unrated rows of the log if there were any.",

@@ -89,9 +89,7 @@ def fit_habit(
     given = {name: column for name, column in given.items() if column is not None}
     if not given:
         return None, {}
-    weight = columns.weighted(np.ones(len(y)))
-    if columns.asked is not None:
-        weight = np.where(columns.asked, 0.0, weight)
+    weight = columns.weighted(columns.unasked(len(y)).astype(np.float64))
     rated = ~np.isnan(y)
     if reason := _no_use(z, y, weight):
         return None, dict.fromkeys(given, reason)

@@ -85,7 +85,7 @@ def fit_linear_predictors(
     otherwise shrinks towards 0.
     """
     n, d = X.shape
-    volunteers = np.ones(n, dtype=bool) if columns.asked is None else ~columns.asked
+    volunteers = columns.unasked(n)
     rated = np.where(volunteers, ~np.isnan(y), np.nan)
     liked, times = _liked(y, volunteers, columns.verified)
     left_out = _slope_rows(folds.groups, check_random_state(random_state))
@@ -120,8 +120,9 @@ def fit_linear_predictors(
         if unseen is not None:
             slope[j] = _slope(X, found.unseen, np.flatnonzero(unseen))
         z[:, j] = (scores - mean) / sd
-        directions[:, j] = slope[j] * found.coefs.mean(axis=0) / sd
-        offsets[j] = -slope[j] * (found.coefs.mean(axis=0) @ mean_row + mean) / sd
+        together = found.coefs.mean(axis=0)
+        directions[:, j] = slope[j] * together / sd
+        offsets[j] = -slope[j] * (together @ mean_row + mean) / sd
     return LinearPredictors(z, directions, offsets, slope)
 
 

@@ -129,8 +129,8 @@ class Mixture(NamedTuple):
     @property
     def base_rate_doubt(self) -> float:
         """Posterior probability that the mean of the base rate is off by more than `OFF`."""
-        off = np.abs([node.base_rate - self.base_rate for node in self.nodes]) > OFF
-        return self.mean(off)
+        rates = np.array([node.base_rate for node in self.nodes])
+        return self.mean(np.abs(rates - self.mean(rates)) > OFF)
 
     @property
     def selection_log_odds(self) -> tuple[float, float]:

@@ -62,7 +62,7 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
             )
     if not kept.any():
         return None, {"signals": "not used: they happen in nearly no row, or in nearly all"}
-    volunteers = weight if columns.asked is None else weight * ~columns.asked
+    volunteers = weight * columns.unasked(len(y))
     rated_share = float(volunteers @ ~np.isnan(y) / max(volunteers.sum(), 1e-300))
     facts = SignalFacts(directions[kept], (happened / np.maximum(seen, 1e-300))[kept], rated_share)
     kept_names = tuple(np.array(names, dtype=object)[kept])
