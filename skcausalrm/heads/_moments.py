@@ -225,8 +225,8 @@ class FoldMoments:
         weighted = self.weight * target
         spread = np.zeros((len(target), self.n_splits))
         spread[np.arange(len(target)), self.fold] = weighted
-        sums = np.bincount(self.fold, weighted, minlength=self.n_splits)
-        squares = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
+        sums: NDArray = np.bincount(self.fold, weighted, minlength=self.n_splits)
+        squares: NDArray = np.bincount(self.fold, weighted * target, minlength=self.n_splits)
         cross = cross_products(self.X, spread, self.rows).T
         cross -= np.outer(sums, self.center.astype(np.float64))
         return TargetMoments(cross, sums, squares)
