@@ -131,6 +131,97 @@ def test_the_page_says_what_is_missed_and_keeps_what_is_written_by_hand(recovery
     assert not any("R2" in goal or "AUROC" in goal for goal in text)
 
 
+@pytest.fixture(scope="module")
+def others(recovery, small, tmp_path_factory):
+    """Rows of three other logs, made small."""
+    from _recovery.other_logs import LOGS
+
+    _, settings = small
+    arms = {
+        "225 ratings": ("none", "50 verified"),
+        "greeting": ("none",),
+        "lenient heavy raters": ("none", "users"),
+    }
+    cells = [recovery.OtherCell(log, "x", 0.5, 0) for log in arms]
+    with pytest.MonkeyPatch.context() as patch:
+        for log, few in arms.items():
+            patch.setitem(LOGS, log, LOGS[log]._replace(n_train=1500, arms=few))
+        return recovery.run_others(cells, settings, tmp_path_factory.mktemp("work"), jobs=1)
+
+
+def test_the_grid_of_other_logs_has_a_name_for_each(recovery):
+    cells = recovery.other_grid(seeds=2)
+    assert len({cell.name for cell in cells}) == len(cells) == 7 * (6 * 5 + 3 * 3) * 2
+    assert all(cell.seed == 0 for cell in cells[: len(cells) // 2])
+    logs = {(cell.usual, cell.log) for cell in cells}
+    assert len(logs) == len(cells)
+
+
+@pytest.mark.parametrize(("repeated", "share"), [("greeting", 0.1), ("stock", 0.11)])
+def test_answers_repeat_and_each_time_with_a_preference_of_its_own(
+    recovery, small, repeated, share
+):
+    from _recovery.other_logs import draw_repeated
+
+    cells, settings = small
+    data = draw_repeated(cells[1], settings._replace(n_new=4500), repeated)
+    _, code, times = np.unique(data.X_new, axis=0, return_inverse=True, return_counts=True)
+    assert times.max() / len(data.X_new) == pytest.approx(share, rel=0.25)
+    same = code.ravel() == times.argmax()
+    assert 0.02 < data.reward_new[same].mean() < 0.98
+    assert 0.4 < data.reward_new.mean() < 0.6
+    assert (np.bincount(data.groups) == 10).all()
+    rated = ~np.isnan(data.y)
+    assert data.reward[rated].mean() > data.reward.mean() + 0.05
+
+
+def test_other_logs_run_and_are_judged(others):
+    from _recovery.other_page import other_goals, prepare_other
+
+    arms = others[others["method"] == "selection"].groupby("log", sort=False)["further"].agg(list)
+    assert arms["225 ratings"] == ["none", "50 verified"]
+    assert arms["lenient heavy raters"] == ["none", "users"]
+    assert (others.groupby("log")["method"].nunique() == 4).all()
+    assert others.loc[others["log"] == "225 ratings", "rated"].unique() == pytest.approx(75, abs=25)
+    assert np.isfinite(others[["R2", "AUROC", "level", "slope"]]).all(axis=None)
+
+    def missed(arm, better, level, warned):
+        """Return the goals missed if an arm is better than it is, off by so much, and warns."""
+        rows = others.assign(level=0.0)
+        own = (rows["method"] == "selection") & (rows["further"] == arm)
+        rows.loc[own, ["R2", "AUROC"]] += better
+        rows.loc[own, "level"], rows.loc[own, "warned"] = level, warned
+        found = list(other_goals(prepare_other(rows)))
+        assert len(found) >= 8
+        return " ".join(goal.text for goal in found if not goal.met)
+
+    good = missed("none", 0.3, 0.2, True)
+    assert "AUROC" not in good
+    assert "naive" not in good
+    assert "under that of thumbs alone" in good
+    bad = missed("none", -0.5, 0.2, False)
+    assert "AUROC at least that of LogisticRegression" in bad
+    assert "below naive" in bad
+    bad = missed("users", 0.3, 0.2, False)
+    assert "under that of thumbs alone" not in bad
+    assert "the warning is up" in bad
+    assert "where the warning is quiet" in bad
+
+
+def test_the_page_holds_both_grids(recovery, rows, others, tmp_path, monkeypatch):
+    for figure in ("draw_regimes", "draw_base_rates"):
+        monkeypatch.setattr(f"_recovery.page.{figure}", lambda rows, path: None)
+    recovery.write(others, "Of others.", tmp_path, recovery.OTHER)
+    alone = (tmp_path / "recovery.md").read_text()
+    assert alone.startswith("## Other logs")
+    recovery.write(rows, "Of the grid.", tmp_path)
+    text = (tmp_path / "recovery.md").read_text()
+    assert text.index("Of the grid.") < text.index("Of others.") < text.index("What went wrong")
+    assert "nan" not in text
+    recovery.redraw(tmp_path)
+    assert (tmp_path / "recovery.md").read_text() == text
+
+
 def test_filters_are_checked(recovery, small):
     cells, _ = small
     assert recovery.chosen(cells, ["selection=x,both", "seed=0"]) == cells[:1]

@@ -107,7 +107,7 @@ def draw(cell: Cell, settings: Settings, **people) -> Bunch:
     `people` are arguments of the generator.
     """
     selection, strength = REGIMES[cell.selection]
-    n, m = settings.n_train, settings.n_train + settings.n_new
+    m = settings.n_train + settings.n_new
     everyone = make_observational_feedback(
         m,
         cell.n_features,
@@ -121,7 +121,13 @@ def draw(cell: Cell, settings: Settings, **people) -> Bunch:
         random_state=cell.random_state,
         **people,
     )
-    rng = np.random.default_rng(cell.random_state)
+    everyone.groups = None  # every row is a prompt of its own
+    return split(everyone, settings.n_train, cell.random_state)
+
+
+def split(everyone: Bunch, n: int, random_state: int) -> Bunch:
+    """Make the log of the first `n` rows, whose every row was asked, and new rows of the others."""
+    rng = np.random.default_rng(random_state)
     volunteered = rng.random(n) < everyone.propensity[:n]
     return Bunch(
         X=everyone.X[:n],
@@ -131,6 +137,7 @@ def draw(cell: Cell, settings: Settings, **people) -> Bunch:
         to_verify=rng.permutation(n),
         to_ask=rng.permutation(n),
         matched=rng.choice(n, volunteered.sum(), replace=False),
+        groups=None if everyone.groups is None else everyone.groups[:n],
         users=None if everyone.users is None else everyone.users[:n],
         signals=None if everyone.signals is None else everyone.signals[:n],
         X_new=everyone.X[n:],
@@ -181,20 +188,35 @@ def selection_row(
     }
 
 
+def likelihood_row(
+    data: Bunch, arm: str, seed: int, further: str | None = None
+) -> tuple[SelectionModel, dict]:
+    """Fit and score the selection likelihood.
+
+    `arm` says with what: parts such as "users", "50 verified" and "300 asked", or "none". `further`
+    is what the row calls it instead.
+    """
+    y, columns = data.y, {} if data.groups is None else {"groups": data.groups}
+    for part in () if arm == "none" else arm.split(", "):
+        count, _, kind = part.rpartition(" ")
+        if kind == "verified":
+            columns[kind] = verified_column(data, int(count))
+        elif kind == "asked":
+            columns[kind] = np.isin(np.arange(len(y)), data.to_ask[: int(count)])
+            y = np.where(columns[kind], data.answers, y)
+        else:
+            columns[kind] = data[kind]
+    model = SelectionModel(random_state=seed).fit(data.X, y, **columns)
+    return model, selection_row(model, data, further or arm)
+
+
 def selection_rows(data: Bunch, settings: Settings, seed: int) -> Iterator[dict]:
     """Score the selection likelihood alone, with verified rows, and with asked rows."""
-    alone = SelectionModel(random_state=seed).fit(data.X, data.y)
-    yield selection_row(alone, data, "none")
-    for count in settings.verified:
-        verified = verified_column(data, count)
-        model = SelectionModel(random_state=seed).fit(data.X, data.y, verified=verified)
-        yield selection_row(model, data, f"{count} verified")
-    for count in settings.asked:
-        asked = np.zeros(len(data.y), dtype=bool)
-        asked[data.to_ask[:count]] = True
-        y = np.where(asked, data.answers, data.y)
-        model = SelectionModel(random_state=seed).fit(data.X, y, asked=asked)
-        yield selection_row(model, data, f"{count} asked")
+    alone, row = likelihood_row(data, "none", seed)
+    yield row
+    samples = [f"{count} verified" for count in settings.verified]
+    for arm in [*samples, *(f"{count} asked" for count in settings.asked)]:
+        yield likelihood_row(data, arm, seed)[1]
     new = alone.head_.linear_predictors(data.X_new)
     for count in settings.verified:
         rows = data.to_verify[:count]
@@ -215,16 +237,10 @@ def people_rows(cell: Cell, settings: Settings) -> Iterator[dict]:
         return
     n_users = (settings.n_train + settings.n_new) // ROWS_PER_USER
     data = draw(cell, settings, n_users=n_users, signals=SIGNALS)
-    users = {"users": data.users}
-    both = {**users, "signals": data.signals}
-    arms = {"of users, none": {}, "users": users, "users, signals": both}
-    for count in settings.verified:
-        if count in WITH_PEOPLE:
-            verified = verified_column(data, count)
-            arms[f"users, signals, {count} verified"] = {**both, "verified": verified}
-    for further, columns in arms.items():
-        model = SelectionModel(random_state=cell.seed).fit(data.X, data.y, **columns)
-        yield selection_row(model, data, further)
+    yield likelihood_row(data, "none", cell.seed, "of users, none")[1]
+    checked = [f"users, signals, {n} verified" for n in settings.verified if n in WITH_PEOPLE]
+    for arm in ("users", "users, signals", *checked):
+        yield likelihood_row(data, arm, cell.seed)[1]
 
 
 def predictor_regression(z: np.ndarray, reward: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -314,6 +330,11 @@ def run_cell(cell: Cell, settings: Settings) -> pd.DataFrame:
         recipe_rows(data, settings, cell.seed),
         reference_rows(data, cell),
     )
+    return timed({**cell._asdict(), "rated": len(data.matched)}, *sources)
+
+
+def timed(about: dict, *sources: Iterator[dict]) -> pd.DataFrame:
+    """Return the rows of all sources, with CPU seconds and the warnings raised."""
     rows = []
     for source in sources:
         while True:
@@ -324,13 +345,14 @@ def run_cell(cell: Cell, settings: Settings) -> pd.DataFrame:
             if row is None:
                 break
             kinds = {warning.category.__name__ for warning in caught}
+            codes = {getattr(warning.message, "code", "") for warning in caught}
             rows.append(
                 {
-                    **cell._asdict(),
+                    **about,
                     **row,
-                    "rated": len(data.matched),
                     "warned": BaseRateUncertainWarning.__name__ in kinds,
                     "warnings": " ".join(sorted(kinds)),
+                    "codes": " ".join(sorted(codes - {""})),
                     "seconds": time.process_time() - begin,
                 }
             )

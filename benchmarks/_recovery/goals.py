@@ -47,7 +47,7 @@ def goals(rows: pd.DataFrame) -> list[Goal]:
     """Check every goal whose runs are there."""
     grid = usual(rows)
     checks: list[Callable[[pd.DataFrame, pd.DataFrame], Iterator[Goal]]] = [
-        _share_goals,
+        share_goals,
         _ranking_goals,
         _worst_goals,
         _rival_goals,
@@ -57,7 +57,7 @@ def goals(rows: pd.DataFrame) -> list[Goal]:
     return [goal for check in checks for goal in check(grid, rows)]
 
 
-def _share_goals(grid, rows):
+def share_goals(grid, rows):
     for (method, further), wanted in GOALS.items():
         if method == "selection" and further in arms(grid):
             parts = [

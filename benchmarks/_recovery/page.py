@@ -12,6 +12,7 @@ from skcausalrm.exceptions import MissingExtraError
 
 from .figures import draw_base_rates, draw_regimes
 from .goals import goals
+from .other_page import other_page
 from .rows import FLIPS, prepare, table, usual, usual_flips
 from .tables import (
     by,
@@ -24,6 +25,8 @@ from .tables import (
 )
 
 REASONS = "## What went wrong, and why"
+# Rows of the main grid and of the other logs; either may be run alone.
+MAIN, OTHER = "recovery", "recovery_other"
 
 
 def comparisons(rows: pd.DataFrame) -> Iterator[str]:
@@ -89,18 +92,30 @@ def page(rows: pd.DataFrame, about: str) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def write(rows: pd.DataFrame, about: str, folder: Path) -> None:
-    """Write rows, page and figures; keep what is written by hand below them."""
+def write(rows: pd.DataFrame, about: str, folder: Path, part: str = MAIN) -> None:
+    """Write the rows of a part, and the page and figures of all parts that are there."""
     folder.mkdir(parents=True, exist_ok=True)
     rows.attrs["about"] = about
-    rows.to_parquet(folder / "recovery.parquet", index=False, compression="zstd")
+    rows.to_parquet(folder / f"{part}.parquet", index=False, compression="zstd")
+    redraw(folder)
+
+
+def redraw(folder: Path) -> None:
+    """Write page and figures from their rows; keep what is written by hand below them."""
+    paths = {part: folder / f"{part}.parquet" for part in (MAIN, OTHER)}
+    parts = {part: pd.read_parquet(path) for part, path in paths.items() if path.exists()}
+    sections = []
+    if MAIN in parts:
+        sections.append(page(parts[MAIN], parts[MAIN].attrs["about"]))
+    if OTHER in parts:
+        sections.append("\n\n".join(other_page(parts[OTHER], parts[OTHER].attrs["about"])) + "\n")
     path = folder / "recovery.md"
     by_hand = path.read_text().partition(REASONS)[2] if path.exists() else "\n"
-    path.write_text(page(rows, about) + "\n" + REASONS + by_hand)
-    if not (rows["signal"] == "medium").any():
+    path.write_text("\n".join([*sections, REASONS]) + by_hand)
+    if MAIN not in parts or not (parts[MAIN]["signal"] == "medium").any():
         return
     try:
-        draw_regimes(rows, folder / "recovery_regimes.png")
-        draw_base_rates(rows, folder / "recovery_base_rate.png")
+        draw_regimes(parts[MAIN], folder / "recovery_regimes.png")
+        draw_base_rates(parts[MAIN], folder / "recovery_base_rate.png")
     except MissingExtraError as error:
         print(f"No figures: {error}", file=sys.stderr)
