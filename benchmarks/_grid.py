@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from tqdm import tqdm
 
 import skcausalrm
 
-__all__ = ["chosen", "fingerprint", "run_grid"]
+__all__ = ["chosen", "fingerprint", "run_grid", "versions"]
 
 # Folders that do not affect a result: a change in them invalidates none.
 APART = {"cli", "export", "metrics", "serving", "inspection", "text"}
@@ -31,6 +33,21 @@ def fingerprint(settings: Any, *modules: Path, apart: set[str] = APART) -> str:
     for path in [*modules, *sorted(sources)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def versions() -> str:
+    """Name the commit and the versions that a result is from."""
+    import numpy
+    import scipy
+    import sklearn
+
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return (
+        f"skcausalrm {skcausalrm.__version__}{f' at {commit}' if commit else ''}, scikit-learn "
+        f"{sklearn.__version__}, numpy {numpy.__version__}, scipy {scipy.__version__}, Python "
+        f"{platform.python_version()}"
+    )
 
 
 def _finish(cell, run_cell: Callable[[Any], pd.DataFrame], path: Path) -> None:

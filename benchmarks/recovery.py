@@ -24,15 +24,12 @@ What stands under "What went wrong, and why" on the page is written by hand and 
 from __future__ import annotations
 
 import argparse
-import platform
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from _grid import chosen, fingerprint, run_grid
+from _grid import chosen, fingerprint, run_grid, versions
 from _recovery import cells as cells_module
 from _recovery import other_logs
 from _recovery.cells import (
@@ -46,8 +43,6 @@ from _recovery.cells import (
 )
 from _recovery.other_logs import OtherCell, other_grid, run_other
 from _recovery.page import MAIN, OTHER, other_page, page, redraw, write
-
-import skcausalrm
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,18 +61,12 @@ def run_others(cells: list[OtherCell], settings: Settings, work: Path, jobs: int
 
 
 def about(rows: pd.DataFrame, cells: int) -> str:
-    """Say what was run, where, and at what price."""
-    import scipy
-    import sklearn
-
+    """Say what was run, from what, and at what price."""
     command = " ".join(["python benchmarks/recovery.py", *sys.argv[1:]])
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    minutes = rows["seconds"].sum() / 60
     return (
-        f"`{command}`: {cells} data sets, {rows['seconds'].sum() / 60:.0f} minutes of CPU time for "
-        f"their fits; skcausalrm {skcausalrm.__version__}{f' at {commit}' if commit else ''}, "
-        f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"Python {platform.python_version()}."
+        f"`{command}`: {cells} data sets, {minutes:.0f} minutes of CPU time for their fits; "
+        f"{versions()}."
     )
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from _grid import APART, chosen, fingerprint, run_grid
+from _grid import APART, chosen, fingerprint, run_grid, versions
 from _recovery.cells import REGIMES
 
 from skcausalrm import (
@@ -51,6 +51,19 @@ CHECKED = f"selection, {N_VERIFIED} verified"
 POWERED = f"{ONE}, {N_VERIFIED} verified kept out"
 # Kinds that the goal is set for; the others show what goes wrong without.
 GOAL, COVERED = 0.85, (ALONE, CHECKED)
+
+
+ABOUT = f"""\
+A log has {N_SCORED:,} rows of which a fifth is rated, by one of the seven selections of
+[recovery](recovery.md). Two rewards from another log are graded on it, against the clean labels of
+the same rows.
+
+- one z: the posterior of each row, taken for a number that is known;
+- selection: {N_DRAWS} draws of what the likelihood leaves open of it, as the package makes them;
+- {N_VERIFIED} verified: the same with so many random rows that a person has judged;
+- verified kept out: one z, and the verified rows only to correct its mean (prediction-powered);
+- dr: doubly robust pseudo-outcomes, with flip rates known or estimated.
+"""
 
 
 class Cell(NamedTuple):
@@ -178,7 +191,8 @@ def page(rows: pd.DataFrame, command: str) -> str:
     return "\n".join(
         [
             f"# Standard errors of debiased scores\n\n`{command}`: {logs} logs, two rewards on "
-            f"each.\n",
+            f"each; {versions()}.\n",
+            ABOUT,
             f"Goal: two standard errors hold the truth in at least {GOAL:.0%}.\n",
             "| pseudo-outcomes | score | within two standard errors | |\n|---|---|---|---|",
             *goal,

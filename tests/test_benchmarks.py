@@ -229,3 +229,22 @@ def test_filters_are_checked(recovery, small):
         recovery.chosen(cells, ["slection=x"])
     with pytest.raises(ValueError, match="No cell"):
         recovery.chosen(cells, ["seed=9"])
+
+
+def test_standard_errors_are_judged_by_the_truths_they_hold(recovery):
+    import standard_errors
+
+    one = pd.DataFrame(
+        {"score": [0.3, 0.3], "truth": [0.2, 0.2], "std": [0.06, 0.04], "low": [0.1, 0.25],
+         "high": [0.4, 0.5], "selection": "x", "base_rate": 0.3, "seed": 0}
+    )  # fmt: skip
+    found = standard_errors.prepare(one)
+    assert found["covered"].tolist() == found["held"].tolist() == [True, False]
+    kinds = [*standard_errors.COVERED, standard_errors.ONE]
+    rows = pd.concat(
+        one.iloc[[int(kind == kinds[0])]].assign(kind=kind, metric=metric)
+        for kind in kinds
+        for metric in standard_errors.SCORES
+    )
+    text = standard_errors.page(rows, "command")
+    assert text.count("| 0% | **missed** |") == text.count("| 100% | met |") == 4
