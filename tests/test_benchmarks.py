@@ -151,7 +151,7 @@ def others(recovery, small, tmp_path_factory):
 
 def test_the_grid_of_other_logs_has_a_name_for_each(recovery):
     cells = recovery.other_grid(seeds=2)
-    assert len({cell.name for cell in cells}) == len(cells) == 7 * (6 * 5 + 3 * 3) * 2
+    assert len({cell.name for cell in cells}) == len(cells) == 7 * (2 * 5 + 7 * 3) * 2
     assert all(cell.seed == 0 for cell in cells[: len(cells) // 2])
     logs = {(cell.usual, cell.log) for cell in cells}
     assert len(logs) == len(cells)
