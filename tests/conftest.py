@@ -1,6 +1,7 @@
 """A server on loopback that answers from a table of routes, for tests of pulls."""
 
 import json
+import os
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,7 +85,27 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def traced_graph():
+def once(tmp_path_factory):
+    """Return a function by which one worker fills a folder that all workers then read."""
+    filelock = pytest.importorskip("filelock")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def once(name, fill):
+        folder, filled = root / name, root / f"{name}.filled"
+        with filelock.FileLock(root / f"{name}.lock"):
+            if not filled.exists():
+                folder.mkdir(exist_ok=True)
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def traced_graph(once):
     """The bundled encoder's traced graph, serialised, for exports to share.
 
     Tracing takes most of their time.
@@ -93,8 +114,12 @@ def traced_graph():
     from skcausalrm.export import _text_graph as text_graph
     from skcausalrm.text._encoder import backend_of
 
-    reference = ConversationEncoder(device="cpu", dtype="float32")
-    return text_graph.encoder_graph(backend_of(reference), False).SerializeToString()
+    def trace(folder):
+        reference = ConversationEncoder(device="cpu", dtype="float32")
+        graph = text_graph.encoder_graph(backend_of(reference), False)
+        (folder / "graph.onnx").write_bytes(graph.SerializeToString())
+
+    return (once("traced", trace) / "graph.onnx").read_bytes()
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,11 @@ def run(code, *arguments):
 
 
 def test_import_is_light():
-    assert run(f"import sys, skcausalrm; print([m for m in {LIGHT} if m in sys.modules])") == "[]\n"
+    """The whole package; and what `label`, `inspect` and `pull` import to read logs."""
+    loaded = f"print([m for m in {LIGHT} if m in sys.modules])"
+    logs = "import skcausalrm.cli._logs, skcausalrm.datasets._pull"
+    printed = run(f"import sys, skcausalrm; {loaded}; {logs}; {loaded}")
+    assert printed == "[]\n['pandas']\n"
 
 
 ONE_FOLDER_AFTER_THE_OTHER = """

@@ -1,9 +1,11 @@
 """Feedback logs and their texts as the arrays that estimators take."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,10 @@ from .._utils._warnings import warn
 from ..datasets import load_feedback
 from ..datasets._labels import answer_keys, match_labels, read_labels
 from ..exceptions import DataLossWarning, FeedbackError
-from ..text import ConversationEncoder
 from ._console import progress
+
+if TYPE_CHECKING:  # scikit-learn, which `label` and `inspect` do without
+    from ..text import ConversationEncoder
 
 
 @dataclass(frozen=True)

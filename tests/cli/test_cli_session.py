@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -232,9 +233,11 @@ def test_score_prints_the_format_of_the_last_suffix(workspace, run, tmp_path, na
     assert result.stdout.startswith("prompt,completion,reward" if is_csv else "{")
 
 
-def test_score_with_a_model_that_was_saved_with_few_encoder_settings(workspace, run):
+def test_score_with_a_model_that_was_saved_with_few_encoder_settings(run, tmp_path):
     model = Path(__file__).parents[1] / "export" / "fixtures" / "model_v1"
-    result = run("score", model, workspace.held_out)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "What is 2 plus 2?", "completion": "It is 4."}\n')
+    result = run("score", model, rows)
     assert result.exit_code == 2
     assert "X has 384 columns where the model was trained with 3" in result.stderr
 
@@ -400,9 +403,12 @@ def test_an_imputation_that_the_method_does_not_use_is_mentioned(workspace, run,
 @pytest.mark.slow
 def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
+    from skcausalrm import ConversationEncoder
     from skcausalrm.cli import _study as study
 
     monkeypatch.setattr(sys.modules["skcausalrm.cli.demo"], "_N_FOLDS", 2)  # of five, for time
+    cached = partial(ConversationEncoder, cache_dir=workspace.cache)
+    monkeypatch.setattr(study, "ConversationEncoder", cached)
     compare, results = study.compare_and_keep, []
 
     def compare_once(*arguments):
@@ -425,7 +431,9 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     assert len(logs) + len(held_out) == 500
     assert "verified" not in logs.columns
     assert not set(logs["prompt"]) & set(held_out["prompt"])
-    checked = run("evaluate", out / "model", out / "held_out.jsonl", "--json")
+    checked = run(
+        "evaluate", out / "model", out / "held_out.jsonl", "--cache-dir", workspace.cache, "--json",
+    )  # fmt: skip
     assert checked.exit_code == 0, checked.stderr
     assert json.loads(checked.stdout)["pseudo_outcomes"] == "selection"
     again = run("demo", "--out", out, "--rows", 500, "--overwrite", "--json")
@@ -439,7 +447,7 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     assert kinds["plain"]["truth"] > 0.8 > 0.2 > kinds["refusal"]["truth"]
 
 
-def test_demo_makes_logs_for_the_other_commands(run, tmp_path, monkeypatch):
+def test_demo_makes_logs_for_the_other_commands(workspace, run, tmp_path, monkeypatch):
     """The commands of the README, in a folder that has only the demo's logs."""
     pytest.importorskip("sentence_transformers")
     monkeypatch.chdir(tmp_path)
@@ -454,9 +462,10 @@ def test_demo_makes_logs_for_the_other_commands(run, tmp_path, monkeypatch):
     assert (judged["good"] + judged["bad"], judged["left"]) == (50, 0)
     fitted = run(
         "fit", "logs.jsonl", "--verified", "labels.jsonl", "--out", "model", "--json",
+        "--cache-dir", workspace.cache,
     )  # fmt: skip
     assert fitted.exit_code == 0, fitted.stderr
     assert json.loads(fitted.stdout)["verified"] == 50
-    evaluated = run("evaluate", "model", "held_out.jsonl", "--json")
+    evaluated = run("evaluate", "model", "held_out.jsonl", "--cache-dir", workspace.cache, "--json")
     assert evaluated.exit_code == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["shared_prompts"] == 0

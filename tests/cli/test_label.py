@@ -209,10 +209,11 @@ def test_logged_text_cannot_command_the_terminal_and_long_text_unfolds(tmp_path)
     assert not out.exists()
 
 
-@pytest.mark.parametrize("size", [(3, 9), (1, 1)])
-def test_a_tiny_terminal_works(tmp_path, size):
+def test_a_tiny_terminal_works(tmp_path):
     log, out = write_log(tmp_path / "log.jsonl", 4), tmp_path / "labels.jsonl"
-    terminal = Terminal(log, "--out", out, "--n", 2, size=size)
+    terminal = Terminal(log, "--out", out, "--n", 2, size=(3, 9))
+    terminal.press("gxu\x1b[A")
+    termios.tcsetwinsize(terminal.master, (1, 1))  # the person shrinks it
     assert "2 left" in terminal.close("gxu\x1b[A" + "q")
     assert verdicts(out) == {}
 
