@@ -350,15 +350,18 @@ class GradedLikelihood:
         slopes = np.vstack([by @ part for by, part in zip(self._by, moved, strict=True)])
         gradient, hessian = block.design.outer(slopes, block.coefficient, cell)
         # Second derivatives of its probability, summed over the entries of each cell.
-        curves = np.empty((len(slopes), len(slopes), block.sums.shape[0]))
-        for (i, j), (rows, columns, products) in self._pairs.items():
-            part = moved[i] * sources[j][0]
+        parts = np.empty((len(self._pairs), *posterior.shape))
+        for part, (i, j) in zip(parts, self._pairs, strict=True):
+            np.multiply(moved[i], sources[j][0], out=part)
             if i == j:
                 part += posterior * sources[i][1]
-            found = products @ (block.sums @ part.T).T
-            curves[rows, columns] = found.reshape(curves[rows, columns].shape)
-            if i != j:
-                curves[columns, rows] = curves[rows, columns].swapaxes(0, 1)
+        sums = (block.sums @ parts.reshape(-1, len(cell)).T).T.reshape(len(parts), 6, -1)
+        curves = np.empty((len(slopes), len(slopes), sums.shape[2]))
+        for part, (rows, columns, products) in zip(sums, self._pairs.values(), strict=True):
+            found = (products @ part).reshape(curves[rows, columns].shape)
+            curves[rows, columns] = found
+            if rows != columns:
+                curves[columns, rows] = found.swapaxes(0, 1)
         return value, gradient, hessian + block.design.hessian(curves)
 
 

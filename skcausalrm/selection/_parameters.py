@@ -172,8 +172,8 @@ class Design(NamedTuple):
     def hessian(self, curves: NDArray) -> NDArray[np.float64]:
         """Return second derivatives by pairs of coordinates of each row, (.., .., n), as (p, p)."""
         among_terms = np.empty((len(self.parameter), len(self.parameter)))
-        for coordinate in range(self.n_coordinates):
-            mine = slice(*np.searchsorted(self.coordinate, [coordinate, coordinate + 1]))
+        ends = np.searchsorted(self.coordinate, np.arange(self.n_coordinates + 1))
+        for coordinate, mine in enumerate(map(slice, ends[:-1], ends[1:])):
             others = curves[coordinate].take(self.coordinate, axis=0)
             others *= self.values
             among_terms[mine] = self.values[mine] @ others.T
@@ -181,9 +181,9 @@ class Design(NamedTuple):
 
     def _merge(self, among_terms: NDArray) -> NDArray[np.float64]:
         """Add the rows and columns of terms that share a parameter."""
-        hessian = np.zeros((self.n_parameters, self.n_parameters))
-        np.add.at(hessian, np.ix_(self.parameter, self.parameter), among_terms)
-        return hessian
+        by_parameter = np.zeros((self.n_parameters, len(self.parameter)))
+        by_parameter[self.parameter, np.arange(len(self.parameter))] = 1
+        return by_parameter @ among_terms @ by_parameter.T
 
 
 def make_design(
