@@ -1,11 +1,10 @@
-"""Work that survives a SIGKILL; two processes on one cache. Children are started, not forked."""
+"""Work that survives a SIGKILL; two processes on one cache."""
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import numpy as np
@@ -19,52 +18,93 @@ N_TEXTS = 600
 ROWS = [("prompt", f"{i} " * (1 + i % 50)) for i in range(N_TEXTS)]
 NOISE = {"rtol": 0, "atol": 5e-6}  # after a kill, batches hold other mates than before
 
-CHILD = """
-import os, sys, time
+# Importing takes most of a child's time: this process does it once, and forks a child for each line
+# that it reads, before torch has started a thread.
+PARENT = """
+import json, os, sys, time
 import numpy as np
 from tqdm import tqdm
 from skcausalrm import ConversationEncoder
 from skcausalrm.text import _backends as backends
 from skcausalrm.text import _encoding as encoding
 
-model, cache, out, delay = sys.argv[1:]
 encoding.COMMIT_SECONDS = 0.02
 embed = backends.TransformersBackend.embed
 
-def slowly(*args):
-    time.sleep(float(delay))
-    return embed(*args)
-
-backends.TransformersBackend.embed = slowly
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # lines of two children stay whole
 
 class Reporting(tqdm):  # every count the bar is told, at once, where a reader can see it
     def update(self, n=1):
         super().update(n)
-        print("done", self.n, flush=True)
+        say(name, "done", self.n)
 
-encoding.tqdm = Reporting
-rows = [("prompt", f"{i} " * (1 + i % 50)) for i in range(600)]
-encoder = ConversationEncoder(model, device="cpu", batch_size=8, text="pair").fit(rows)
-encoder.transform(rows[:1])  # loads the model
-encoder.set_params(cache_dir=cache, show_progress=True)
-np.save(out, encoder.transform(rows))
-os._exit(0)  # torch takes seconds to tear down
+def encode(model, cache, out, delay):
+    def slowly(*args):
+        time.sleep(delay)
+        return embed(*args)
+
+    backends.TransformersBackend.embed = slowly
+    rows = [("prompt", f"{i} " * (1 + i % 50)) for i in range(600)]
+    encoder = ConversationEncoder(model, device="cpu", batch_size=8, text="pair").fit(rows)
+    encoder.transform(rows[:1])  # loads the model
+    say(name, "pid", os.getpid())
+    encoding.tqdm = Reporting
+    encoder.set_params(cache_dir=cache, show_progress=True)
+    np.save(out, encoder.transform(rows))
+
+import transformers, torch
+from transformers import AutoModel, AutoTokenizer, BertModel  # which are imported on first use
+for line in sys.stdin:
+    children = {}
+    for name, *arguments in json.loads(line):
+        if not (pid := os.fork()):
+            try:
+                encode(*arguments)
+            except BaseException as error:
+                say(name, "failed", repr(error))
+                os._exit(1)
+            os._exit(0)  # torch takes seconds to tear down
+        children[pid] = name
+    for _ in range(len(children)):
+        pid, status = os.wait()
+        say(children[pid], "ended", os.waitstatus_to_exitcode(status))
 """
 
 
-def start(tiny, folder, name, delay):
-    arguments = [tiny["bert"], folder / "cache", folder / f"{name}.npy", delay]
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(CHILD), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+class Children:
+    """Processes that encode `ROWS`, and what they report: (name, word, number)."""
+
+    def __init__(self, model):
+        self.model = model
+        self.parent = subprocess.Popen(
+            [sys.executable, "-c", PARENT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def start(self, folder, names, delay):
+        files = [(str(folder / "cache"), str(folder / f"{name}.npy")) for name in names]
+        jobs = [
+            [name, str(self.model), *paths, delay] for name, paths in zip(names, files, strict=True)
+        ]
+        self.parent.stdin.write(json.dumps(jobs) + "\n")
+        self.parent.stdin.flush()
+
+    def report(self):
+        name, word, number = self.parent.stdout.readline().split(maxsplit=2)
+        assert word != "failed", number
+        return name, word, int(number)
 
 
-def reported(line):
-    return int(re.fullmatch(r"done (\d+)\n?", line)[1])
+@pytest.fixture(scope="module")
+def children(tiny):
+    found = Children(tiny["bert"])
+    yield found
+    found.parent.communicate()
 
 
 def encoder(tiny, **parameters):
@@ -76,22 +116,23 @@ def undisturbed(tiny):
     return encoder(tiny).transform(ROWS)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_killed_at_two_random_moments_and_run_again(tiny, tmp_path, undisturbed):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_killed_at_two_random_moments_and_run_again(tiny, tmp_path, undisturbed, children):
     moments = np.random.default_rng().uniform(0.0, 0.4, 2)
     done = 0
     for moment in moments:
-        child = start(tiny, tmp_path, "killed", delay=0.04)
-        child.stdout.readline()  # the model's first text
-        child.stdout.readline()
-        hits = reported(child.stdout.readline())
+        children.start(tmp_path, ["killed"], 0.04)
+        _, word, pid = children.report()
+        assert word == "pid"
+        hits = children.report()[2]
         assert hits >= done, f"reported done, yet encoded again (killed after {moments} s)"
-        child.stdout.readline()  # the first commit
+        children.report()  # the first commit
         time.sleep(moment)
-        child.send_signal(signal.SIGKILL)
-        rest, _ = child.communicate()
-        assert child.returncode == -signal.SIGKILL
-        done = max([hits, *map(reported, rest.splitlines())])
+        os.kill(pid, signal.SIGKILL)
+        done = hits
+        while (found := children.report())[1] == "done":
+            done = max(done, found[2])
+        assert found[1:] == ("ended", -signal.SIGKILL)
     assert 0 < done < N_TEXTS
 
     resumed = encoder(tiny, cache_dir=tmp_path / "cache")
@@ -101,12 +142,15 @@ def test_killed_at_two_random_moments_and_run_again(tiny, tmp_path, undisturbed)
     assert resumed.cache_corrupt_count_ == 0
 
 
-def test_two_processes_share_a_cache(tiny, tmp_path, undisturbed):
-    children = [start(tiny, tmp_path, name, delay=0.005) for name in ("one", "two")]
-    for child in children:
-        output, _ = child.communicate(timeout=300)
-        assert child.returncode == 0
-        assert reported(output.splitlines()[-1]) == N_TEXTS
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_two_processes_share_a_cache(tiny, tmp_path, undisturbed, children):
+    children.start(tmp_path, ["one", "two"], 0.005)
+    done, ended = {}, {}
+    while len(ended) < 2:
+        name, word, number = children.report()
+        {"done": done, "ended": ended}.get(word, {})[name] = number
+    assert ended == {"one": 0, "two": 0}
+    assert done == {"one": N_TEXTS, "two": N_TEXTS}
     for name in ("one", "two"):
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), undisturbed, **NOISE)
     third = encoder(tiny, cache_dir=tmp_path / "cache")
