@@ -65,9 +65,9 @@ def test_rlhf_with_trl():
 def test_cross_validation_study(run, monkeypatch):
     pytest.importorskip("torch")
     make = datasets.make_observational_feedback
-    fewer = {"n_groups": 120, "selection": "both", "random_state": 0}
+    fewer = {"n_groups": 80, "selection": "both", "random_state": 0}
     monkeypatch.setattr(
-        datasets, "make_observational_feedback", lambda *_, **__: make(600, **fewer)
+        datasets, "make_observational_feedback", lambda *_, **__: make(400, **fewer)
     )
     lines = run("cross_validation_study.py").strip().splitlines()
     clean = {line.split()[0]: float(line.split()[-2]) for line in lines[1:]}

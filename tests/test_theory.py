@@ -38,7 +38,7 @@ def linear_world(n, seed, d=5):
     return X, y, p, e, r
 
 
-def prediction_rmse(n, make_model, extra, seeds=20):
+def prediction_rmse(n, make_model, extra, seeds=10):
     errors = []
     for seed in range(seeds):
         X, y, p, e, _ = linear_world(n, seed)

@@ -105,7 +105,8 @@ def first_filled(*candidates: pd.Series) -> pd.Series:
     """Return for each row the first value that is not missing."""
     result = candidates[0].astype(object)
     for other in candidates[1:]:
-        result = result.where(result.notna(), other)
+        if (missing := result.isna()).any() and other.notna().any():
+            result = result.where(~missing, other)
     return result
 
 

@@ -218,6 +218,8 @@ def parse_times(values: pd.Series) -> tuple[pd.Series, NDArray[np.bool_]]:
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return pd.to_datetime(values, utc=True), np.zeros(len(values), dtype=bool)
     text = _blank_to_missing(values)
+    if len(text) and text.isna().all():
+        return pd.to_datetime(text, utc=True), np.zeros(len(values), dtype=bool)
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
     # Numbers below 1e11 are seconds; each smaller unit has three more digits.
     thousands = np.clip(np.floor((np.log10(np.maximum(numbers.abs(), 1)) - 8) / 3), 0, 3)

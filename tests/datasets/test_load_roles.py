@@ -217,7 +217,7 @@ class TestVerified:
         assert nan_equal(logs["verified"], [1, np.nan, np.nan])
 
     @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.DataLossWarning")
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(
         st.lists(
             st.tuples(st.sampled_from("abc"), st.sampled_from("pqrs"), st.sampled_from([0, 1])),

@@ -124,7 +124,7 @@ def test_columns_of_one_log_only():
     assert logs["user"].isna().tolist() == [True, True, False]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, 1, 0])), min_size=1),
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, 1, 0])), min_size=1),

@@ -25,7 +25,7 @@ from skcausalrm.selection._mixture_head import MixtureHead
 from skcausalrm.selection._recalibration_map import CLIP, Recalibration
 
 quick = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

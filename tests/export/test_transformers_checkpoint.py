@@ -146,10 +146,11 @@ def test_what_cannot_be_exact_is_refused_with_the_cure(make_encoder, frame, tmp_
     with pytest.raises(UnsupportedExportError, match="normalize=True divides by a norm"):
         export_transformers(model, encoder, where, sample=frame[:20])
     encoder = make_encoder("distilbert")
-    model, _ = fit(encoder, frame, CausalRewardRegressor("naive", MLPHead((4,)), random_state=0))
+    network = MLPHead((4,), max_epochs=2)
+    model, _ = fit(encoder, frame, CausalRewardRegressor("naive", network, random_state=0))
     with pytest.raises(UnsupportedExportError, match="holds a linear head and this head is 'mlp'"):
         export_transformers(model, encoder, where, sample=frame[:20])
-    model, _ = fit(ConversationEncoder(), frame)
+    model, _ = fit(ConversationEncoder(), frame[:40])
     with pytest.raises(UnsupportedExportError, match="sentence-transformers' own modules"):
         export_transformers(model, ConversationEncoder(), where, sample=frame[:20])
     encoder = make_encoder("distilbert").set_params(text="auto")

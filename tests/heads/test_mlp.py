@@ -15,7 +15,7 @@ from skcausalrm.heads import MLPHead
 
 torch = pytest.importorskip("torch")
 
-TINY = {"batch_size": 16, "learning_rate": 0.01, "max_epochs": 60, "device": "cpu"}
+TINY = {"batch_size": 16, "learning_rate": 0.01, "max_epochs": 30, "device": "cpu"}
 EXPECTED_FAILURES = {
     "check_regressors_no_decision_function": (
         "the output before the link ranks rows, and recalibration and export need it"

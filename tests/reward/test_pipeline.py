@@ -31,7 +31,7 @@ KNOWN = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Text rows, feedback, groups, one z for all candidates, and a pipeline with a text cache."""
-    frame = make_feedback_logs(300, random_state=0).frame
+    frame = make_feedback_logs(200, random_state=0).frame
     rows, y, groups = frame[["prompt", "completion"]], frame["feedback"], frame["group"]
     encoder = ConversationEncoder(cache_dir=tmp_path_factory.mktemp("cache"))
     X = encoder.fit_transform(rows)
@@ -56,7 +56,7 @@ GRID = {
 
 def test_without_routing(study):
     rows, y, groups, z, X, pipe = study
-    cv = FeedbackStratifiedGroupKFold(3, random_state=0)
+    cv = FeedbackStratifiedGroupKFold(2, random_state=0)
     scorer = make_debiased_scorer("r2", pseudo_outcomes=z)
     scorer = pickle.loads(pickle.dumps(scorer))  # as worker processes get it
     scores = cross_validate(
@@ -84,7 +84,7 @@ def test_without_routing(study):
 
 def test_with_routing_gives_the_same(study):
     rows, y, groups, z, _, pipe = study
-    cv = FeedbackStratifiedGroupKFold(3, random_state=0)
+    cv = FeedbackStratifiedGroupKFold(2, random_state=0)
     plain = GridSearchCV(
         pipe,
         GRID,
@@ -122,7 +122,7 @@ def test_groups_given_to_the_splitter_alone_do_not_reach_the_cross_fitting(study
         pipe,
         {"reward__method": ["dr"]},
         scoring=make_debiased_scorer("r2", pseudo_outcomes=z),
-        cv=FeedbackStratifiedGroupKFold(3, random_state=0),
+        cv=FeedbackStratifiedGroupKFold(2, random_state=0),
         error_score="raise",
     ).fit(rows, y, groups=groups)
     assert search.best_estimator_.named_steps["reward"].group_hashes_ is None

@@ -47,23 +47,51 @@ RICH = ("asked", "verified")
 
 
 @pytest.fixture(scope="module")
-def plain(log):
-    return fitted(log)
+def fits(log):
+    """Models of `auto` by the columns that they were given, and the warnings of the fits."""
+    found = {}
+    for columns in ((), ("verified",), RICH):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = CausalRewardRegressor(random_state=0)
+            model.fit(log.X, log.y, **{name: log[name] for name in columns})
+        found[columns] = model, [w.category for w in caught]
+    return found
 
 
 @pytest.fixture(scope="module")
-def rich(log):
-    return fitted(log, columns=RICH)
+def reports(log, fits):
+    return {columns: report_on(model, log, columns=columns) for columns, (model, _) in fits.items()}
 
 
 @pytest.fixture(scope="module")
-def plain_report(log, plain):
-    return report_on(plain, log)
+def plain(fits):
+    return fits[()][0]
 
 
 @pytest.fixture(scope="module")
-def rich_report(log, rich):
-    return report_on(rich, log, columns=RICH)
+def checked(fits):
+    return fits["verified",][0]
+
+
+@pytest.fixture(scope="module")
+def rich(fits):
+    return fits[RICH][0]
+
+
+@pytest.fixture(scope="module")
+def plain_report(reports):
+    return reports[()]
+
+
+@pytest.fixture(scope="module")
+def rich_report(reports):
+    return reports[RICH]
+
+
+@pytest.fixture(scope="module")
+def with_ridge(log):
+    return fitted(log, "selection", estimator=Ridge(), columns=("verified",))
 
 
 class TestChoice:
@@ -73,10 +101,10 @@ class TestChoice:
         named = fitted(log, "selection")
         np.testing.assert_array_equal(named.predict(log.X), plain.predict(log.X))
 
-    def test_no_fallback_no_warning(self, log):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ex.MethodFallbackWarning)
-            CausalRewardRegressor(random_state=0).fit(log.X, log.y, verified=log.verified)
+    def test_no_fallback_no_warning(self, fits):
+        model, caught = fits["verified",]
+        assert model.method_ == "selection"
+        assert ex.MethodFallbackWarning not in caught
 
     @quiet
     @pytest.mark.parametrize(
@@ -272,16 +300,11 @@ class TestReport:
         assert found["debiased_r2_std"] > plain_found["debiased_r2_std"]
 
     @pytest.mark.parametrize("columns", [(), ("verified",)])
-    def test_only_an_open_level_is_warned_of(self, log, columns):
+    def test_only_an_open_level_is_warned_of(self, fits, reports, columns):
         """Not what the report's other recipes, whose rewards nobody gets, would warn of."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            model = CausalRewardRegressor(random_state=0).fit(
-                log.X, log.y, **{name: log[name] for name in columns}
-            )
-        is_open = report_on(model, log, columns=columns)["base_rate_doubt"] > 0.05
+        is_open = reports[columns]["base_rate_doubt"] > 0.05
         assert is_open == (not columns)
-        assert [w.category for w in caught] == [ex.BaseRateUncertainWarning] * is_open
+        assert fits[columns][1] == [ex.BaseRateUncertainWarning] * is_open
 
 
 def advised(log, y=None, columns=(), **given):
@@ -304,10 +327,10 @@ class TestAdvice:
         assert "check about 50 rows with `skcausalrm label`" in plain_report["advice"]
 
     @pytest.mark.parametrize("columns", [("verified",), RICH])
-    def test_verified_rows_settle_the_level(self, log, columns):
-        codes, sentences = advised(log, columns=columns)
-        assert codes == ["ranking-reliable", "level-reliable"]
-        assert "The level is reliable: the share of good answers is between" in sentences
+    def test_verified_rows_settle_the_level(self, reports, columns):
+        report = reports[columns]
+        assert report["advice_codes"] == ["ranking-reliable", "level-reliable"]
+        assert "The level is reliable: the share of good answers is between" in report["advice"]
 
     def test_few_asked_rows_leave_a_doubt(self, log):
         codes, sentences = advised(log, columns=("asked",))
@@ -357,8 +380,8 @@ class TestAdvice:
 
 class TestStd:
     @pytest.mark.parametrize("method", ["selection", "dr", "snips", "naive"])
-    def test_of_one_prediction(self, log, method):
-        model = fitted(log, method)
+    def test_of_one_prediction(self, log, plain, method):
+        model = plain if method == plain.method_ else fitted(log, method)
         reward, std = model.predict(log.X, return_std=True)
         np.testing.assert_array_equal(reward, model.predict(log.X))
         assert std.shape == reward.shape
@@ -366,25 +389,22 @@ class TestStd:
         assert np.isfinite(std).all()
         assert 0.001 < std.mean() < 0.3
 
-    def test_checked_rows_narrow_it_where_the_level_was_open(self, log, plain):
-        checked = fitted(log, "selection", columns=("verified",))
+    def test_checked_rows_narrow_it_where_the_level_was_open(self, log, plain, checked):
         assert plain.predict(log.X, True)[1].mean() > 1.5 * checked.predict(log.X, True)[1].mean()
 
-    def test_recalibration_carries_it_over(self, log):
-        model = fitted(log, "selection", columns=("verified",))
+    def test_recalibration_carries_it_over(self, log, checked):
+        model = checked
         before, std = model.estimator_.predict(log.X, return_std=True)
         expected = std * model.recalibration_.derivative(before)
         np.testing.assert_allclose(model.predict(log.X, return_std=True)[1], expected)
 
-    def test_a_head_of_ones_own_is_one_model(self, log):
-        model = fitted(log, "selection", estimator=Ridge())
+    def test_a_head_of_ones_own_is_one_model(self, log, with_ridge):
         with pytest.raises(ex.UnusedParameterError, match="a Ridge is one model"):
-            model.predict(log.X, return_std=True)
+            with_ridge.predict(log.X, return_std=True)
 
 
-@quiet
-def test_a_head_of_ones_own_learns_the_posterior(log):
-    model = fitted(log, "selection", estimator=Ridge(), columns=("verified",))
+def test_a_head_of_ones_own_learns_the_posterior(log, with_ridge):
+    model = with_ridge
     np.testing.assert_array_equal(model.target_, model.nuisances_.selection_model.oof_posterior_)
     assert (model.weight_ == 1).all()
     assert model.recalibration_ is None  # the target has it

@@ -36,26 +36,29 @@ def alone(log):
     return fitted(log)
 
 
-def test_their_means_are_as_uncertain_as_the_base_rate(log, alone):
+@pytest.fixture(scope="module")
+def checked(log):
+    return fitted(log, verified=log.verified)
+
+
+def test_their_means_are_as_uncertain_as_the_base_rate(log, alone, checked):
     level = draws_of(alone, log).mean(axis=0)
     low, high = alone.base_rate_interval_
     assert level.std() == pytest.approx((high - low) / 3.29, rel=0.4)
     assert level.mean() == pytest.approx(alone.base_rate_, abs=0.05)
-    checked = fitted(log, verified=log.verified)
     level = draws_of(checked, log, verified=log.verified).mean(axis=0)
     assert level.std() < 0.05
     assert abs(level.mean() - log.reward.mean()) < 3 * level.std() + 0.01
 
 
-def test_they_grade_what_the_linear_predictors_miss(log):
+def test_they_grade_what_the_linear_predictors_miss(log, checked):
     """The mean of r - z is 0 in every part of x, also where the posterior is off."""
-    model = fitted(log, verified=log.verified)
-    z = draws_of(model, log, verified=log.verified).mean(axis=1)
-    beyond = log.probability - model.oof_probability_
+    z = draws_of(checked, log, verified=log.verified).mean(axis=1)
+    beyond = log.probability - checked.oof_probability_
     part = np.argsort(np.argsort(beyond)) // 2000
     gaps = {
         name: [np.mean((log.reward - target)[part == k]) for k in (0, 2)]
-        for name, target in (("posterior", model.oof_posterior_), ("draws", z))
+        for name, target in (("posterior", checked.oof_posterior_), ("draws", z))
     }
     assert gaps["posterior"][0] < -0.05
     assert gaps["posterior"][1] > 0.05
