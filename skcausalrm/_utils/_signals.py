@@ -15,7 +15,7 @@ _NEGATIVE = (
     *("complaint", "complained", "edit", "edited", "abandon", "abandoned"),
 )
 # Whether a signal speaks for the answer or against it, by its usual name.
-_DIRECTIONS = {**dict.fromkeys(_POSITIVE, 1.0), **dict.fromkeys(_NEGATIVE, -1.0)}
+DIRECTIONS = {**dict.fromkeys(_POSITIVE, 1.0), **dict.fromkeys(_NEGATIVE, -1.0)}
 
 
 class Signals(NamedTuple):
@@ -95,8 +95,8 @@ def _numbers(column: Any) -> Any:
 
 def _direction(name: Any, given: dict[str, str]) -> float:
     if name not in given:
-        if name in _DIRECTIONS:
-            return _DIRECTIONS[name]
+        if name in DIRECTIONS:
+            return DIRECTIONS[name]
         raise InvalidInputError(
             f"The signal {name!r} has no direction: pass signal_directions={{{name!r}: 'positive'}}"
             f", or 'negative' where it speaks against the answer."

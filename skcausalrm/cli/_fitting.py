@@ -4,7 +4,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import clone
 
 from .. import (
@@ -60,25 +59,6 @@ def _noise_estimator(known_rates: Rates) -> NoiseTransitionEstimator | None:
     return None if set(known_rates.values()) == {None} else NoiseTransitionEstimator(**known_rates)
 
 
-def signal_columns(frame: pd.DataFrame, signals: dict[str, str | None] | None) -> dict[str, Any]:
-    """Return the signals of a log and their directions, as `fit` takes them.
-
-    Raises
-    ------
-    UnusedParameterError
-        If the log has no such column.
-    """
-    if signals is None:
-        return {}
-    if missing := [name for name in signals if name not in frame.columns]:
-        raise UnusedParameterError(
-            f"--signals names {', '.join(missing)}, but the log has the columns "
-            f"{', '.join(map(str, frame.columns))}."
-        )
-    directions = {name: sign for name, sign in signals.items() if sign is not None}
-    return {"signals": frame[list(signals)], "signal_directions": directions}
-
-
 def out_of_fold_scores(
     reward: CausalRewardRegressor,
     X: np.ndarray,
@@ -91,7 +71,7 @@ def out_of_fold_scores(
     if reward.method == "auto":  # every fold by the method of the whole log
         fold_reward.set_params(method=reward.method_)
     if reward.method_ != "selection":
-        columns = {name: values for name, values in columns.items() if "signal" not in name}
+        columns = {name: values for name, values in columns.items() if name in log.columns}
     users = {} if log.users is None else {"users": log.users}
     with warnings.catch_warnings():
         # The fit on all rows has given these warnings already.

@@ -5,17 +5,21 @@ from typing import Any
 
 import pandas as pd
 
+from ._sources import Sources, signal_lines
+
 # Names of counts in `attrs` that are not rows or scores of the log.
 _FACTS = {"format", "left_out", "columns", "score_like", "duplicates"}
 
 
-def summarise(frame: pd.DataFrame) -> dict[str, Any]:
+def summarise(frame: pd.DataFrame, sources: Sources) -> dict[str, Any]:
     """Return what a loaded log holds, as JSON can hold it.
 
     Parameters
     ----------
     frame : DataFrame
         As `load_feedback` returns it.
+    sources : Sources
+        Its users, instruments and signals.
 
     Returns
     -------
@@ -33,16 +37,19 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
     for name in ("verified", "judge_score", "comment", "next_message"):
         if name in frame.columns and (count := int(frame[name].notna().sum())):
             facts[name] = count
-    for name in ("asked", "copied", "regenerated", "edited"):
-        if name in frame.columns and frame[name].dtype == bool:
-            facts[name] = int(frame[name].sum())
+    if "asked" in frame.columns and frame["asked"].dtype == bool:
+        facts["asked"] = int(frame["asked"].sum())
     for name in ("group", "conversation", "user", "model"):
-        if name in frame.columns and frame[name].notna().any():
-            facts[f"{name}s"] = int(frame[name].nunique())
+        values = frame.get(name)
+        if name == "user" and sources.users is not None:
+            values = pd.Series(sources.users)
+        if values is not None and values.notna().any():
+            facts[f"{name}s"] = int(values.nunique())
     if "timestamp" in frame.columns and frame["timestamp"].notna().any():
         times = frame["timestamp"]
         facts["period"] = [times.min().isoformat(), times.max().isoformat()]
     return facts | {
+        **sources.facts(),
         "columns": [str(name) for name in frame.columns],
         "import": frame.attrs["load_feedback"],
     }
@@ -59,6 +66,11 @@ def summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "rated", f"{value:,} ({facts['rated_share']:.1%})"
         elif name == "period":
             yield "period", " to ".join(text[:10] for text in value)
+        elif name == "signals":
+            yield from signal_lines(value)
+        elif name == "instruments":
+            if value:
+                yield "instruments", ", ".join(value)
         elif isinstance(value, float):
             yield name.replace("_", " "), f"{value:.3f}"
         elif value is not None:
@@ -67,6 +79,7 @@ def summary_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for role, name in renamed.items():
         yield f"{role} is read from", name
     known = {*details.get("columns", {}), "feedback", "group", "turn", "next_message"}
+    known |= {*facts["signals"], *facts["instruments"]}
     if details["format"] in ("plain", "trl", "chat"):
         unused = [name for name in facts["columns"] if name not in known]
         if unused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ..datasets import load_feedback
 from ..datasets._labels import answer_keys, match_labels, read_labels
 from ..exceptions import DataLossWarning, FeedbackError
 from ._console import progress
+from ._sources import Named, Sources, read_sources
 
 if TYPE_CHECKING:  # scikit-learn, which `label` and `inspect` do without
     from ..text import ConversationEncoder
@@ -32,17 +33,22 @@ class FeedbackLog:
         Feedback, NaN where there is none.
     groups : ndarray of shape (n,)
         Prompt ids: rows that share one may not be split.
-    users : ndarray of shape (n,) or None
-        User ids, missing where unknown; None if the log has none, or one for all rows.
     columns : dict of ndarray of shape (n,)
         The columns asked, verified and judge_score, if the log has them.
+    sources : Sources
+        Users, instruments and signals.
     """
 
     frame: pd.DataFrame
     y: np.ndarray
     groups: np.ndarray
-    users: np.ndarray | None
     columns: dict[str, np.ndarray]
+    sources: Sources = field(default_factory=Sources)
+
+    @property
+    def users(self) -> np.ndarray | None:
+        """User ids, missing where unknown; None if the log has none, or one for all rows."""
+        return self.sources.users
 
     @property
     def text(self) -> pd.DataFrame:
@@ -136,8 +142,25 @@ def read_frame(
     return frame
 
 
-def read_log(sources: Sequence[Path], **options: Any) -> FeedbackLog:
+def read_log(
+    sources: Sequence[Path],
+    *,
+    named: Named | None = None,
+    of_model: Named | None = None,
+    **options: Any,
+) -> FeedbackLog:
     """Read logs as arrays, by `read_frame` and its options.
+
+    Parameters
+    ----------
+    sources : sequence of path
+    named : Named or None
+        Users, instruments and signals that the logs must have.
+    of_model : Named or None
+        Those that a model was fitted with, in place of what `named` leaves open, as far as the
+        logs have them.
+    **options
+        See `read_frame`.
 
     Warns
     -----
@@ -161,15 +184,18 @@ def read_log(sources: Sequence[Path], **options: Any) -> FeedbackLog:
             DataLossWarning,
             "import",
         )
-    users = frame.get("user")
-    if users is not None and users.nunique(dropna=False) < 2:
-        users = None  # unknown, or the account of an application: no users to tell apart
+    named = Named() if named is None else named
+    if of_model is not None:
+        known, absent = of_model.present(frame)
+        named = named.completed(known)
+        if absent:
+            progress(f"  not in this log, but known at the fit: {', '.join(absent)}")
     return FeedbackLog(
         frame,
         frame["feedback"].to_numpy(dtype=float),
         frame["group"].to_numpy(),
-        None if users is None else users.to_numpy(),
         columns,
+        read_sources(frame, named),
     )
 
 

@@ -59,8 +59,10 @@ def parse_label(text: str) -> tuple[str, float | None]:
     return spelling, known[meaning.lower()]
 
 
-def parse_signals(text: str) -> dict[str, str | None]:
+def parse_signals(text: str) -> dict[str, str | None] | str:
     """Return names of signals and their directions, written as ``NAME``, ``NAME:+``, ``NAME:-``.
+
+    "auto" stays as it is, and "none" is no signal.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def parse_signals(text: str) -> dict[str, str | None]:
     >>> parse_signals("copied,saved:+,skipped:-")
     {'copied': None, 'saved': 'positive', 'skipped': 'negative'}
     """
+    if text in ("auto", "none"):
+        return {} if text == "none" else text
     known = {"": None, "+": "positive", "-": "negative"}
     found: dict[str, str | None] = {}
     for part in text.split(","):
@@ -83,6 +87,27 @@ def parse_signals(text: str) -> dict[str, str | None]:
             )
         found[name] = known[sign]
     return found
+
+
+def parse_instruments(text: str) -> list[str]:
+    """Return names of columns, separated by commas.
+
+    Raises
+    ------
+    BadParameter
+        If a name is empty or comes twice.
+
+    Examples
+    --------
+    >>> parse_instruments("prompted, position")
+    ['prompted', 'position']
+    """
+    names = [part.strip() for part in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise typer.BadParameter(
+            f"{text!r} must be names of columns, each once: for instance prompted,position."
+        )
+    return names
 
 
 ModelDirectory = Annotated[
@@ -112,17 +137,6 @@ BaseRate = Annotated[
         parser=parse_base_rate,
         help="Known share of good answers; SD is the standard deviation of its log odds. "
         "Default: estimated.",
-        show_default=False,
-    ),
-]
-Signals = Annotated[
-    Any,
-    typer.Option(
-        "--signals",
-        metavar="NAME[:+|:-],...",
-        parser=parse_signals,
-        help="Columns of what else users did with the answers, such as copied,regenerated; + or - "
-        "says whether it speaks for the answer. Default: none.",
         show_default=False,
     ),
 ]
@@ -201,6 +215,39 @@ _OF_LOGS: dict[str, Any] = {
         typer.Option("--strict", help="Raise at unreadable rows; else they are left out."),
     ],
 }
+# Options that name what else a log tells of its ratings, by the parameters of `read_sources`.
+_OF_SOURCES: dict[str, Any] = {
+    "users": Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with the users. Default: the column user, under any common name.",
+            show_default=False,
+        ),
+    ],
+    "instruments": Annotated[
+        Any,
+        typer.Option(
+            metavar="COLUMN,...",
+            parser=parse_instruments,
+            help="Columns of numbers that move who rates and not how good the answer is, such as "
+            "whether feedback was prompted at random.",
+            show_default=False,
+        ),
+    ],
+    "signals": Annotated[
+        Any,
+        typer.Option(
+            metavar="auto|none|NAME[:+|:-],...",
+            parser=parse_signals,
+            help="Columns of what else users did with the answers, such as copied,regenerated; "
+            "+ or - says whether it speaks for the answer. Default: auto, those that are found "
+            "and safe.",
+            show_default=False,
+        ),
+    ],
+}
+SOURCES = tuple(_OF_SOURCES)
 _DEFAULTS: dict[str, Any] = {"format": "auto", "strict": False}  # None for the others
 
 
@@ -208,7 +255,7 @@ def reads_logs(*, without: Sequence[str] = ()) -> Callable[..., Any]:
     """Return a decorator that gives a command the options on how to read logs.
 
     Typer finds the options of a command in its signature, so they are added there, before the
-    command's own. The command reads them by `of_logs`.
+    command's own. The command reads them by `of_logs` and `of_sources`.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -217,7 +264,7 @@ def reads_logs(*, without: Sequence[str] = ()) -> Callable[..., Any]:
             Parameter(
                 name, Parameter.POSITIONAL_OR_KEYWORD, default=_DEFAULTS.get(name), annotation=kind
             )
-            for name, kind in _OF_LOGS.items()
+            for name, kind in {**_OF_LOGS, **_OF_SOURCES}.items()
             if name not in without
         ]
         parameters = sorted([*added, *own], key=lambda one: one.default is not one.empty)
@@ -238,6 +285,11 @@ def of_logs(ctx: typer.Context) -> dict[str, Any]:
     given = {name: value for name, value in ctx.params.items() if name in _OF_LOGS}
     on_error = "raise" if given.pop("strict") else "omit"
     return given | {"labels": dict(given["labels"] or ()), "on_error": on_error}
+
+
+def of_sources(ctx: typer.Context) -> dict[str, Any]:
+    """Return the options of a command that name users, instruments and signals."""
+    return {name: ctx.params[name] for name in _OF_SOURCES}
 
 
 def check_parent(path: Path) -> None:

@@ -11,7 +11,7 @@ from ..metrics import pseudo_outcomes
 from ..selection._draws import N_DRAWS, outcome_draws
 from ._logs import FeedbackLog
 
-Outcomes = tuple[np.ndarray, tuple[float, float]]
+Outcomes = tuple[np.ndarray, tuple[float, float], dict[str, str]]
 RATES = ("false_positive_rate", "false_negative_rate")
 # Drift since the fit, as standard deviations of the base rate's logit and of a flip rate.
 _LEVEL_DRIFT, _FLIP_DRIFT = 0.3, 0.03
@@ -76,19 +76,19 @@ def doubly_robust(X, log: FeedbackLog, noise_estimator, random_state: int) -> np
 def by_doubly_robust(
     X, log: FeedbackLog, known_rates: dict[str, Any], random_state: int
 ) -> Outcomes:
-    """Return pseudo-outcomes and flip rates that assume selection on x alone."""
+    """Return pseudo-outcomes and flip rates that assume selection on x alone, and no source."""
     noise = NoiseTransitionEstimator(**known_rates, random_state=random_state)
     noise.fit(X, log.y, groups=log.groups)
-    return doubly_robust(X, log, FrozenEstimator(noise), random_state), noise.rates_
+    return doubly_robust(X, log, FrozenEstimator(noise), random_state), noise.rates_, {}
 
 
 def by_selection(
     X, log: FeedbackLog, known_rates: dict[str, Any], random_state: int, base_rate
 ) -> Outcomes:
-    """Return pseudo-outcomes and flip rates by the selection likelihood."""
+    """Return pseudo-outcomes, flip rates and sources of the level by the selection likelihood."""
     model = SelectionModel(base_rate=base_rate, **known_rates, random_state=random_state)
     columns = RowColumns(asked=log.columns.get("asked"), verified=log.columns.get("verified"))
     given = {"asked": columns.asked, "verified": columns.verified, "users": log.users}
-    model.fit(X, log.y, groups=log.groups, **given)
+    model.fit(X, log.y, groups=log.groups, **given, **log.sources.columns)
     z = outcome_draws(model, log.y, columns, N_DRAWS, random_state)
-    return z, (model.false_positive_rate_, model.false_negative_rate_)
+    return z, (model.false_positive_rate_, model.false_negative_rate_), model.level_source_

@@ -38,6 +38,7 @@ def evaluate(
     Flip rates are the given ones, else the ones given to `fit`, else estimated.
     What `fit` has learnt of flip rates and level is the prior of the estimates.
     Verified and asked rows of these logs replace that of the level.
+    Users, instruments and signals are those of the fit, as far as these logs have them.
     """
     from ..export import load_model_directory
     from ..text._saved import load_encoder
@@ -45,6 +46,7 @@ def evaluate(
     from ._prompts import count_shared
     from ._pseudo_outcomes import RATES, by_doubly_robust, by_selection, learnt_at_fit
     from ._scores import all_scores, scores_by
+    from ._sources import Named
 
     model = load_model_directory(model_dir)
     report = model.report or {}
@@ -56,7 +58,9 @@ def evaluate(
         )
     name = join_names(logs)
     progress(f"reading {name}")
-    log = read_log(logs, **options.of_logs(ctx))
+    named = Named(**options.of_sources(ctx))
+    of_model = Named(**report.get("named", {}))
+    log = read_log(logs, named=named, of_model=of_model, **options.of_logs(ctx))
     _refuse_unusable(log, name)
     times = log.frame.get("timestamp")
     if period is not None and times is None:
@@ -80,9 +84,9 @@ def evaluate(
     if base_rate is None:
         base_rate = learnt.get("base_rate")
     if method == "selection":
-        z, rates = by_selection(X, log, known_rates, random_state, base_rate)
+        z, rates, told_by = by_selection(X, log, known_rates, random_state, base_rate)
     else:
-        z, rates = by_doubly_robust(X, log, known_rates, random_state)
+        z, rates, told_by = by_doubly_robust(X, log, known_rates, random_state)
     result = {
         **log.counts(),
         "model_directory": str(model_dir),
@@ -90,6 +94,8 @@ def evaluate(
         "shared_prompts": shared,
         "pseudo_outcomes": method,
         "learnt_at_fit": learnt,
+        "level_source": told_by,
+        **log.sources.facts(),
         "false_positive_rate": rates[0],
         "false_negative_rate": rates[1],
         "truncated_prompts": encoder.truncated_prompt_count_,
@@ -142,3 +148,11 @@ def _print_tables(result: dict[str, Any]) -> None:
         if key in result:
             sets = ((found["name"] or "unknown", found) for found in result[key])
             print_table(title, score_columns(""), score_rows(sets))
+    given = "base rate of the fit" if "base_rate" in result["learnt_at_fit"] else "--base-rate"
+    told_by = [
+        given if name == "base_rate" else name
+        for name, reason in result["level_source"].items()
+        if reason == "used"
+    ]
+    if told_by:
+        typer.echo(f"The level is told by {', '.join(told_by)}.")

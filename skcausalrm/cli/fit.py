@@ -43,7 +43,6 @@ def fit(
     false_positive_rate: options.FalsePositiveRate = None,
     false_negative_rate: options.FalseNegativeRate = None,
     base_rate: options.BaseRate = None,
-    signals: options.Signals = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
     overwrite: options.Overwrite = False,
@@ -61,10 +60,12 @@ def fit(
         raise typer.BadParameter(
             f"--method {method} uses no base rate: leave it out, or choose selection."
         )
-    if signals is not None and method not in ("auto", "selection"):
-        raise typer.BadParameter(
-            f"--method {method} uses no signals: leave --signals out, or choose selection."
-        )
+    named = options.of_sources(ctx)
+    for name in ("instruments", "signals"):
+        if named[name] and method not in ("auto", "selection"):
+            raise typer.BadParameter(
+                f"--method {method} uses no {name}: leave --{name} out, or choose selection."
+            )
     if method == "naive" and set(known_rates.values()) != {None}:
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
     if method != "dr" and ctx.params["judge_score_name"] is not None:
@@ -79,20 +80,22 @@ def fit(
     from ..heads import MLPHead, RidgeHead
     from ..text._saved import encoder_settings
     from ._fit_report import model_facts, print_report, selection_facts, unused_sources
-    from ._fitting import correction, out_of_fold_scores, signal_columns
+    from ._fitting import correction, out_of_fold_scores
     from ._log_summary import summarise, summary_lines
     from ._logs import encode, join_names, read_log
     from ._prompts import pack_prompts
     from ._screen import harmless
+    from ._sources import Named
 
     progress(f"reading {join_names(logs)}")
-    log = read_log(logs, **options.of_logs(ctx))
-    for name, text in summary_lines(summarise(log.frame)):
+    log = read_log(logs, named=Named(**named), **options.of_logs(ctx))
+    for name, text in summary_lines(summarise(log.frame, log.sources)):
         progress(f"  {name}: {harmless(text)}")
     columns = dict(log.columns)
     if method != "dr" and columns.pop("judge_score", None) is not None:
         progress(f"the column judge_score is used for the scores alone: {method} does not use it")
-    columns |= signal_columns(log.frame, signals)
+    if method in ("auto", "selection"):
+        columns |= log.sources.columns
     encoder = ConversationEncoder(
         model, text=encoder_text, max_length=max_length, cache_dir=cache_dir
     )
@@ -113,6 +116,8 @@ def fit(
         "selection": selection_facts(reward, X, log),
         "known_flip_rates": tuple(known_rates.values()),
         "known_base_rate": base_rate,
+        "named": vars(log.sources.named),
+        **log.sources.facts(),
         "truncated_prompts": encoder.truncated_prompt_count_,
         "truncated_answers": encoder.truncated_answer_count_,
         "random_state": random_state,

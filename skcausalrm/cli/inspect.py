@@ -21,16 +21,17 @@ def inspect(
 ) -> None:
     """Print what `fit` would load from feedback logs, without encoding a text.
 
-    Rows, ratings, users, conversations, models, period, the columns that are read and those that
-    are not, what is left out and why, and some rows.
+    Rows, ratings, users, conversations, models, period, signals and why one is not used, the
+    columns that are read and those that are not, what is left out and why, and some rows.
     """
     from ..datasets._labels import answer_texts
     from ._log_summary import summarise, summary_lines
     from ._logs import join_names, read_frame
+    from ._sources import Named, read_sources
 
     progress(f"reading {join_names(logs)}")
     frame = read_frame(logs, **options.of_logs(ctx))
-    facts = summarise(frame)
+    facts = summarise(frame, read_sources(frame, Named(**options.of_sources(ctx))))
     some = frame.iloc[frame["feedback"].isna().argsort(kind="stable").to_numpy()[:examples]]
     texts = list(zip(*answer_texts(some), strict=True))
     marks = [None if mark != mark else float(mark) for mark in some["feedback"]]

@@ -22,7 +22,7 @@ _NAMES = {1.0: "good", 0.0: "bad", None: "skipped"}
 _VERDICTS = {"g": 1.0, "b": 0.0, "s": None}
 
 
-@options.reads_logs(without=["asked_name"])
+@options.reads_logs(without=["asked_name", *options.SOURCES])
 def label(
     ctx: typer.Context,
     logs: options.Logs,

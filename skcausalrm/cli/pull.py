@@ -40,7 +40,12 @@ VerifiedName = Annotated[
 ]
 
 
-@options.reads_logs(without=["scores", "format", "verified", "prompt_column", "completion_column"])
+@options.reads_logs(
+    without=[
+        *("scores", "format", "verified", "prompt_column", "completion_column"),
+        *options.SOURCES,
+    ]
+)
 def pull(
     ctx: typer.Context,
     tool: Tool,
@@ -61,6 +66,7 @@ def pull(
 
     from ..datasets import pull_feedback
     from ._log_summary import summarise, summary_lines
+    from ._sources import read_sources
 
     frame = pull_feedback(
         tool,
@@ -72,7 +78,7 @@ def pull(
         verified_name=verified_name,
         **options.of_logs(ctx),
     )
-    facts = {**summarise(frame), "out": str(out)}
+    facts = {**summarise(frame, read_sources(frame)), "out": str(out)}
     if as_json:
         print_json(facts)
     else:

@@ -6,6 +6,7 @@ from .._utils._lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "find_signals": "._signals",
         "load_feedback": "._loader",
         "make_feedback_logs": "._logs",
         "make_observational_feedback": "._embeddings",

@@ -46,11 +46,24 @@ _ALIASES = {
     "prompt_tokens": ("prompt_tokens", "input_tokens"),
     "completion_tokens": ("completion_tokens", "output_tokens"),
     "next_message": ("next_message", "next_user_message"),
-    "copied": ("copied", "is_copied"),
-    "regenerated": ("regenerated", "is_regenerated"),
-    "edited": ("edited", "is_edited"),
+    "copied": ("copied", "is_copied", "was_copied", "copy"),
+    "shared": ("shared", "is_shared", "was_shared"),
+    "thanked": ("thanked", "thanks", "is_thanked"),
+    "regenerated": (
+        "regenerated", "is_regenerated", "was_regenerated", "regenerate", "retried", "retry",
+    ),
+    "rephrased": ("rephrased", "rephrase", "is_rephrased"),
+    "edited": ("edited", "is_edited", "was_edited"),
+    "complained": ("complained", "complaint", "is_complaint"),
+    "abandoned": ("abandoned", "is_abandoned", "was_abandoned"),
 }  # fmt: skip
 ROLES = tuple(_ALIASES)
+# Roles of what users did with an answer, besides rating it.
+SIGNALS = (
+    *("copied", "shared", "thanked", "regenerated", "rephrased", "edited", "complained"),
+    "abandoned",
+)
+_SIGNAL_NAMES = {name: role for role in SIGNALS for name in _ALIASES[role]}
 # Columns of dislikes by the names of the columns of likes.
 _OPPOSITES = {
     "thumbs_up": "thumbs_down", "like": "dislike", "liked": "disliked", "upvote": "downvote",
@@ -74,6 +87,17 @@ def find_roles(columns: Iterable[Any]) -> dict[str, list[Any]]:
         role: [spelled[name] for name in names if name in spelled]
         for role, names in _ALIASES.items()
     }
+
+
+def signal_role(name: Any) -> str | None:
+    """Return the signal that a name stands for, if any.
+
+    Examples
+    --------
+    >>> [signal_role(name) for name in ("wasCopied", "retry", "thumbs")]
+    ['copied', 'regenerated', None]
+    """
+    return _SIGNAL_NAMES.get(_snake_case(str(name)))
 
 
 def has_roles(columns: Iterable[Any], *roles: str) -> bool:

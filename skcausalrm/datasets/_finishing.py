@@ -6,14 +6,15 @@ import pandas as pd
 
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, DataLossWarning, FileFormatError
+from ._columns import SIGNALS
 from ._conversations import add_turns, group_by_opening
 from ._left_out import describe
+from ._signals import complete_signals
 
 _COLUMNS = (
     "prompt", "completion", "feedback", "verified", "asked", "judge_score",
     "group", "conversation", "turn", "user", "model", "timestamp", "comment", "tags",
-    "next_message", "copied", "regenerated", "edited", "latency", "prompt_tokens",
-    "completion_tokens", "id",
+    "next_message", *SIGNALS, "latency", "prompt_tokens", "completion_tokens", "id",
 )  # fmt: skip
 # Text for each count of rows or scores that an import changed or left out.
 _LOSSES = {
@@ -46,7 +47,7 @@ def finish_log(frame: pd.DataFrame, format: str, facts: dict[str, Any]) -> pd.Da
             f"The {format} source holds no answer that can be read{lost}, so there is nothing to "
             "load: export answers with their texts."
         )
-    frame = add_turns(frame)
+    frame = complete_signals(add_turns(frame))
     if "group" not in frame.columns:
         frame = _grouped(frame)
     first = [name for name in _COLUMNS if name in frame.columns]

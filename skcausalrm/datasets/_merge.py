@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
 
+from ._columns import SIGNALS
 from ._conversations import group_by_opening
 from ._labels import answer_keys
 
@@ -144,6 +145,8 @@ def _union(
             conflicts |= (frame[name].notna() & spare.notna() & (frame[name] != spare)).to_numpy()
         if name == "asked":
             frame[name] = (frame[name] == True) | (spare == True)  # noqa: E712
+        elif name in SIGNALS and frame[name].dtype == np.float64:  # what one export saw happened
+            frame[name] = frame[name].combine(spare, np.fmax)
         elif name != "comment" and frame[name].isna().any():  # a comment explains its own rating
             frame[name] = frame[name].where(frame[name].notna(), spare)
     return frame, int(conflicts.sum())

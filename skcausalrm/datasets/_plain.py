@@ -11,7 +11,7 @@ import pandas as pd
 from .._utils._warnings import warn
 from ..exceptions import DataLossWarning, FileFormatError
 from ..text._messages import as_messages, is_list
-from ._columns import ROLES, can_parse, name_roles, opposite, score_like
+from ._columns import ROLES, SIGNALS, can_parse, name_roles, opposite, score_like
 from ._left_out import LeftOut
 from ._roles import Names, rename_columns
 from ._spans import Reading
@@ -23,10 +23,9 @@ from ._texts import (
     read_texts,
     simplify_prompt,
 )
-from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
+from ._values import is_signed, parse_events, parse_flags, parse_labels, parse_unit_interval
 
 PLAIN_FORMATS = ("plain", "trl", "chat")
-_BEHAVIOURS = ("copied", "regenerated", "edited")
 _N_EXAMPLES = 1000  # chats that tell whether they hold the answers
 # Roles of messages that are no answer.
 _NO_ANSWERS = ("system", "developer", "user", "tool", "function")
@@ -123,9 +122,9 @@ def read_plain(
     if "judge_score" in frame.columns:
         frame["judge_score"], bad = parse_unit_interval(frame["judge_score"], "judge_score")
         counts["n_unreadable_scores"] += int(bad.sum())
-    for name in set(_BEHAVIOURS) & set(frame.columns):
-        if can_parse(partial(parse_flags, frame[name], name)):
-            frame[name] = parse_flags(frame[name], name)[0]
+    for name in set(SIGNALS) & set(frame.columns):
+        if can_parse(partial(parse_events, frame[name], name)):
+            frame[name] = parse_events(frame[name], name)[0]
     for name in set(_NUMBERS) & set(frame.columns):
         numbers = pd.to_numeric(frame[name].map(lambda v: v if np.isscalar(v) else None), "coerce")
         frame[name] = numbers if numbers.notna().any() else frame[name]

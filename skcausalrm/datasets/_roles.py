@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import pandas as pd
 
 from ..exceptions import FeedbackError, FileFormatError
 from ..text._messages import is_list
+from ._columns import can_parse, signal_role
 from ._left_out import LeftOut, add_summaries
 from ._score_columns import is_comment, kind_by_name
 from ._spans import HUMAN, MODEL, UNKNOWN, USER, Export, get
 from ._texts import decode
-from ._values import is_signed, parse_flags, parse_labels, parse_unit_interval
+from ._values import is_signed, parse_events, parse_flags, parse_labels, parse_unit_interval
 
 _N_LISTED = 20  # maximum number of names in an error message
 # Raters whose scores a column takes: the first of these with a score of the name.
@@ -165,7 +167,12 @@ def join(
     repeated = frame.index.duplicated(keep="last")
     frame = (frame[~repeated] if repeated.any() else frame).assign(feedback=np.nan)
     scores = export.scores.sort_values("timestamp", kind="stable", na_position="first")
-    used = scores["name"] == names.asked
+    signals = _signals(scores, names, frame)
+    frame = frame.assign(**{role: values for role, (_, values) in signals.items()})
+    is_signal = pd.Series(False, index=scores.index)
+    for of_role, _ in signals.values():
+        is_signal |= of_role
+    used = (scores["name"] == names.asked) | is_signal
     is_feedback = pd.Series(False, index=scores.index)
     left_out = LeftOut(frame["id"], on_error)
     counts: dict[str, Any] = {
@@ -174,7 +181,7 @@ def join(
         "n_unreadable_scores": 0,
         **export.counts,
     }
-    for column, (name, kind) in assign_roles(scores, names, labels).items():
+    for column, (name, kind) in assign_roles(scores[~is_signal], names, labels).items():
         of_role = (scores["name"] == name) & (scores["kind"] == kind)
         used |= of_role
         by = ["id", "rater"] if column == "verified" else ["id"]
@@ -205,6 +212,24 @@ def join(
     counts["n_other_scores"] = int((~used).sum())
     counts["left_out"] = add_summaries(export.left_out, left_out.summary())
     return left_out.keep(frame), counts
+
+
+def _signals(
+    scores: pd.DataFrame, names: Names, frame: pd.DataFrame
+) -> dict[str, tuple[pd.Series, pd.Series]]:
+    """Return the rows of the scores that say what users did, and what they say of each answer.
+
+    A name that the caller gives to another column is no signal.
+    """
+    free = scores["kind"].isin((USER, UNKNOWN)) & ~scores["name"].isin(names.given().values())
+    roles = scores["name"].where(free).map(signal_role, na_action="ignore")
+    found = {}
+    for role in roles.dropna().unique():
+        last = scores[roles == role].drop_duplicates("id", keep="last").set_index("id")["value"]
+        values = last.reindex(frame.index)
+        if role not in frame.columns and can_parse(partial(parse_events, values, role)):
+            found[role] = (roles == role, parse_events(values, role)[0])
+    return found
 
 
 def _vote(verdicts: pd.Series) -> tuple[pd.Series, int, int]:

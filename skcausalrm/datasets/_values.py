@@ -117,6 +117,21 @@ def parse_flags(values: pd.Series, column: str) -> tuple[pd.Series, NDArray[np.b
     return flags == 1, bad
 
 
+def parse_events(values: pd.Series, column: str) -> tuple[pd.Series, NDArray[np.bool_]]:
+    """Parse flags of what happened: 1.0, 0.0, and NaN where it is not known.
+
+    An empty field is unknown if some rows say that it did not happen, and else did not happen.
+
+    Raises
+    ------
+    FeedbackError
+        If more than a tenth of the values cannot be read.
+    """
+    rule = "a mark must be true, false, 1, 0 or empty"
+    events, bad = _look_up(values, column, _FLAGS, rule, "recode it before loading")
+    return events if (events == 0).any() else events.fillna(0.0), bad
+
+
 def _spellings(values: pd.Series) -> tuple[NDArray[np.intp], NDArray]:
     """Return the code of each value and the distinct values; a list of one counts as its item."""
     objects = values.to_numpy(dtype=object)

@@ -24,8 +24,9 @@ class Evidence(NamedTuple):
         Difference to the AUROC of naive's ranking, against the draws.
     level_is_open : bool
         True if the base rate's posterior is wide.
-    level_is_settled : bool
-        True if verified rows, asked rows or a given base rate settle the level.
+    level_told_by : tuple of str
+        Those of "verified", "asked", "base_rate", "users", "instruments" and "signals" that the log
+        has and that have a say on the level.
     n_verified : int
     base_rate_interval : (float, float)
     """
@@ -35,7 +36,7 @@ class Evidence(NamedTuple):
     verified: Estimate | None
     over_naive: Estimate | None
     level_is_open: bool
-    level_is_settled: bool
+    level_told_by: tuple[str, ...]
     n_verified: int
     base_rate_interval: tuple[float, float]
 
@@ -57,7 +58,7 @@ def advice_codes(evidence: Evidence) -> list[str]:
         half is possible), "ranking-below-naive" (naive may rank better) or "ranking-reliable";
         then "level-open", "level-unchecked" or "level-reliable".
     """
-    level = "level-reliable" if evidence.level_is_settled else "level-unchecked"
+    level = "level-reliable" if evidence.level_told_by else "level-unchecked"
     return [_ranking_code(evidence), "level-open" if evidence.level_is_open else level]
 
 
@@ -125,12 +126,20 @@ def _level_open(evidence: Evidence) -> str:
 
 def _level_unchecked(evidence: Evidence) -> str:
     return (
-        f"No checked or asked row has a say, and {_span(evidence)}: {_CHECK} before relying on it."
+        f"No checked or asked row has a say, nor do users or signals, and {_span(evidence)}: "
+        f"{_CHECK} before relying on it."
     )
 
 
 def _level_reliable(evidence: Evidence) -> str:
-    return f"The level is reliable: {_span(evidence)}."
+    told_by = evidence.level_told_by
+    assumed = [text for name, text in _ASSUMED.items() if name in told_by]
+    if len(assumed) < len(told_by):  # what somebody has checked, or knows, needs no assumption
+        return f"The level is reliable: {_span(evidence)}."
+    return (
+        f"The level is reliable by {' and '.join(told_by)}, if {' and '.join(assumed)}: "
+        f"{_span(evidence)}. To test that, {_CHECK}."
+    )
 
 
 def _span(evidence: Evidence) -> str:
@@ -145,6 +154,12 @@ def _interval(estimate: Estimate | None, *, sign: bool = False) -> str:
     return f"{max(estimate.low, least):{form}} to {min(estimate.high, 1):{form}}"
 
 
+# What must be true where nobody has checked the level.
+_ASSUMED = {
+    "users": "those who rate a lot are no more lenient and get no better answers",
+    "instruments": "the instruments have nothing to do with how good an answer is",
+    "signals": "what users do with an answer follows how good it is",
+}
 _CHECK = "check about 50 rows with `skcausalrm label`"
 _SENTENCES = {
     "ranking-contradicted": _contradicted,

@@ -21,6 +21,7 @@ from ..exceptions import (
 from ..metrics._estimate import Estimate, estimate, estimate_difference
 from ..model_selection._cross_fitting import Folds, make_folds
 from ..nuisances._recipes import Target, correct_labels, effective_sample_size
+from ..selection._counts import habit_cells
 from ..selection._draws import N_DRAWS, outcome_draws
 from ..selection._fitting import UNCERTAIN
 from ..selection._model import SelectionModel
@@ -43,7 +44,14 @@ _FACTS = (
     "false_negative_rate",
     "link_weights",
     "level_source",
+    "instrument_reach",
+    "signal_log_odds",
 )
+# Share rated among the keenest, and their number, below which the warnings "habit-reach" and
+# "habit-users" say that users tell the level by assumption.
+_LEAST_REACH, _FEW_USERS = 0.5, 10
+# Standard deviations from which on a signal's log odds are not 0.
+_CLEAR = 2.0
 
 
 class _Rows(NamedTuple):
@@ -84,14 +92,19 @@ def selection_report(
         - ``advice_codes`` : what they say. First "ranking-contradicted" (verified rows rank
           otherwise), "ranking-unproven" (a bound of the AUROC is at most one half),
           "ranking-below-naive" (naive's may be better by over .02) or "ranking-reliable"; then
-          "level-open", "level-unchecked" (by the likelihood alone) or "level-reliable".
+          "level-open", "level-unchecked" (by the likelihood alone) or "level-reliable": verified or
+          asked rows or a given base rate have a say; or users or instruments, where the keenest
+          rate half of their rows and are ten users in effect; or signals that are clearly likelier
+          on good answers, or on bad ones.
         - ``ranking`` : ``score`` and ``interval`` (90%) of the out-of-fold AUROC: ``posterior``,
           by the likelihood; ``rated``, of the feedback itself; ``verified``; and ``over_naive``,
           its difference to naive's by the likelihood. None where there are too few rows.
         - ``base_rate``, ``base_rate_interval``, ``base_rate_std``, ``base_rate_doubt``,
           ``selection_log_odds``, ``selection_log_odds_std``, ``false_positive_rate``,
-          ``false_negative_rate``, ``link_weights`` and ``level_source`` : the attributes of
-          `SelectionModel`.
+          ``false_negative_rate``, ``link_weights``, ``level_source``, ``instrument_reach`` and
+          ``signal_log_odds`` : the attributes of `SelectionModel`.
+        - ``level_told_by`` : the sources of the level that have a say, on which
+          "level-reliable" rests.
         - ``n_verified``, ``n_asked`` : numbers of rows.
         - ``recipes`` : dict per recipe, out of fold, of ``base_rate``, ``false_positive_rate``,
           ``false_negative_rate``, ``effective_sample_size``, and scores with their standard errors
@@ -162,6 +175,7 @@ def selection_report(
         **{name: getattr(selection, f"{name}_") for name in _FACTS},
         "n_verified": _n_verified(columns),
         "n_asked": 0 if columns.asked is None else int(columns.asked.sum()),
+        "level_told_by": list(evidence.level_told_by),
         "recipes": recipes,
     }
 
@@ -271,17 +285,44 @@ def _evidence(
         over_naive = _estimate(
             estimate_difference, "roc_auc", targets["debiased"], ranking, naive, **by_row
         )
-    settled = (columns.verified, columns.asked, selection.base_rate)
     return Evidence(
         posterior=auc["debiased"],
         rated=auc["rated"],
         verified=auc.get("verified"),
         over_naive=over_naive,
         level_is_open=selection.base_rate_doubt_ > UNCERTAIN,
-        level_is_settled=any(given is not None for given in settled),
+        level_told_by=_told_by(selection, feedback, columns),
         n_verified=_n_verified(columns),
         base_rate_interval=selection.base_rate_interval_,
     )
+
+
+def _told_by(selection: SelectionModel, feedback: Feedback, columns: RowColumns) -> tuple[str, ...]:
+    """Return what has a say on the level: a source may be used and still say nothing of it."""
+    used = [name for name, reason in selection.level_source_.items() if reason == "used"]
+    told = ["verified", "asked", "base_rate"]
+    habit, reach = selection.habit_, selection.instrument_reach_
+    if habit is not None and reach is not None and reach >= _LEAST_REACH:
+        weight = columns.weighted(columns.unasked(len(habit)).astype(np.float64))
+        if _keenest_users(habit, feedback.observed, weight, columns.users) >= _FEW_USERS:
+            told.append("users")
+        told.append("instruments")
+    odds = (selection.signal_log_odds_ or {}).values()
+    if any(abs(mean) > _CLEAR * std for mean, std in odds):
+        told.append("signals")
+    return tuple(name for name in told if name in used)
+
+
+def _keenest_users(
+    habit: NDArray, rated: NDArray[np.bool_], weight: NDArray, users: NDArray | None
+) -> float:
+    """Return the effective number of users in the top cell of habits, 0 if they are not given."""
+    if users is None:
+        return 0.0
+    cell = habit_cells(habit, rated, weight)
+    top = (cell == cell[weight > 0].max()) & (weight > 0)
+    rows = np.bincount(users[top], weight[top])
+    return float(rows.sum() ** 2 / (rows**2).sum())
 
 
 def _n_verified(columns: RowColumns) -> int:

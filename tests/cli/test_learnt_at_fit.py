@@ -23,7 +23,7 @@ REPORT = {
 
 
 def feedback_log(y, **columns):
-    return FeedbackLog(pd.DataFrame(), np.asarray(y, float), np.arange(len(y)), None, columns)
+    return FeedbackLog(pd.DataFrame(), np.asarray(y, float), np.arange(len(y)), columns)
 
 
 def test_level_and_flips_with_their_drift():
@@ -74,7 +74,7 @@ def test_a_later_log_is_graded_by_what_labels_settled_at_fit():
             rates = {
                 rate: known.get(rate) for rate in ("false_positive_rate", "false_negative_rate")
             }
-            z, _ = by_selection(X, feedback_log(y), rates, 0, base_rate)
+            z, *_ = by_selection(X, feedback_log(y), rates, 0, base_rate)
             reward, std = debiased_mse(z, np.zeros(len(r)), return_std=True)
             score, score_std = debiased_r2_score(z, f, return_std=True)
             off[name], stds[name] = abs(reward - r.mean()), std

@@ -105,12 +105,12 @@ class TestLangfuse:
         ]
         scores = [
             {"traceId": "a", "name": name, "value": value, "source": "API"}
-            for name, value in (("thumbs", 1), ("copied", 0))
+            for name, value in (("thumbs", 1), ("solved", 0))
         ]
-        with pytest.raises(FileFormatError, match=r"'copied', 'thumbs'.*pass feedback_name"):
+        with pytest.raises(FileFormatError, match=r"'solved', 'thumbs'.*pass feedback_name"):
             load_feedback(traces, scores=scores)
         with pytest.warns(DataLossWarning, match="1 scores that are neither"):
-            logs = load_feedback(traces, scores=scores, feedback_name="copied")
+            logs = load_feedback(traces, scores=scores, feedback_name="solved")
         assert nan_equal(logs["feedback"], [0, np.nan])
 
     def test_feedback_must_be_binary(self):

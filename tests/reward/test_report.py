@@ -185,6 +185,9 @@ class TestReport:
             "false_negative_rate",
             "link_weights",
             "level_source",
+            "level_told_by",
+            "instrument_reach",
+            "signal_log_odds",
             "n_verified",
             "n_asked",
             "recipes",
@@ -338,7 +341,7 @@ class TestAdvice:
         assert "The level is reliable" not in sentences
 
     def test_a_level_by_the_likelihood_alone(self, log):
-        known = Evidence(GOOD, GOOD, None, LEVEL, False, False, 0, (0.4, 0.5))
+        known = Evidence(GOOD, GOOD, None, LEVEL, False, (), 0, (0.4, 0.5))
         assert advice_codes(known) == ["ranking-reliable", "level-unchecked"]
         assert advice(["level-unchecked"], known).startswith("No checked or asked row has a say")
 
@@ -366,14 +369,14 @@ class TestAdvice:
         assert "on verified rows" in sentences
 
     def test_perhaps_worse_than_naive(self):
-        evidence = Evidence(GOOD, GOOD, None, estimate(0.0, 0.04), True, False, 0, (0.1, 0.9))
+        evidence = Evidence(GOOD, GOOD, None, estimate(0.0, 0.04), True, (), 0, (0.1, 0.9))
         assert advice_codes(evidence) == ["ranking-below-naive", "level-open"]
         assert "-0.07 to +0.07 over naive's" in advice(advice_codes(evidence), evidence)
 
     def test_feedback_of_one_class_is_judged_by_other_rows(self):
-        verified = Evidence(GOOD, None, GOOD, LEVEL, False, True, 100, (0.4, 0.5))
+        verified = Evidence(GOOD, None, GOOD, LEVEL, False, ("verified",), 100, (0.4, 0.5))
         assert advice_codes(verified)[0] == "ranking-reliable"
-        nothing = Evidence(GOOD, None, None, LEVEL, False, True, 0, (0.4, 0.5))
+        nothing = Evidence(GOOD, None, None, LEVEL, False, ("asked",), 0, (0.4, 0.5))
         assert advice_codes(nothing)[0] == "ranking-unproven"
         assert "feedback itself" not in advice(["ranking-unproven"], nothing)
 
