@@ -40,6 +40,16 @@ def labels_of(output):
     return found
 
 
+def headings_of(output):
+    """Return the cells of each line above a rule: the columns of the tables."""
+    lines = output.splitlines()
+    return {
+        tuple(re.split(r"  +", line.strip()))
+        for line, below in zip(lines, lines[1:], strict=False)
+        if below.strip() and not below.strip().strip("─")
+    }
+
+
 class Person(Screen):
     """A terminal at which a person judges fourteen answers, skips one, and quits."""
 
@@ -61,6 +71,9 @@ def folder(workspace, tmp_path, monkeypatch):
     for log in (train, held_out):
         rated = log.index[log["feedback"].notna()]
         log["asked"] = log.index.isin(rated[::3])
+        rng = np.random.default_rng(0)
+        for name, share in (("copied", 0.3), ("regenerated", 0.2)):
+            log[name] = rng.random(len(log)) < share
     half = len(train) // 2
     for name, rows in {
         "train": train,
@@ -94,6 +107,7 @@ def test_every_command_of_the_page_runs(folder, workspace, run, monkeypatch):
             Path(target).write_text(result.stdout)
         missing = labels_of(sample) - labels_of(result.stdout + result.stderr)
         assert not missing, (words, missing)
+        assert headings_of(sample) <= headings_of(result.stdout), words
     assert {"fit", "label", "evaluate", "score", "export"} <= set(names)
     for written in ("model_november", "labels.jsonl", "scores.json", "scored.jsonl"):
         assert (folder / written).exists()
