@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def headings_of(output):
     lines = output.splitlines()
     return {
         tuple(re.split(r"  +", line.strip()))
-        for line, below in zip(lines, lines[1:], strict=False)
+        for line, below in pairwise(lines)
         if below.strip() and not below.strip().strip("─")
     }
 
