@@ -7,15 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import InvalidInputError
+from ._signal_names import DIRECTIONS
 from ._validation import check_column
-
-_POSITIVE = ("copy", "copied", "thanks", "thanked", "share", "shared", "dwell")
-_NEGATIVE = (
-    *("regenerate", "regenerated", "rephrase", "rephrased", "retry", "retried"),
-    *("complaint", "complained", "edit", "edited", "abandon", "abandoned"),
-)
-# Whether a signal speaks for the answer or against it, by its usual name.
-DIRECTIONS = {**dict.fromkeys(_POSITIVE, 1.0), **dict.fromkeys(_NEGATIVE, -1.0)}
 
 
 class Signals(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from .._utils._signals import DIRECTIONS
+from .._utils._signal_names import DIRECTIONS
 from ..datasets._signals import judge_signals
 from ..exceptions import FeedbackError, UnusedParameterError
 

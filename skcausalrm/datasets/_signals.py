@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .._utils._signals import DIRECTIONS
+from .._utils._signal_names import DIRECTIONS
 from ._columns import SIGNALS
 from ._next_message import read_reactions
 
