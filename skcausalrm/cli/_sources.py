@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from .._utils._signal_names import DIRECTIONS
+from ..datasets._columns import can_parse
 from ..datasets._signals import judge_signals
+from ..datasets._values import parse_events
 from ..exceptions import FeedbackError, UnusedParameterError
 
 _SIGNS = {1.0: "positive", -1.0: "negative"}
@@ -109,7 +112,10 @@ def read_sources(frame: pd.DataFrame, named: Named | None = None) -> Sources:
         reasons = {name: reason or "left out by --signals" for name, reason in reasons.items()}
         for name, sign in named.signals.items():
             values = _required(frame, name, "signals")
-            used[str(values.name)] = (values, sign)
+            role = str(values.name)
+            if can_parse(partial(parse_events, values, name)):  # else `fit` says what is wrong
+                values = parse_events(values, name)[0]
+            used[role] = (values, sign)
     else:
         used = {name: (frame[name], None) for name, reason in reasons.items() if not reason}
     if used:

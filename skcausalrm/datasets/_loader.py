@@ -98,8 +98,10 @@ def load_feedback(
         and, if the source has them, ``verified`` (1.0, 0.0, NaN), ``asked`` (bool),
         ``judge_score`` (in [0, 1]), ``conversation``, ``turn`` (user messages up to the answer),
         ``user``, ``model``, ``timestamp`` (UTC), ``comment``, ``tags``, ``next_message`` (what the
-        user wrote next), ``copied``, ``regenerated``, ``edited`` (bool), ``latency`` (seconds),
-        ``prompt_tokens``, ``completion_tokens``, ``id``. Other columns of plain sources are kept.
+        user wrote next), ``copied``, ``shared``, ``thanked``, ``regenerated``, ``rephrased``,
+        ``edited``, ``complained``, ``abandoned`` (1.0, 0.0, NaN where it could not be seen; see
+        Notes), ``latency`` (seconds), ``prompt_tokens``, ``completion_tokens``, ``id``. Other
+        columns of plain sources are kept.
         ``attrs["load_feedback"]`` holds the format, the columns read, the counts of rows and
         scores that were changed, and ``left_out``: the count and first ids of each reason.
 
@@ -152,6 +154,11 @@ def load_feedback(
     other one is rated. Empty fields are filled from the dropped row. Equal rows within one source
     are kept. If a source has no groups, rows with an equal first user message or an equal group
     share a group. The sources of a tracing tool are read as one export.
+
+    What users did with an answer is read from columns, and in tracing tools from users' scores, of
+    these names. ``thanked`` and ``complained`` are otherwise told by the beginning of the next
+    message, by a list of English phrases: 0 for the last answer of a conversation, NaN without a
+    conversation. `find_signals` returns those that are safe to use.
 
     docs/feedback_formats.md describes each format.
 

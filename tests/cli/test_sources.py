@@ -62,6 +62,10 @@ def test_named_sources(frame):
     assert found.signals["copied"]["direction"] == "positive"
     assert read_sources(frame, Named(signals={"saved": "positive"})).signals["copied"]["left_out"]
     assert read_sources(frame, Named(signals={})).columns == {}
+    named = Named(signals={"liked_it": "positive", "flagged": "negative"})
+    words = frame.assign(liked_it=["yes", "no", None] * 20, flagged=[1, None, None] * 20)
+    signals = read_sources(words, named).columns["signals"]
+    np.testing.assert_array_equal(signals[:3], [[1, 1], [0, 0], [np.nan, 0]])
 
 
 @pytest.mark.parametrize(
