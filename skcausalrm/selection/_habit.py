@@ -29,6 +29,9 @@ _USERS, _ROUNDS, _CONVERGED = 20_000, 200, 1e-5
 _FARTHEST = 5.0
 # Standard deviation of habits below which all users count as alike.
 _LEAST_SPREAD = 0.1
+# Standard errors by which instruments must tell, out of fold, who rates.
+_LEAST_EVIDENCE = 2.0
+_IDLE = "they do not move who rates"
 # Share of the rows beyond which a user counts for no more, or twice an equal share if that is more.
 _LARGEST_USER = 0.02
 # AUROC of the first linear predictor among rated rows, below which dislikes are not told from x.
@@ -98,7 +101,9 @@ def fit_habit(
     values, sources = np.zeros(len(y)), {}
     if columns.instruments is not None:
         moved = _move_by_instruments(columns.instruments, offset, rated, weight, folds)
-        sources["instruments"] = _spread(moved[volunteered], "they do not move who rates")
+        sources["instruments"] = _spread(moved[volunteered], _IDLE)
+        if not _evidence(moved, rated - expit(offset), weight) > _LEAST_EVIDENCE:
+            sources["instruments"] = f"not used: {_IDLE}"
         if sources["instruments"] == "used":
             values, offset = values + moved, offset + moved
     if columns.users is not None:
@@ -179,6 +184,12 @@ def _move_by_instruments(instruments, offset, rated, weight, folds: Folds) -> ND
         part = design[train], offset[train], rated[train], weight[train]
         moved[test] = scaled[test] @ _fit_logit(*part, penalty)[1:]
     return moved
+
+
+def _evidence(moved, residual, weight) -> float:
+    """Return how well out-of-fold log odds fit who rates, in standard errors."""
+    product = weight * (moved - np.average(moved, weights=weight)) * residual
+    return float(product.sum() / max(np.sqrt(product @ product), 1e-300))
 
 
 def _user_habits(users, offset, rated, weight) -> NDArray[np.float64]:

@@ -141,6 +141,16 @@ def test_what_says_nothing_is_left_out_and_named(case):
     assert found(z, y, **given(z, y, users)) == (None, sources)
 
 
+def test_chance_alone_is_no_instrument():
+    """Of short logs with a coin for an instrument, few pass for ones that move who rates."""
+    used = 0
+    for seed in range(20):
+        z, y, _, _ = rows(1000, seed=seed)
+        coin = np.random.default_rng(100 + seed).integers(0, 2, len(z)).astype(float)
+        used += found(z, y, instruments=coin)[1]["instruments"] == "used"
+    assert used <= 3
+
+
 def test_logs_that_cannot_use_habits():
     z, y, users, _ = rows(2000)
     all_rated = np.where(np.isnan(y), 1.0, y)
