@@ -68,7 +68,8 @@ def fit(
             )
     if method == "naive" and set(known_rates.values()) != {None}:
         raise typer.BadParameter("--method naive corrects no flips: leave the flip rates out.")
-    if method != "dr" and ctx.params["judge_score_name"] is not None:
+    reads_judge = method in ("auto", "selection", "dr")
+    if not reads_judge and ctx.params["judge_score_name"] is not None:
         raise typer.BadParameter(
             f"--method {method} uses no judge score: leave --judge-score-name out."
         )
@@ -92,7 +93,7 @@ def fit(
     for name, text in summary_lines(summarise(log.frame, log.sources)):
         progress(f"  {name}: {harmless(text)}")
     columns = dict(log.columns)
-    if method != "dr" and columns.pop("judge_score", None) is not None:
+    if not reads_judge and columns.pop("judge_score", None) is not None:
         progress(f"the column judge_score is used for the scores alone: {method} does not use it")
     if method in ("auto", "selection"):
         columns |= log.sources.columns

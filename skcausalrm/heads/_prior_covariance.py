@@ -95,6 +95,13 @@ class Spectrum(NamedTuple):
         floor = _FLOOR * max(values[0], 1e-300)
         return cls(np.maximum(values, floor), vectors, float(max(rest, floor)))
 
+    @property
+    def effective_dimension(self) -> float:
+        """Number of equal eigenvalues that would vary as much: (sum of l)^2 / sum of l^2."""
+        others = len(self.vectors) - len(self.values)
+        total = self.values.sum() + others * self.rest
+        return float(total**2 / (self.values @ self.values + others * self.rest**2))
+
     def basis(self, power: float) -> Basis:
         """Return the basis whose prior covariance is a power of the covariance, unit `rest`."""
         scales = (self.values / self.rest) ** (power / 2)

@@ -159,6 +159,7 @@ _ASSUMED = {
     "users": "those who rate a lot are no more lenient and get no better answers",
     "instruments": "the instruments have nothing to do with how good an answer is",
     "signals": "what users do with an answer follows how good it is",
+    "judge_score": "the judge's errors have nothing to do with who rates",
 }
 _CHECK = "check about 50 rows with `skcausalrm label`"
 _SENTENCES = {

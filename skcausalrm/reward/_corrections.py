@@ -217,18 +217,18 @@ def choose_method(feedback: Feedback, columns: RowColumns) -> str:
     """
     rated = feedback.values[feedback.observed]
     rarer = min((rated == 1).sum(), (rated == 0).sum())
-    only_dr = [name for name in ("propensity", "judge_score") if getattr(columns, name) is not None]
     if not feedback.binary:
         method, reason = "dr", "the feedback is not 0/1"
     elif feedback.observed.all():
         method, reason = "noise", f"all {len(rated)} rows are rated"
-    elif only_dr:
-        method, reason = "dr", f"'selection' cannot use {' and '.join(only_dr)}"
+    elif columns.propensity is not None:
+        method, reason = "dr", "'selection' cannot use propensity"
     elif 0 < rarer < _MIN_RATED:
         method, reason = "dr", f"only {rarer} rated rows are of one class"
     else:
         return "selection"
-    given = [name for name in ("instruments", "signals") if getattr(columns, name) is not None]
+    unread = ("instruments", "signals", *(() if method == "dr" else ("judge_score",)))
+    given = [name for name in unread if getattr(columns, name) is not None]
     unused = f", and {' and '.join(given)} were not used" if given else ""
     warn(
         f"method='auto' used {method!r}, because {reason}{unused}: name a method to choose it "

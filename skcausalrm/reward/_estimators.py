@@ -105,8 +105,9 @@ class _CausalReward(BaseEstimator):
         propensity : array-like of shape (n,), default=None
             Known P(feedback) in (0, 1], used unchanged.
         judge_score : array-like of shape (n,), default=None
-            An estimate of P(r=1) from elsewhere, such as an LLM judge's score; for "dr". It is
-            calibrated on the rated rows, so a useless one does little harm.
+            An estimate of P(r=1) from elsewhere, such as an LLM judge's score. "dr" calibrates it
+            on the rated rows, "selection" takes it as one more signal: a useless one does little
+            harm.
 
         Returns
         -------

@@ -47,7 +47,9 @@ def fit_reward(
     if method == "auto":
         method = choose_method(feedback, columns)
         if method != "selection":
-            columns = columns._replace(instruments=None, signals=None)  # the warning says so
+            # The warning says so.
+            judge = columns.judge_score if method == "dr" else None
+            columns = columns._replace(instruments=None, signals=None, judge_score=judge)
     folds = make_folds(X, feedback.values, columns.groups, defaults.cv, defaults.random_state)
     report(f"nuisances, {len(X)} rows, {folds.n_splits} folds")
     fit = fit_nuisances(method, X, feedback, columns, folds, defaults)

@@ -118,11 +118,11 @@ def refuse_unread_columns(method: str, columns: RowColumns) -> None:
     ------
     UnusedParameterError
     """
-    readers = {"propensity": "propensity", "judge_score": "outcome"}
-    readers |= dict.fromkeys(("instruments", "signals"), "selection")
-    for column, need in readers.items():
-        if getattr(columns, column) is not None and need not in NEEDS[method]:
-            users = ", ".join(repr(other) for other, needs in NEEDS.items() if need in needs)
+    readers = {"propensity": {"propensity"}, "judge_score": {"outcome", "selection"}}
+    readers |= {"instruments": {"selection"}, "signals": {"selection"}}
+    for column, read_by in readers.items():
+        if getattr(columns, column) is not None and not read_by & set(NEEDS[method]):
+            users = ", ".join(repr(other) for other, needs in NEEDS.items() if read_by & set(needs))
             raise UnusedParameterError(
                 f"{column} was given, but method={method!r} does not use it: leave it out, or "
                 f"choose one of {users}."

@@ -307,10 +307,10 @@ def _told_by(selection: SelectionModel, feedback: Feedback, columns: RowColumns)
         if _keenest_users(habit, feedback.observed, weight, columns.users) >= _FEW_USERS:
             told.append("users")
         told.append("instruments")
-    odds = (selection.signal_log_odds_ or {}).values()
-    if any(abs(mean) > _CLEAR * std for mean, std in odds):
-        told.append("signals")
-    return tuple(name for name in told if name in used)
+    for name, (mean, std) in (selection.signal_log_odds_ or {}).items():
+        if abs(mean) > _CLEAR * std:
+            told.append("judge_score" if name == "judge_score" else "signals")
+    return tuple(name for name in dict.fromkeys(told) if name in used)
 
 
 def _keenest_users(

@@ -175,9 +175,15 @@ class _Path:
         return 0.02 < last.base_rate < 0.98 and last.score > self.best - self.effort.negligible
 
     @property
+    def top(self) -> Node | None:
+        """The node of the highest score."""
+        found = [node for node in self.nodes.values() if node]
+        return max(found, key=lambda node: node.score, default=None)
+
+    @property
     def best(self) -> float:
         """Highest score of a node."""
-        return max((node.score for node in self.nodes.values() if node), default=-np.inf)
+        return -np.inf if self.top is None else self.top.score
 
     def stretch(self) -> list[tuple[float, Node]]:
         """Return the nodes around the best one along which the base rate rises with b.
@@ -228,6 +234,16 @@ def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
     dropped = sum(node is None for _, path in paths for node in path.nodes.values())
     models = {link: path.model for link, path in paths}
     return Mixture(nodes, models, np.array(links), weights / weights.sum(), width, dropped)
+
+
+def most_likely(counts: Counts, knowledge: Knowledge, prior) -> tuple[float, NDArray | None]:
+    """Return tau and the most likely parameters by the logit link, or None.
+
+    Parameters are those of `average`.
+    """
+    tau, start = fit_tau(counts, knowledge)
+    top = _Path(GradedLikelihood(counts, knowledge, 1.0, tau), prior, start).top
+    return tau, None if top is None else top.theta
 
 
 def average(

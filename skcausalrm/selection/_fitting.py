@@ -1,7 +1,6 @@
 """Fit of the likelihood to linear predictors: averaging, head, posterior, recalibration."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,8 +13,8 @@ from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, BaseRateUncertainWarning, FeedbackError
 from ..heads._logistic import fit_sigmoid
 from ._averaging import average
-from ._counts import Counts, Outcome, count_outcomes, outcomes_of_rows
-from ._habit import Habit
+from ._counts import Counts, Outcome, outcomes_of_rows
+from ._inputs import Inputs
 from ._level_check import LevelCheck, check_level
 from ._linear_predictors import LinearPredictors
 from ._mixture import OFF, Mixture
@@ -23,7 +22,6 @@ from ._mixture_head import MixtureHead
 from ._parameters import A, B
 from ._priors import Knowledge, base_rate_prior
 from ._recalibration import Recalibration, fit_recalibration
-from ._signals import RowSignals
 
 # Posterior probability that the base rate is off by over 0.1, above which a warning is raised.
 UNCERTAIN = 0.05
@@ -127,13 +125,10 @@ def check_likelihood_feedback(y: NDArray, columns: RowColumns, *, base_rate) -> 
 
 
 def fit_likelihood(
-    predictors: LinearPredictors,
+    inputs: Inputs,
     y: NDArray,
     knowledge: Knowledge,
-    columns: RowColumns,
     *,
-    habit: Habit | None = None,
-    signals: RowSignals | None = None,
     likelihood_power: float = 0.25,
     n_jobs: int | None = None,
     checks_level: bool = True,
@@ -142,14 +137,10 @@ def fit_likelihood(
 
     Parameters
     ----------
-    predictors : LinearPredictors
+    inputs : Inputs
     y : ndarray of shape (n,)
         0, 1, NaN where unrated.
     knowledge : Knowledge
-    columns : RowColumns
-        Weights, asked and verified rows.
-    habit : Habit or None, default=None
-    signals : RowSignals or None, default=None
     likelihood_power : float, default=0.25
     n_jobs : int or None, default=None
     checks_level : bool, default=True
@@ -166,32 +157,17 @@ def fit_likelihood(
     FewFeedbackWarning, AssumptionWarning
         See `fit_recalibration` and `check_level`.
     """
-    verified, sample_weight, z = columns.verified, columns.sample_weight, predictors.z
-    seen = np.bincount(outcomes_of_rows(y, columns.asked), sample_weight, minlength=len(Outcome))
-    pair = Outcome.DISLIKED, Outcome.LIKED
-    merged = [kind for kind, other in (pair, pair[::-1]) if seen[kind] and not seen[other]]
-    outcome = outcomes_of_rows(y, columns.asked, merged)
-    habits = None if habit is None else habit.values
-    shown = None if signals is None else signals.values
-    count = partial(
-        count_outcomes,
-        z,
-        outcome,
-        weight=sample_weight,
-        likelihood_power=likelihood_power,
-        habit=habits,
-        row_power=None if habit is None else habit.power,
-        signals=shown,
-        facts=None if signals is None else signals.facts,
-    )
-    counts = count(verified)
+    columns, z = inputs.columns, inputs.predictors.z
+    verified, sample_weight = columns.verified, columns.sample_weight
+    outcome, habits, shown = inputs.outcome, inputs.habits, inputs.shown
+    counts = inputs.to_counts(likelihood_power)
     prior = base_rate_prior(knowledge.base_rate)
-    knowledge = knowledge._replace(rated_is_praise=Outcome.DISLIKED not in merged)
+    knowledge = inputs.complete(knowledge)
     mixture, whole = average(counts, knowledge, prior, n_jobs=n_jobs)
     if knowledge.base_rate is not None:
         _warn_if_unreached(whole, prior, knowledge.base_rate)
     probability, target = mixture.probability(z), mixture.posterior(z, outcome, habits, shown)
-    head, recalibration = _make_head(predictors, counts, mixture, probability), None
+    head, recalibration = _make_head(inputs.predictors, counts, mixture, probability), None
     if verified is not None:
         recalibration = fit_recalibration(
             probability,
@@ -206,9 +182,10 @@ def fit_likelihood(
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
     level_check = None
-    if checks_level and verified is not None and (habit is not None or signals is not None):
+    if checks_level and verified is not None and (habits is not None or shown is not None):
+        unchecked = inputs.to_counts(likelihood_power, verified=False)
         level_check = check_level(
-            average(count(None), knowledge, prior, n_jobs=n_jobs)[0],
+            average(unchecked, knowledge, prior, n_jobs=n_jobs)[0],
             z,
             outcome,
             verified if sample_weight is None else np.where(sample_weight > 0, verified, np.nan),
@@ -227,7 +204,7 @@ def fit_likelihood(
             "uncertain",
         )
     return LikelihoodFit(
-        Posterior(mixture, merged),
+        Posterior(mixture, inputs.merged),
         head,
         recalibration,
         probability,

@@ -17,14 +17,11 @@ Where the habit h of the row's user is known (`_habit`), it moves who rates:
 with d, g and f, the leaks, near 0: a habit says little on how good the answer is.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from scipy.special import expit
 
+from ._blocks import Block, signs_of, split_into_blocks
 from ._counts import Counts, Outcome, rated_or_asked, volunteers
 from ._parameters import (
     A_S,
@@ -68,38 +65,6 @@ _FLIP[:, [Outcome.DISLIKED, Outcome.ASKED_DISLIKED]] = [[-1], [1]]
 LOGISTIC_VARIANCE = np.pi**2 / 3
 # Smallest probability, so that its logarithm is finite.
 _TINY = 1e-300
-# Cells evaluated together.
-_BLOCK_CELLS = 288
-
-
-class _Block(NamedTuple):
-    """Some cells and their entries: few enough for arrays over them to stay in the cache.
-
-    Attributes
-    ----------
-    design : Design
-        Of the cells.
-    cell, outcome : ndarray of int, shape (n,)
-        Cell, from 0, and outcome of each entry.
-    coefficient : ndarray of shape (n,)
-    judgement : ndarray of shape (6, n)
-        P(verified label given bin).
-    answer : ndarray of int, shape (n,)
-        Column of each entry in what `GradedLikelihood._answers` returns.
-    sums : sparse matrix of shape (n_cells, n)
-        Sums over the entries of each cell, times their coefficients.
-    signs : ndarray of shape (n_signals, n_cells)
-        1 where a signal happened, -1 where not, 0 where it could not be seen.
-    """
-
-    design: Design
-    cell: NDArray[np.intp]
-    outcome: NDArray[np.intp]
-    coefficient: NDArray[np.float64]
-    judgement: NDArray[np.float64]
-    answer: NDArray[np.intp]
-    sums: Any
-    signs: NDArray[np.float64]
 
 
 class GradedLikelihood:
@@ -122,6 +87,7 @@ class GradedLikelihood:
         Prior means, and the values of known parameters. p is 13, or 18 where counts have habits.
     selects : bool
         Whether the counts say anything about who rates.
+    n_signals : int
     """
 
     def __init__(self, counts: Counts, knowledge: Knowledge, link: float, tau: float):
@@ -131,8 +97,8 @@ class GradedLikelihood:
             counts.habit is not None, knowledge.exclusion_sd, facts, knowledge.flip_priors
         )
         # By how much each bin's u, l, flips and signals depend on the coordinates of a row.
-        n_signals = 0 if facts is None else len(facts.shares)
-        self._by = [np.ones((1, 6)), _BINS, _FLIPPABLE, *[_BINS] * n_signals]
+        self.n_signals = 0 if facts is None else len(facts.shares)
+        self._by = [np.ones((1, 6)), _BINS, _FLIPPABLE, *[_BINS] * self.n_signals]
         ends = np.cumsum([0, *map(len, self._by)])
         self._pairs = {
             (i, j): (
@@ -150,7 +116,7 @@ class GradedLikelihood:
         )
         design = make_design(counts.z, counts.habit, counts.signals, counts.rated, facts)
         self.selects, self.free = self._settle(design)
-        self._blocks = list(self._make_blocks(design))
+        self._blocks = list(split_into_blocks(counts, design, self._judged))
         if self.selects:
             self.start[C] = self._start_of_level()
 
@@ -183,28 +149,6 @@ class GradedLikelihood:
             free[G] &= fixed != 0
             free[F] &= bool(free[PHI_FP] or free[PHI_FN])
         return selects, np.flatnonzero(free)
-
-    def _make_blocks(self, design: Design) -> Iterator[_Block]:
-        counts = self.counts
-        order = np.argsort(counts.cell, kind="stable")
-        for first in range(0, len(counts.z), _BLOCK_CELLS):
-            cells = slice(first, min(first + _BLOCK_CELLS, len(counts.z)))
-            bounds = np.searchsorted(counts.cell[order], [cells.start, cells.stop])
-            entries = order[slice(*bounds)]
-            n, cell, outcome = len(entries), counts.cell[entries] - first, counts.outcome[entries]
-            kind = np.where(outcome == Outcome.UNRATED, 0, 2 - volunteers(outcome))
-            n_cells = cells.stop - cells.start
-            coefficient = counts.coefficient[entries]
-            yield _Block(
-                design=design._replace(values=design.values[:, cells]),
-                cell=cell,
-                outcome=outcome,
-                coefficient=coefficient,
-                judgement=self._judged[:, counts.label[entries] + 1],
-                answer=kind * n_cells + cell,
-                sums=csr_matrix((coefficient, (cell, np.arange(n))), (n_cells, n)),
-                signs=_signs(counts.signals, cells),
-            )
 
     def _start_of_level(self) -> float:
         """Return the inverse link of the share of rated rows."""
@@ -298,7 +242,7 @@ class GradedLikelihood:
             joint = joint * np.select(
                 [outcome == Outcome.UNRATED, volunteers(outcome)], [np.exp(silent), answered], 1.0
             )
-        for sign, l in zip(_signs(signals), _by_signal(x), strict=True):
+        for sign, l in zip(signs_of(signals), _by_signal(x), strict=True):
             joint = joint * _shown(sign, l)[0]
         return (joint if label is None else joint * self._judged[:, label + 1]).T
 
@@ -325,10 +269,13 @@ class GradedLikelihood:
             hessian[A_S, A_S] -= 1 / slope**2
         return value, gradient, hessian
 
-    def _evaluate(self, block: _Block, theta: NDArray) -> tuple[float, NDArray, NDArray]:
-        """Return log likelihood, gradient and Hessian of some cells."""
+    def _joint(self, block: Block, x: NDArray) -> tuple[NDArray, list[tuple[NDArray, NDArray]]]:
+        """Return P(bin, outcome, signals, label) of some cells' entries by their coordinates x.
+
+        With it, the first and second derivatives of a bin's log probability by all it depends on:
+        u, l, the flips and each signal's l.
+        """
         cell = block.cell
-        x = block.design.coordinates(theta)
         pi, pi1, pi2 = (values.take(cell, axis=1) for values in self._grades(x[U]))
         said, said1, said2 = (
             values.take(_GOOD, axis=0)
@@ -336,12 +283,45 @@ class GradedLikelihood:
         )
         answered, l1, l2 = (values.take(block.answer, axis=1) for values in self._answers(x[_L]))
         joint = pi * answered * said * block.judgement
-        # First and second derivatives of a bin's log probability by what it depends on.
         sources = [(pi1, pi2), (l1, l2), (said1, said2)]
         for sign, l in zip(block.signs, _by_signal(x), strict=True):
             shown, t1, t2 = (values.take(cell, axis=1) for values in _shown(sign, l))
             joint *= shown
             sources.append((t1, t2))
+        return joint, sources
+
+    def shift_slopes(self, theta: NDArray, shifts: NDArray) -> NDArray[np.float64]:
+        """Return slopes of each cell's log likelihood by shifts of what can be linear in x.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (p,)
+        shifts : ndarray of shape (n_cells, 2 + n_signals)
+            Added to each cell's u, to the log odds of a rating and to those of each signal.
+
+        Returns
+        -------
+        ndarray of shape (n_cells, 2 + n_signals)
+        """
+        first = 0
+        places = [U, LEVEL, *(N_COORDINATES + N_OF_SIGNAL * np.arange(self.n_signals))]
+        slopes = np.empty(shifts.shape)
+        for block in self._blocks:
+            cells = slice(first, first + block.sums.shape[0])
+            first = cells.stop
+            x = block.design.coordinates(theta)
+            x[places] += shifts[cells].T
+            joint, sources = self._joint(block, x)
+            posterior = joint / np.maximum(joint.sum(axis=0), _TINY)
+            del sources[2]  # flips do not depend on x
+            moved = [(posterior * slope).sum(axis=0) for slope, _ in sources]
+            slopes[cells] = block.sums @ np.transpose(moved)
+        return slopes
+
+    def _evaluate(self, block: Block, theta: NDArray) -> tuple[float, NDArray, NDArray]:
+        """Return log likelihood, gradient and Hessian of some cells."""
+        cell = block.cell
+        joint, sources = self._joint(block, block.design.coordinates(theta))
         total = np.maximum(joint.sum(axis=0), _TINY)
         value = float(block.coefficient @ np.log(total))
         posterior = joint / total
@@ -363,10 +343,6 @@ class GradedLikelihood:
             if rows != columns:
                 curves[columns, rows] = found.swapaxes(0, 1)
         return value, gradient, hessian + block.design.hessian(curves)
-
-
-def _signs(signals: NDArray | None, rows: slice = slice(None)) -> NDArray[np.float64]:
-    return np.empty((0, 0)) if signals is None else np.nan_to_num(2 * signals[rows].T - 1)
 
 
 def _by_signal(x: NDArray) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Two linear predictors per row: of being liked given rated, and of being rated."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,25 @@ _MIN_PER_CLASS = 2
 _MIN_SPREAD = 1e-8
 
 
+class FoldModels(NamedTuple):
+    """Coefficients of all folds but each, and of the same without the rows left out."""
+
+    coefs: NDArray[np.float64]
+    unseen: NDArray[np.float64] | None
+
+    def times(self, scale) -> Self:
+        """Return the models with their coefficients times a factor each."""
+        scale = scale[:, None]
+        unseen = None if self.unseen is None else self.unseen * scale
+        return self._replace(coefs=self.coefs * scale, unseen=unseen)
+
+    def plus(self, other: Self) -> Self:
+        """Return the sums of two models each."""
+        both = self.unseen is not None and other.unseen is not None
+        unseen = self.unseen + other.unseen if both else None  # type: ignore[operator]
+        return self._replace(coefs=self.coefs + other.coefs, unseen=unseen)
+
+
 class LinearPredictors(NamedTuple):
     """Out-of-fold linear predictors of the training rows, and the map to those of new rows.
 
@@ -45,12 +64,55 @@ class LinearPredictors(NamedTuple):
         Variance of an out-of-fold predictor divided by the variance of the folds' mean, on rows
         that no fold has seen. The mean varies less because noise in the folds' coefficients
         averages out, so coefficients learned on out-of-fold predictors would be too flat on it.
+    mean_row : ndarray of shape (d,)
+    left_out : ndarray of bool, shape (n,), or None
+        Rows on which the slope is measured.
+    first : FoldModels or None
+        Models behind column 0, in its units; None where it is 0 throughout.
     """
 
     z: NDArray[np.float64]
     directions: NDArray[np.float64]
     offsets: NDArray[np.float64]
     slope: NDArray[np.float64]
+    mean_row: NDArray[np.float64]
+    left_out: NDArray[np.bool_] | None
+    first: FoldModels | None = None
+
+    def replace_column(
+        self, j: int, X: NDArray, models: FoldModels, scores: NDArray, weight: NDArray
+    ) -> Self | None:
+        """Return these predictors with column j by the models of the folds.
+
+        Parameters
+        ----------
+        j : int
+        X : ndarray of shape (n, d)
+        models : FoldModels
+        scores : ndarray of shape (n,)
+            Out-of-fold scores of the rows, each model's less that of the mean row.
+        weight : ndarray of shape (n,)
+
+        Returns
+        -------
+        LinearPredictors or None
+            None where the scores hardly vary.
+        """
+        mean = np.average(scores, weights=weight)
+        sd = np.sqrt(np.average((scores - mean) ** 2, weights=weight))
+        if not sd > _MIN_SPREAD:
+            return None
+        z, directions = self.z.copy(), self.directions.copy()
+        offsets, slope = self.offsets.copy(), self.slope.copy()
+        models = models.times(np.full(len(models.coefs), 1 / sd))
+        slope[j] = 1.0
+        if models.unseen is not None and self.left_out is not None:
+            slope[j] = _slope(X, models.unseen, np.flatnonzero(self.left_out))
+        z[:, j] = (scores - mean) / sd
+        directions[:, j] = slope[j] * models.coefs.mean(axis=0)
+        offsets[j] = -directions[:, j] @ self.mean_row - slope[j] * mean / sd
+        first = models if j == 0 else self.first
+        return self._replace(z=z, directions=directions, offsets=offsets, slope=slope, first=first)
 
 
 def fit_linear_predictors(
@@ -88,42 +150,42 @@ def fit_linear_predictors(
     volunteers = columns.unasked(n)
     rated = np.where(volunteers, ~np.isnan(y), np.nan)
     liked, times = _liked(y, volunteers, columns.verified)
-    left_out = _slope_rows(folds.groups, check_random_state(random_state))
-    z, directions = np.zeros((n, 2)), np.zeros((d, 2))
-    offsets, slope = np.zeros(2), np.ones(2)
     row_weight = columns.weighted(np.ones(n))
-    mean_row = cross_products(X, row_weight) / row_weight.sum()
+    predictors = LinearPredictors(
+        np.zeros((n, 2)),
+        np.zeros((d, 2)),
+        np.zeros(2),
+        np.ones(2),
+        cross_products(X, row_weight) / row_weight.sum(),
+        _slope_rows(folds.groups, check_random_state(random_state)),
+    )
     spectrum: Spectrum | None = None
-    second: _FoldModels | None = None
+    second: FoldModels | None = None
     for j, labels in ((1, rated), (0, liked)):
         if not _enough(labels, folds, columns.sample_weight):
             continue
         weight = columns.weighted(np.where(np.isnan(labels), 0.0, times if j == 0 else 1.0))
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
         spectrum = moments.spectrum if spectrum is None else spectrum
-        unseen = left_out
-        if left_out is not None and not _enough(np.where(left_out, np.nan, labels), folds, weight):
+        unseen = predictors.left_out
+        if unseen is not None and not _enough(np.where(unseen, np.nan, labels), folds, weight):
             unseen = None
-        found = _fit_folds(moments, labels, spectrum, unseen, second)
+        found = fit_folds(moments, labels, spectrum, unseen, second)
         del moments  # free these Gram matrices before the other predictor's are made
-        scores = held_out_scores(X, folds.of_row, found.coefs, -found.coefs @ mean_row)
+        scores = out_of_fold(X, found, folds, predictors.mean_row)
         scale = _common_scale(scores, labels, folds, weight)
         found, scores = found.times(scale), scores * scale[folds.of_row]
-        mean = np.average(scores, weights=columns.sample_weight)
-        sd = np.sqrt(np.average((scores - mean) ** 2, weights=columns.sample_weight))
-        if not sd > _MIN_SPREAD:
+        if j == 1 and not _evidence(scores, labels, folds.groups, weight) > _LEAST_EVIDENCE:
             continue
-        if j == 1:
-            if not _evidence(scores, labels, folds.groups, weight) > _LEAST_EVIDENCE:
-                continue
-            second = found
-        if unseen is not None:
-            slope[j] = _slope(X, found.unseen, np.flatnonzero(unseen))
-        z[:, j] = (scores - mean) / sd
-        together = found.coefs.mean(axis=0)
-        directions[:, j] = slope[j] * together / sd
-        offsets[j] = -slope[j] * (together @ mean_row + mean) / sd
-    return LinearPredictors(z, directions, offsets, slope)
+        changed = predictors.replace_column(j, X, found, scores, row_weight)
+        if changed is not None:
+            predictors, second = changed, found
+    return predictors
+
+
+def out_of_fold(X: NDArray, models: FoldModels, folds: Folds, mean_row: NDArray) -> NDArray:
+    """Return each row's score by its fold's model less that of the mean row, shape (n,)."""
+    return held_out_scores(X, folds.of_row, models.coefs, -models.coefs @ mean_row)
 
 
 def _liked(y, volunteers, verified) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -138,20 +200,26 @@ def _liked(y, volunteers, verified) -> tuple[NDArray[np.float64], NDArray[np.flo
     return liked, times
 
 
-class _FoldModels(NamedTuple):
-    """Coefficients of all folds but each, and of the same without the rows left out."""
+def fit_folds(
+    moments: FoldMoments,
+    labels: NDArray,
+    spectrum: Spectrum,
+    left_out: NDArray[np.bool_] | None,
+    known: FoldModels | None = None,
+) -> FoldModels:
+    """Fit averaged ridge regressions of all folds but each, and of the same without some rows.
 
-    coefs: NDArray[np.float64]
-    unseen: NDArray[np.float64] | None
-
-    def times(self, scale) -> "_FoldModels":
-        """Return the models with their coefficients times a factor each."""
-        scale = scale[:, None]
-        unseen = None if self.unseen is None else self.unseen * scale
-        return _FoldModels(self.coefs * scale, unseen)
-
-
-def _fit_folds(moments, labels, spectrum, left_out, known: _FoldModels | None) -> _FoldModels:
+    Parameters
+    ----------
+    moments : FoldMoments
+        Moments of the rows to fit on.
+    labels : ndarray of shape (n,)
+    spectrum : Spectrum
+        Of the covariance of X.
+    left_out : ndarray of bool, shape (n,), or None
+    known : FoldModels or None, default=None
+        Models along whose directions nothing is penalised.
+    """
     directions = None if known is None else known.coefs
     fit = fit_averaged_ridge(moments, labels, spectrum, directions=directions)
     coefs, unseen = _pooled(fit.coefs, directions), None
@@ -163,7 +231,7 @@ def _fit_folds(moments, labels, spectrum, left_out, known: _FoldModels | None) -
             part, labels, spectrum, directions=directions, weights=fit.weights
         )
         unseen = _pooled(again.coefs, directions)
-    return _FoldModels(coefs, unseen)
+    return FoldModels(coefs, unseen)
 
 
 def _pooled(coefs, directions):

@@ -13,10 +13,9 @@ from ..metrics._debiased import debiased_accuracy_score
 from ..model_selection._cross_fitting import Folds
 from ..nuisances._base import NuisanceClassifier
 from ._fitting import check_likelihood_feedback, fit_likelihood
-from ._habit import fit_habit
-from ._linear_predictors import fit_linear_predictors
+from ._inputs import fit_inputs
 from ._priors import check_knowledge
-from ._signals import signal_dependence, signal_log_odds, take_signals
+from ._signals import signal_dependence, signal_log_odds
 
 
 class SelectionModel(NuisanceClassifier):
@@ -81,8 +80,8 @@ class SelectionModel(NuisanceClassifier):
         Share rated in the rows of the keenest users: the closer to 1, the less the level rests on
         the form of the likelihood.
     level_source_ : dict of str to str
-        "used", or why not, for each of "users", "instruments", "signals", "asked", "verified" and
-        "base_rate" that was given: what can tell the base rate.
+        "used", or why not, for each of "users", "instruments", "signals", "judge_score", "asked",
+        "verified" and "base_rate" that was given: what can tell the base rate.
     level_check_ : LevelCheck or None
         Where there are verified rows, and users or signals: how far the verified labels are from
         what the log alone says of them, ``z`` in standard errors and its ``p``.
@@ -91,7 +90,7 @@ class SelectionModel(NuisanceClassifier):
         on a good answer than on a bad one.
     signal_dependence_ : dict of str to dict, or None
         Posterior mean and standard deviation, per signal, of the log odds that a rating and each of
-        the signals before it add to it, the answer being as good.
+        the signals before it add to it, the answer being as good; 0 for a judge's score.
     link_weights_ : dict of float to float
         Posterior weight of each link (1 is the logit, 0 the limit complementary log-log).
     predictor_slope_ : ndarray of shape (2,)
@@ -158,7 +157,7 @@ class SelectionModel(NuisanceClassifier):
     __metadata_request__fit: ClassVar = dict.fromkeys(
         (
             *("groups", "users", "instruments", "signals", "signal_directions"),
-            *("asked", "verified"),
+            *("asked", "verified", "judge_score"),
         ),
         True,
     )
@@ -215,6 +214,7 @@ class SelectionModel(NuisanceClassifier):
         sample_weight=None,
         asked=None,
         verified=None,
+        judge_score=None,
     ):
         """Fit linear predictors, likelihood and recalibration.
 
@@ -245,6 +245,9 @@ class SelectionModel(NuisanceClassifier):
         verified : array-like of shape (n,), default=None
             1 or 0 where a careful person has judged the answer, NaN elsewhere. Any rule in x and
             the feedback may pick them; random rows do best.
+        judge_score : array-like of shape (n,), default=None
+            An LLM judge's score of every row. Taken as one more signal, of which only whether it is
+            among the upper half counts: the judge knows the answer, and not who rated it.
 
         Returns
         -------
@@ -273,27 +276,27 @@ class SelectionModel(NuisanceClassifier):
             ("constant-signal"), or verified rows contradict them ("level-contradicted").
         """
         given = {"users": users, "instruments": instruments, "sample_weight": sample_weight}
-        given |= {"asked": asked, "verified": verified}
+        given |= {"asked": asked, "verified": verified, "judge_score": judge_score}
         given |= {"signals": signals, "signal_directions": signal_directions}
         return self._check_and_fit(X, y, one_class=True, groups=groups, **given)
 
     def _fit(self, X, y, columns: RowColumns, folds: Folds):
         knowledge = check_knowledge(self)
         check_likelihood_feedback(y, columns, base_rate=self.base_rate)
-        predictors = fit_linear_predictors(X, y, columns, folds, self.random_state)
-        habit, self.level_source_ = fit_habit(predictors.z, y, columns, folds)
-        signals, used = take_signals(y, columns)
-        self.level_source_ |= used
-        found = fit_likelihood(
-            predictors,
+        inputs = fit_inputs(
+            X,
             y,
-            knowledge,
             columns,
-            habit=habit,
-            signals=signals,
+            folds,
+            knowledge,
             likelihood_power=self.likelihood_power,
-            n_jobs=self.n_jobs,
+            random_state=self.random_state,
         )
+        found = fit_likelihood(
+            inputs, y, knowledge, likelihood_power=self.likelihood_power, n_jobs=self.n_jobs
+        )
+        predictors, habit, signals = inputs.predictors, inputs.habit, inputs.signals
+        self.level_source_ = inputs.sources
         self.oof_linear_predictors_, self.predictor_slope_ = predictors.z, predictors.slope
         self.row_posterior_ = found.posterior
         self.head_, self.recalibration_ = found.head, found.recalibration

@@ -62,11 +62,15 @@ class SignalFacts(NamedTuple):
         Share of the rows in which it happened, of those that show it.
     rated_share : float
         Share of the rows nobody asked that are rated.
+    outside : ndarray of bool, shape (n_signals,)
+        True where a signal comes from outside, as a judge's score does: given how good the answer
+        is, it has nothing to do with who rates, nor with other signals.
     """
 
     directions: NDArray[np.float64]
     shares: NDArray[np.float64]
     rated_share: float
+    outside: NDArray[np.bool_]
 
 
 def signal_parameter(signal: int, name: str, *, of: int | None = None, n_signals: int) -> int:
@@ -114,8 +118,14 @@ def prior(
         pairs = n * (n - 1) // 2
         mean = np.concatenate([mean, of_signals.ravel(), np.zeros(pairs)])
         sd = np.concatenate([sd, np.tile(_SIGNAL_SD, n), np.full(pairs, _CHI_SD)])
-        if not with_habit:
-            sd[[signal_parameter(j, "w", n_signals=n) for j in range(n)]] = 0
+        for j, outside in enumerate(facts.outside):
+            if outside or not with_habit:
+                sd[signal_parameter(j, "w", n_signals=n)] = 0
+            if outside:
+                sd[signal_parameter(j, "psi", n_signals=n)] = 0
+            for i in range(j):
+                if outside or facts.outside[i]:
+                    sd[signal_parameter(j, "chi", of=i, n_signals=n)] = 0
     return mean, sd
 
 

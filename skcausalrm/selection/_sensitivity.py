@@ -15,11 +15,9 @@ from .._utils._validation import FLOATS, check_feedback
 from ..exceptions import BaseRateUncertainWarning
 from ..model_selection._cross_fitting import make_folds
 from ._fitting import check_likelihood_feedback, fit_likelihood
-from ._habit import fit_habit
-from ._linear_predictors import fit_linear_predictors
+from ._inputs import fit_inputs
 from ._model import SelectionModel
 from ._priors import check_knowledge
-from ._signals import take_signals
 
 
 def sensitivity_analysis(
@@ -128,9 +126,15 @@ def sensitivity_analysis(
     ]
     check_likelihood_feedback(feedback.values, columns, base_rate=model.base_rate)
     folds = make_folds(X, feedback.values, groups, model.cv, model.random_state)
-    predictors = fit_linear_predictors(X, feedback.values, columns, folds, model.random_state)
-    habit = fit_habit(predictors.z, feedback.values, columns, folds)[0]
-    row_signals = take_signals(feedback.values, columns)[0]
+    inputs = fit_inputs(
+        X,
+        feedback.values,
+        columns,
+        folds,
+        check_knowledge(model),
+        likelihood_power=model.likelihood_power,
+        random_state=model.random_state,
+    )
     weight = columns.weighted(np.ones(len(X)))
     table = []
     for known in knowledge:
@@ -138,12 +142,9 @@ def sensitivity_analysis(
             # The interval is in the table.
             warnings.simplefilter("ignore", BaseRateUncertainWarning)
             fit = fit_likelihood(
-                predictors,
+                inputs,
                 feedback.values,
                 known,
-                columns,
-                habit=habit,
-                signals=row_signals,
                 likelihood_power=model.likelihood_power,
                 n_jobs=model.n_jobs,
                 checks_level=False,

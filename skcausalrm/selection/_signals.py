@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._columns import RowColumns
+from .._utils._signals import Signals
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
 from ._mixture import Mixture
@@ -13,6 +14,9 @@ from ._parameters import SELECTION_SHARE, SignalFacts, signal_parameter
 
 # Fewest rows in which a signal happened, and in which it did not.
 _LEAST_ROWS = 10
+_CONSTANT = "not used: they happen in nearly no row, or in nearly all"
+# Name of a judge's score among signals and sources.
+JUDGE = "judge_score"
 
 
 class RowSignals(NamedTuple):
@@ -32,7 +36,7 @@ class RowSignals(NamedTuple):
 
 
 def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, dict[str, str]]:
-    """Return the signals that vary, or None, and for "signals", where given: "used", or why not.
+    """Return the signals that vary, a judge's score among them, and what became of each source.
 
     Parameters
     ----------
@@ -40,14 +44,27 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
         0, 1, NaN where unrated.
     columns : RowColumns
 
+    Returns
+    -------
+    signals : RowSignals or None
+    sources : dict of str to str
+        For "signals" and "judge_score", where given: "used", or why not.
+
     Warns
     -----
     AssumptionWarning
         If a signal happens in nearly no row, or in nearly all (code "constant-signal").
     """
-    if columns.signals is None:
+    parts = {"signals": columns.signals, JUDGE: _read_judge(columns.judge_score)}
+    given = {source: signals for source, signals in parts.items() if signals is not None}
+    if not given:
         return None, {}
-    names, values, directions = columns.signals
+    names = tuple(name for signals in given.values() for name in signals.names)
+    values = np.column_stack([signals.values for signals in given.values()])
+    directions = np.concatenate([signals.directions for signals in given.values()])
+    outside = np.repeat(
+        [source == JUDGE for source in given], [len(signals.names) for signals in given.values()]
+    )
     weight = columns.weighted(np.ones(len(y)))
     happened = np.nansum(values * weight[:, None], axis=0)
     seen = weight @ ~np.isnan(values)
@@ -60,13 +77,31 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
                 AssumptionWarning,
                 "constant-signal",
             )
+    sources = {
+        source: "used" if kept[outside == (source == JUDGE)].any() else _CONSTANT
+        for source in given
+    }
     if not kept.any():
-        return None, {"signals": "not used: they happen in nearly no row, or in nearly all"}
+        return None, sources
     volunteers = weight * columns.unasked(len(y))
     rated_share = float(volunteers @ ~np.isnan(y) / max(volunteers.sum(), 1e-300))
-    facts = SignalFacts(directions[kept], (happened / np.maximum(seen, 1e-300))[kept], rated_share)
+    shares = happened / np.maximum(seen, 1e-300)
+    facts = SignalFacts(directions[kept], shares[kept], rated_share, outside[kept])
     kept_names = tuple(np.array(names, dtype=object)[kept])
-    return RowSignals(kept_names, values[:, kept], facts), {"signals": "used"}
+    return RowSignals(kept_names, values[:, kept], facts), sources
+
+
+def _read_judge(score: NDArray | None) -> Signals | None:
+    """Return whether a judge's score is among the upper half, as a signal.
+
+    What a judge's points are worth is unknown, so the likelihood takes no more from them.
+    """
+    if score is None:
+        return None
+    middle = np.median(score)
+    # A coarse scale has ties at the median: they go where the halves are less unequal.
+    upper = min(score > middle, score >= middle, key=lambda high: abs(high.mean() - 0.5))
+    return Signals((JUDGE,), upper[:, None].astype(np.float64), np.ones(1))
 
 
 def signal_log_odds(

@@ -134,12 +134,19 @@ class TestChoice:
         np.testing.assert_array_equal(model.predict(log.X), expected.predict(log.X))
 
     @quiet
-    @pytest.mark.parametrize("name", ["propensity", "judge_score"])
-    def test_columns_that_only_dr_uses(self, log, name):
-        given = {"propensity": log.propensity, "judge_score": log.probability}
-        with pytest.warns(ex.MethodFallbackWarning, match=f"'selection' cannot use {name}"):
-            model = CausalRewardRegressor(random_state=0).fit(log.X, log.y, **{name: given[name]})
+    def test_a_column_that_only_dr_uses(self, log):
+        with pytest.warns(ex.MethodFallbackWarning, match="'selection' cannot use propensity"):
+            model = CausalRewardRegressor(random_state=0).fit(
+                log.X, log.y, propensity=log.propensity
+            )
         assert model.method_ == "dr"
+
+    @quiet
+    def test_a_judge_next_to_a_method_that_reads_none_is_named(self, log):
+        y = np.where(np.isnan(log.y), log.reward, log.y)
+        with pytest.warns(ex.MethodFallbackWarning, match="and judge_score were not used"):
+            model = CausalRewardRegressor(random_state=0).fit(log.X, y, judge_score=log.probability)
+        assert model.method_ == "noise"
 
     def test_a_selection_model_is_used_with_its_parameters(self, log):
         model = fitted(log, SelectionModel(base_rate=0.3))

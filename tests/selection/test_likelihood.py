@@ -30,6 +30,7 @@ from skcausalrm.selection._parameters import (
     V,
     W,
     selection_design,
+    signal_parameter,
 )
 from skcausalrm.selection._priors import Knowledge
 
@@ -52,7 +53,8 @@ knowledges = st.builds(
 
 
 def facts_of(n):
-    return SignalFacts(np.array([1.0, -1.0, 1.0])[:n], np.array([0.3, 0.1, 0.6])[:n], 0.2)
+    outside = np.array([False, False, True])[:n]
+    return SignalFacts(np.array([1.0, -1.0, 1.0])[:n], np.array([0.3, 0.1, 0.6])[:n], 0.2, outside)
 
 
 def random_signals(rng, n, n_signals):
@@ -160,6 +162,24 @@ def test_gradient_and_hessian_agree_with_finite_differences(
         curve = (gradient_ahead - gradient_behind)[moved] / (2 * step)
         np.testing.assert_allclose(hessian[place, moved], curve, rtol=1e-5, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-9)
+
+
+@quick
+@given(link=links, known=knowledges, seed=seeds, n_signals=st.integers(1, 3))
+def test_shifts_of_all_cells_act_as_their_parameters_do(link, known, seed, n_signals):
+    """Shifts of u, of a rating and of each signal are b, c and c_j, without the priors of those."""
+    counts = random_counts(seed, SAID + ASKED, habits=True, n_signals=n_signals)
+    model = GradedLikelihood(counts, known, link, tau=2.3)
+    theta = random_theta(model, seed, 0.7)
+    places = [B, C, *(signal_parameter(j, "c", n_signals=n_signals) for j in range(n_signals))]
+    shift = np.linspace(-0.5, 0.7, len(places))
+    moved = theta.copy()
+    moved[places] += shift
+    gradient = model.evaluate(moved)[1]
+    slopes = model.shift_slopes(theta, np.tile(shift, (len(counts.z), 1)))
+    own = np.isin(places, model.free)
+    prior = np.where(own, (moved - model.start)[places] / model.sd[places] ** 2, 0)
+    np.testing.assert_allclose(slopes.sum(axis=0), gradient[places] + prior, rtol=1e-9, atol=1e-9)
 
 
 @quick

@@ -101,7 +101,7 @@ def test_a_signal_that_is_nowhere_seen_tells_nothing():
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(300, 2)), rng.choice([0.0, 1.0, np.nan], 300, p=[0.1, 0.2, 0.7])
     outcome = outcomes_of_rows(y, None)
-    facts = SignalFacts(np.array([1.0]), np.array([0.3]), 0.3)
+    facts = SignalFacts(np.array([1.0]), np.array([0.3]), 0.3, np.array([False]))
     with_signal = count_outcomes(
         z, outcome, None, signals=np.full((300, 1), np.nan), facts=facts, n_cells=None
     )
@@ -118,7 +118,7 @@ def test_cells_hold_rows_that_agree_in_their_signals():
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(4000, 2)), rng.choice([0.0, 1.0, np.nan], 4000, p=[0.1, 0.2, 0.7])
     signals = rng.choice([0.0, 1.0, np.nan], (4000, 2), p=[0.6, 0.3, 0.1])
-    facts = SignalFacts(np.array([1.0, -1.0]), np.array([0.3, 0.3]), 0.3)
+    facts = SignalFacts(np.array([1.0, -1.0]), np.array([0.3, 0.3]), 0.3, np.zeros(2, bool))
     asked = np.arange(4000) % 10 == 0
     outcome = outcomes_of_rows(y, asked)
     counts = count_outcomes(z, outcome, None, signals=signals, facts=facts)
@@ -148,7 +148,8 @@ def test_signals_drawn_from_the_likelihood_are_found():
     first = rng.random(n) < expit(-1 + grade + 0.7 * rated)
     second = rng.random(n) < expit(-1 - 1.5 * grade + 0.9 * first)
     values = np.column_stack([first, second]).astype(float)
-    facts = SignalFacts(np.array([1.0, -1.0]), values.mean(axis=0), rated.mean())
+    inside = np.zeros(2, dtype=bool)
+    facts = SignalFacts(np.array([1.0, -1.0]), values.mean(axis=0), rated.mean(), inside)
     counts = count_outcomes(
         z, outcomes_of_rows(y, None), None, signals=values, facts=facts, likelihood_power=1.0
     )
@@ -250,6 +251,56 @@ def test_methods_that_use_no_signals_say_so(log):
     few = np.where(np.arange(len(log.y)) < 150, log.y, np.nan)
     with pytest.warns(ex.MethodFallbackWarning, match="and signals were not used"):
         CausalRewardRegressor().fit(log.X, few, signals=log.signals)
+
+
+class TestJudge:
+    """A judge's score as one more signal, which has nothing to do with who rates."""
+
+    def test_a_good_one_tells_the_level(self, log, models):
+        rng = np.random.default_rng(0)
+        score = expit(3 * log.reward - 1.5 + 1.5 * rng.standard_normal(len(log.y)))
+        model = fitted(log, judge_score=score)
+        assert model.level_source_ == {"judge_score": "used"}
+        assert model.base_rate_std_ < 0.7 * models["alone"].base_rate_std_
+        low, high = model.base_rate_interval_
+        assert low < log.probability.mean() < high
+        mean, sd = model.signal_log_odds_["judge_score"]
+        assert mean > 4 * sd
+        assert model.signal_dependence_["judge_score"] == {"rating": (0.0, 0.0)}
+
+    def test_next_to_other_signals(self, log):
+        model = fitted(log, judge_score=log.probability, signals=log.signals, users=log.users)
+        assert set(model.level_source_) == {"judge_score", "signals", "users"}
+        dependence = model.signal_dependence_["judge_score"]
+        assert dependence == dict.fromkeys(("rating", "copied", "regenerated"), (0.0, 0.0))
+        assert model.signal_dependence_["regenerated"]["copied"][1] > 0
+
+    def test_only_its_upper_half_counts(self, log):
+        """Any scale will do; ties of a coarse one go where the halves are less unequal."""
+        score = np.random.default_rng(0).permutation(np.repeat([1.0, 2, 3, 4, 5], 1000))
+        score[score == 3] = 4.0
+        columns = check_columns(log.X, judge_score=score)
+        signals, _ = take_signals(log.y, columns)
+        np.testing.assert_array_equal(signals.values[:, 0], score >= 4)
+        stretched, _ = take_signals(log.y, check_columns(log.X, judge_score=np.exp(score)))
+        np.testing.assert_array_equal(stretched.values, signals.values)
+
+    def test_one_that_never_varies_is_left_out(self, log):
+        columns = check_columns(log.X, judge_score=np.full(len(log.y), 0.5))
+        with pytest.warns(ex.AssumptionWarning, match="'judge_score' happens in"):
+            signals, sources = take_signals(log.y, columns)
+        assert signals is None
+        assert sources["judge_score"].startswith("not used")
+
+    @quiet
+    def test_auto_takes_it_and_snips_refuses(self, log):
+        rows = slice(0, 2000)
+        X, y, score = log.X[rows], log.y[rows], log.probability[rows]
+        model = CausalRewardRegressor(random_state=0).fit(X, y, judge_score=score)
+        assert model.method_ == "selection"
+        assert model.nuisances_.selection_model.level_source_ == {"judge_score": "used"}
+        with pytest.raises(ex.UnusedParameterError, match="choose one of 'dr', 'selection'"):
+            CausalRewardRegressor("snips").fit(X, y, judge_score=score)
 
 
 class TestGenerator:

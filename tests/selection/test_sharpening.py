@@ -1,0 +1,89 @@
+"""What signals teach of the first linear predictor, and what they must not teach."""
+
+import warnings
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from skcausalrm import SelectionModel
+from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.exceptions import SkcausalrmWarning
+
+
+def fitted(log, signals, *, sharp=True, **given):
+    keep = patch("skcausalrm.selection._inputs.sharpen", lambda predictors, *_: predictors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkcausalrmWarning)
+        if not sharp:
+            keep.start()
+        try:
+            return SelectionModel(random_state=0).fit(log.X, log.y, signals=signals, **given)
+        finally:
+            keep.stop() if not sharp else None
+
+
+def auroc(log, model):
+    return roc_auc_score(log.reward, model.oof_linear_predictors_[:, 0])
+
+
+@pytest.fixture(scope="module")
+def log():
+    """Return a log of few ratings, mostly of good answers, where signals tell more than thumbs."""
+    return make_observational_feedback(
+        6000,
+        16,
+        base_rate=0.7,
+        selection="reward",
+        selection_strength=0.2,
+        observed_rate=0.05,
+        n_users=600,
+        signals=("copied", "regenerated"),
+        random_state=3,
+    )
+
+
+def test_signals_rank_what_thumbs_cannot(log):
+    sharp, plain = fitted(log, log.signals), fitted(log, log.signals, sharp=False)
+    assert auroc(log, sharp) > auroc(log, plain) + 0.02
+    z = sharp.oof_linear_predictors_
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(z.var(axis=0), 1)
+    # New rows get the mean of the folds' models, stretched to the same spread.
+    new = sharp.head_.linear_predictors(log.X)
+    assert np.corrcoef(new[:, 0], z[:, 0])[0, 1] > 0.9
+    assert (sharp.predictor_slope_ >= 1).all()
+    assert roc_auc_score(log.reward, new[:, 0]) > auroc(log, plain) + 0.02
+
+
+def test_signals_of_noise_teach_nothing(log):
+    noise = log.signals.apply(np.random.default_rng(0).permutation)
+    sharp, plain = fitted(log, noise), fitted(log, noise, sharp=False)
+    assert auroc(log, sharp) > auroc(log, plain) - 0.005
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0])
+def test_topics_that_move_signals_are_not_taken_for_quality(log, strength):
+    """Each signal follows a direction of x of its own, whatever the answer is worth."""
+    rng = np.random.default_rng(7)
+    moved = log.signals.copy()
+    for name in moved:
+        topic = strength * log.X @ rng.standard_normal(log.X.shape[1]) / np.sqrt(log.X.shape[1])
+        for reward in (0, 1):
+            rows = log.reward == reward
+            share = moved.loc[rows, name].mean()
+            rate = expit(np.log(share / (1 - share)) + topic[rows])
+            moved.loc[rows, name] = (rng.random(rows.sum()) < rate).astype(float)
+    sharp, plain = fitted(log, moved), fitted(log, moved, sharp=False)
+    assert auroc(log, sharp) > auroc(log, plain) - 0.005
+
+
+def test_signals_stand_in_for_thumbs_that_are_all_up(log):
+    """Where nothing is disliked, thumbs tell no first predictor, and signals alone do."""
+    y = np.where(log.y == 1, 1.0, np.nan)
+    model = SelectionModel(base_rate=0.7, random_state=0).fit(log.X, y, signals=log.signals)
+    assert auroc(log, model) > 0.6
+    alone = SelectionModel(base_rate=0.7, random_state=0).fit(log.X, y)
+    assert np.ptp(alone.oof_linear_predictors_[:, 0]) == 0
