@@ -23,6 +23,8 @@ from ._priors import Knowledge
 LINKS = (1.0, 0.3, 0.03)
 # Step of the grid of the intercept b, and the range never left.
 _STEP, _FARTHEST = 0.4, 14.0
+# Least step of the grid, and the step of the base rate's logit over it that is a jump.
+_FINEST, _JUMP = 1e-3, 0.1
 # Least slope of the first predictor to start from, since an extrapolated one may be negative.
 _LEAST_SLOPE = 0.05
 
@@ -186,20 +188,23 @@ class _Path:
         return -np.inf if self.top is None else self.top.score
 
     def stretch(self) -> list[tuple[float, Node]]:
-        """Return the nodes around the best one along which the base rate rises with b.
+        """Return the run of nodes along which the base rate rises with b that weighs most.
 
-        Far out the path can fold back, and a mixture through a fold predicts nonsense.
+        Far out the path can fold back or jump to another solution, and a mixture through either
+        predicts nonsense. Weight decides and not the best node: that one may stand at the end of a
+        fold, a hair above a hill that holds nearly everything.
         """
-        found = sorted((b, node) for b, node in self.nodes.items() if node)
-        if not found:
-            return []
-        top = max(range(len(found)), key=lambda i: found[i][1].score)
-        low = high = top
-        while low > 0 and found[low - 1][1].base_rate < found[low][1].base_rate:
-            low -= 1
-        while high + 1 < len(found) and found[high + 1][1].base_rate > found[high][1].base_rate:
-            high += 1
-        return found[low : high + 1]
+        runs: list[list[tuple[float, Node]]] = []
+        for b, node in sorted((b, node) for b, node in self.nodes.items() if node):
+            if not runs or _breaks(*runs[-1][-1], b, node):
+                runs.append([])
+            runs[-1].append((b, node))
+        return max(runs, key=self._weight, default=[])
+
+    def _weight(self, run: list[tuple[float, Node]]) -> tuple[float, float]:
+        """Return the weight of a run, and its highest score where all have one node."""
+        scores = np.array([node.score for _, node in run])
+        return float(np.exp(scores - self.best) @ _widths([n for _, n in run])), scores.max()
 
     def refine(self, sd: float, best: float) -> bool:
         """Halve wide intervals near the maximum; return True if there were any."""
@@ -207,7 +212,7 @@ class _Path:
         added = False
         for (b0, left), (b1, right) in pairwise(nodes):
             near = max(left.score, right.score) > best - self.effort.fine
-            if near and right.level - left.level > self.effort.fineness * sd and b1 - b0 > 1e-3:
+            if near and right.level - left.level > self.effort.fineness * sd and b1 - b0 > _FINEST:
                 half = (b1 - b0) / 2
                 # Midpoint of the cubic through both nodes.
                 bend = half * (left.tangent - right.tangent) / 4
@@ -216,16 +221,26 @@ class _Path:
         return added
 
 
+def _breaks(b0: float, left: Node, b1: float, right: Node) -> bool:
+    """Return True if the path folds back or jumps between two nodes."""
+    jumps = b1 - b0 <= _FINEST and right.level - left.level > _JUMP
+    return jumps or right.base_rate <= left.base_rate
+
+
+def _widths(nodes: list[Node]) -> NDArray[np.float64]:
+    """Return the width of each node's interval on the logit of the base rate."""
+    gaps = np.diff([node.level for node in nodes])
+    return np.append(gaps, 0) / 2 + np.append(0, gaps) / 2
+
+
 def _mix(paths: list[tuple[float, _Path]]) -> Mixture:
     nodes: list[Node] = []
     links, widths = [], []
     for link, path in paths:
         stretch = [node for _, node in path.stretch()]
-        gaps = np.diff([node.level for node in stretch])
         nodes += stretch
         links += [link] * len(stretch)
-        inner = np.append(gaps, 0) / 2 + np.append(0, gaps) / 2
-        widths.append(inner if len(gaps) else np.ones(len(stretch)))
+        widths.append(_widths(stretch) if len(stretch) > 1 else np.ones(len(stretch)))
     if not nodes:
         raise np.linalg.LinAlgError("no maximum of the selection likelihood was found")
     scores = np.array([node.score for node in nodes])

@@ -275,3 +275,26 @@ def test_posterior_of_a_row_follows_from_its_outcome(log, mixtures):
     share = [model.bins(node.theta, log.z[:5], np.full(5, o)).sum(axis=1) for o in outcomes]
     total = (np.transpose(share) * found[0].reshape(5, 3)).sum(axis=1)
     np.testing.assert_allclose(total, expit(node.theta[B] + log.z[:5] @ node.theta[A]), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("bs", "base_rates", "scores", "kept"),
+    [
+        # A hill, then a fold whose last node is higher by a hair.
+        ([0, 1, 2, 3, 4], [0.3, 0.5, 0.7, 0.69, 0.68], [0, 0, 0, 0, 0.1], [0, 1, 2]),
+        # A hill, and a higher node before a jump that no step of the grid resolves.
+        ([0, 1, 2, 3, 3.0005], [0.2, 0.5, 0.8, 0.7, 0.999], [0, 0, 0, 0.5, 0.4], [0, 1, 2]),
+        # A wide step that is still to be halved is no jump.
+        ([0, 1, 2], [0.2, 0.5, 0.999], [0, 0, 0], [0, 1, 2]),
+        # A hair's breadth away on one hill; single nodes by their scores.
+        ([0, 1, 1.0005], [0.2, 0.5, 0.5001], [0, 0, 0], [0, 1, 2]),
+        ([0, 1], [0.5, 0.4], [0, 1], [1]),
+        ([], [], [], []),
+    ],
+)
+def test_the_stretch_is_the_run_that_weighs_most(bs, base_rates, scores, kept):
+    path = averaging._Path.__new__(averaging._Path)
+    none = np.zeros(0)
+    values = zip(bs, base_rates, scores, strict=True)
+    path.nodes = {b: averaging.Node(none, none, none, rate, score) for b, rate, score in values}
+    assert [b for b, _ in path.stretch()] == [bs[i] for i in kept]
