@@ -164,6 +164,16 @@ def verified_by(rule, log, n, rng):
     return verified
 
 
+@quiet
+def test_turning_feedback_and_reward_about_turns_the_rewards():
+    """Dislikes for likes: 1 - p for p, also where few rows are rated and the level is open."""
+    few = make_observational_feedback(
+        4500, 16, selection="both", observed_rate=0.05, base_rate=0.6, random_state=2
+    )
+    p, turned = (fitted(few, y).predict_proba(few.X)[:, 1] for y in (few.y, 1 - few.y))
+    np.testing.assert_allclose(1 - turned, p, atol=0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["liked", "unrated", "half disliked"])
 def test_rows_checked_by_what_was_said_bias_the_base_rate_by_less_than_its_error(rule):
