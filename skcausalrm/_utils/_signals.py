@@ -44,7 +44,8 @@ def check_signals(signals: Any, directions: Mapping[str, str] | None, n_rows: in
     FeedbackError
         If a signal has another length, or an infinite value.
     InvalidInputError
-        If signals are not named columns, a value is not 1, 0 or missing, or a direction is unknown.
+        If signals are not named columns, a name comes twice or is that of a judge's score, a value
+        is not 1, 0 or missing, or a direction is unknown.
     """
     if not hasattr(signals, "keys"):
         raise InvalidInputError(
@@ -57,6 +58,17 @@ def check_signals(signals: Any, directions: Mapping[str, str] | None, n_rows: in
         raise InvalidInputError(
             f"signal_directions names {', '.join(map(repr, unknown))}, but the signals are "
             f"{', '.join(map(repr, signals.keys()))}."
+        )
+    texts = list(map(str, signals.keys()))
+    if "judge_score" in texts:
+        raise InvalidInputError(
+            "A signal is called 'judge_score', the name of a judge's score: pass it as judge_score "
+            "or rename it."
+        )
+    if len(set(texts)) < len(texts):
+        twice = sorted({text for text in texts if texts.count(text) > 1})
+        raise InvalidInputError(
+            f"Signals share the name {', '.join(map(repr, twice))}: give each a name of its own."
         )
     for name in signals.keys():  # noqa: SIM118 -- a DataFrame iterates over its columns either way
         values = check_column(_numbers(signals[name]), f"signal {name!r}", n_rows, allow_nan=True)

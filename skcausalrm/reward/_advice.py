@@ -25,8 +25,8 @@ class Evidence(NamedTuple):
     level_is_open : bool
         True if the base rate's posterior is wide.
     level_told_by : tuple of str
-        Those of "verified", "asked", "base_rate", "users", "instruments" and "signals" that the log
-        has and that have a say on the level.
+        Those of "verified", "asked", "base_rate", "users", "instruments", "signals" and
+        "judge_score" that the log has and that have a say on the level.
     n_verified : int
     base_rate_interval : (float, float)
     """
@@ -126,8 +126,8 @@ def _level_open(evidence: Evidence) -> str:
 
 def _level_unchecked(evidence: Evidence) -> str:
     return (
-        f"No checked or asked row has a say, nor do users or signals, and {_span(evidence)}: "
-        f"{_CHECK} before relying on it."
+        f"No checked or asked row has a say, nor do users, signals or a judge, and "
+        f"{_span(evidence)}: {_CHECK} before relying on it."
     )
 
 

@@ -94,8 +94,8 @@ def selection_report(
           "ranking-below-naive" (naive's may be better by over .02) or "ranking-reliable"; then
           "level-open", "level-unchecked" (by the likelihood alone) or "level-reliable": verified or
           asked rows or a given base rate have a say; or users or instruments, where the keenest
-          rate half of their rows and are ten users in effect; or signals that are clearly likelier
-          on good answers, or on bad ones.
+          rate half of their rows and, with users, are ten in effect; or signals or a judge's high
+          scores that are clearly likelier on good answers, or on bad ones.
         - ``ranking`` : ``score`` and ``interval`` (90%) of the out-of-fold AUROC: ``posterior``,
           by the likelihood; ``rated``, of the feedback itself; ``verified``; and ``over_naive``,
           its difference to naive's by the likelihood. None where there are too few rows.
@@ -304,9 +304,9 @@ def _told_by(selection: SelectionModel, feedback: Feedback, columns: RowColumns)
     habit, reach = selection.habit_, selection.instrument_reach_
     if habit is not None and reach is not None and reach >= _LEAST_REACH:
         weight = columns.weighted(columns.unasked(len(habit)).astype(np.float64))
-        if _keenest_users(habit, feedback.observed, weight, columns.users) >= _FEW_USERS:
-            told.append("users")
-        told.append("instruments")
+        keenest = _keenest_users(habit, feedback.observed, weight, columns.users)
+        if "users" not in used or keenest >= _FEW_USERS:
+            told += ["users", "instruments"]
     for name, (mean, std) in (selection.signal_log_odds_ or {}).items():
         if abs(mean) > _CLEAR * std:
             told.append("judge_score" if name == "judge_score" else "signals")

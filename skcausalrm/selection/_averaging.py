@@ -177,15 +177,9 @@ class _Path:
         return 0.02 < last.base_rate < 0.98 and last.score > self.best - self.effort.negligible
 
     @property
-    def top(self) -> Node | None:
-        """The node of the highest score."""
-        found = [node for node in self.nodes.values() if node]
-        return max(found, key=lambda node: node.score, default=None)
-
-    @property
     def best(self) -> float:
         """Highest score of a node."""
-        return -np.inf if self.top is None else self.top.score
+        return max((node.score for node in self.nodes.values() if node), default=-np.inf)
 
     def stretch(self) -> list[tuple[float, Node]]:
         """Return the run of nodes along which the base rate rises with b that weighs most.
@@ -257,8 +251,10 @@ def most_likely(counts: Counts, knowledge: Knowledge, prior) -> tuple[float, NDA
     Parameters are those of `average`.
     """
     tau, start = fit_tau(counts, knowledge)
-    top = _Path(GradedLikelihood(counts, knowledge, 1.0, tau), prior, start).top
-    return tau, None if top is None else top.theta
+    nodes = [
+        n for _, n in _Path(GradedLikelihood(counts, knowledge, 1.0, tau), prior, start).stretch()
+    ]
+    return tau, max(nodes, key=lambda node: node.score).theta if nodes else None
 
 
 def average(

@@ -35,6 +35,7 @@ def sensitivity_analysis(
     sample_weight=None,
     asked=None,
     verified=None,
+    judge_score=None,
 ):
     """Refit the selection likelihood with selection on the preference fixed at each of a grid.
 
@@ -60,7 +61,7 @@ def sensitivity_analysis(
         Per-row columns, as in `SelectionModel.fit`.
     signal_directions : dict of str to str, default=None
         As in `SelectionModel.fit`.
-    sample_weight, asked, verified : array-like of shape (n,), default=None
+    sample_weight, asked, verified, judge_score : array-like of shape (n,), default=None
         Per-row columns, as in `SelectionModel.fit`.
 
     Returns
@@ -114,6 +115,7 @@ def sensitivity_analysis(
         sample_weight,
         asked,
         verified,
+        judge_score=judge_score,
         instruments=instruments,
         signals=signals,
         signal_directions=signal_directions,

@@ -111,6 +111,8 @@ def sharpen(
     for _ in range(_ROUNDS):
         gained = 0.0
         for j in range(1, shifts.shape[1]):
+            if not slopes[:, j].any():
+                continue  # where all rows are rated, ratings tell nothing
             by_u = curvature[j, 0] / max(curvature[0, 0], _TINY)
             step = regression.step(
                 slopes[:, j] - by_u * slopes[:, 0], curvature[j, j] - by_u * curvature[j, 0]
@@ -129,10 +131,11 @@ def sharpen(
         curvature[0, 0] - explained @ curvature[1:, 0],
         predictors.left_out,
     )
-    if not (step.gain > _LEAST_GAIN and step.scores.std() < _LONGEST):
+    length = np.sqrt(np.average(step.scores**2, weights=weight))
+    if not (step.gain > _LEAST_GAIN and length < _LONGEST):
         return predictors
-    models, scores = step.models, step.scores
+    models = step.models
     if predictors.first is not None:
         models = models.plus(predictors.first.times(np.full(folds.n_splits, theta[A_S])))
-        scores = scores + theta[A_S] * predictors.z[:, 0]
+    scores = out_of_fold(X, models, folds, predictors.mean_row)
     return predictors.replace_column(0, X, models, scores, weight) or predictors

@@ -55,7 +55,8 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
     AssumptionWarning
         If a signal happens in nearly no row, or in nearly all (code "constant-signal").
     """
-    parts = {"signals": columns.signals, JUDGE: _read_judge(columns.judge_score)}
+    weight = columns.weighted(np.ones(len(y)))
+    parts = {"signals": columns.signals, JUDGE: _read_judge(columns.judge_score, weight)}
     given = {source: signals for source, signals in parts.items() if signals is not None}
     if not given:
         return None, {}
@@ -65,7 +66,6 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
     outside = np.repeat(
         [source == JUDGE for source in given], [len(signals.names) for signals in given.values()]
     )
-    weight = columns.weighted(np.ones(len(y)))
     happened = np.nansum(values * weight[:, None], axis=0)
     seen = weight @ ~np.isnan(values)
     kept = np.minimum(happened, seen - happened) >= _LEAST_ROWS
@@ -91,16 +91,19 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
     return RowSignals(kept_names, values[:, kept], facts), sources
 
 
-def _read_judge(score: NDArray | None) -> Signals | None:
+def _read_judge(score: NDArray | None, weight: NDArray) -> Signals | None:
     """Return whether a judge's score is among the upper half, as a signal.
 
     What a judge's points are worth is unknown, so the likelihood takes no more from them.
     """
     if score is None:
         return None
-    middle = np.median(score)
+    order = np.argsort(score, kind="stable")
+    up_to = np.cumsum(weight[order])
+    middle = score[order][np.searchsorted(up_to, up_to[-1] / 2)]
     # A coarse scale has ties at the median: they go where the halves are less unequal.
-    upper = min(score > middle, score >= middle, key=lambda high: abs(high.mean() - 0.5))
+    halves = score > middle, score >= middle
+    upper = min(halves, key=lambda high: abs(weight @ high / up_to[-1] - 0.5))
     return Signals((JUDGE,), upper[:, None].astype(np.float64), np.ones(1))
 
 

@@ -13,14 +13,15 @@ from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import SkcausalrmWarning
 
 
-def fitted(log, signals, *, sharp=True, **given):
+def fitted(log, signals, *, X=None, y=None, sharp=True, **given):
     keep = patch("skcausalrm.selection._inputs.sharpen", lambda predictors, *_: predictors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkcausalrmWarning)
         if not sharp:
             keep.start()
         try:
-            return SelectionModel(random_state=0).fit(log.X, log.y, signals=signals, **given)
+            X, y = (log.X if X is None else X), (log.y if y is None else y)
+            return SelectionModel(random_state=0).fit(X, y, signals=signals, **given)
         finally:
             keep.stop() if not sharp else None
 
@@ -78,6 +79,33 @@ def test_topics_that_move_signals_are_not_taken_for_quality(log, strength):
             moved.loc[rows, name] = (rng.random(rows.sum()) < rate).astype(float)
     sharp, plain = fitted(log, moved), fitted(log, moved, sharp=False)
     assert auroc(log, sharp) > auroc(log, plain) - 0.005
+
+
+def test_rows_without_weight_decide_nothing(log):
+    """They may lie far out, where a step is long, and are not fitted on."""
+    rng = np.random.default_rng(1)
+    few = np.arange(2000)
+    X = np.vstack([log.X[few], 30 * rng.standard_normal((200, log.X.shape[1]))])
+    y = np.append(log.y[few], np.where(rng.random(200) < 0.5, np.nan, 1.0))
+    signals = {n: np.append(log.signals[n][few], rng.integers(0, 2, 200)) for n in log.signals}
+    weight = np.append(np.ones(2000), np.zeros(200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkcausalrmWarning)
+        model = SelectionModel(random_state=0).fit(X, y, signals=signals, sample_weight=weight)
+    plain = fitted(log, signals, X=X, y=y, sharp=False, sample_weight=weight)
+    z, before = (m.oof_linear_predictors_[:2000, 0] for m in (model, plain))
+    assert np.corrcoef(z, before)[0, 1] < 0.99
+    assert roc_auc_score(log.reward[few], z) > roc_auc_score(log.reward[few], before)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.SkcausalrmWarning")
+def test_a_log_that_is_rated_throughout(log):
+    rows = slice(0, 1000)
+    model = SelectionModel(random_state=0).fit(
+        log.X[rows], log.reward[rows], signals=log.signals[rows]
+    )
+    assert np.isfinite(model.oof_probability_).all()
 
 
 def test_signals_stand_in_for_thumbs_that_are_all_up(log):

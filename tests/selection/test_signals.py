@@ -181,6 +181,8 @@ def test_signals_that_hardly_vary_are_left_out_and_named(log):
 
 BAD_SIGNALS = {
     "no columns": (np.zeros((3, 1)), None, ex.InvalidInputError, "named"),
+    "twice": ({1: [1, 0, 0], "1": [1, 0, 1]}, None, ex.InvalidInputError, "share the name '1'"),
+    "a judge": ({"judge_score": [1, 0, 0]}, None, ex.InvalidInputError, "pass it as judge_score"),
     "none": ({}, None, ex.InvalidInputError, "no column"),
     "length": ({"copied": [1, 0]}, None, ex.FeedbackError, "2 values for 3 rows"),
     "values": ({"copied": [1, 0, 0.5]}, None, ex.InvalidInputError, "1 values other"),
@@ -284,6 +286,28 @@ class TestJudge:
         np.testing.assert_array_equal(signals.values[:, 0], score >= 4)
         stretched, _ = take_signals(log.y, check_columns(log.X, judge_score=np.exp(score)))
         np.testing.assert_array_equal(stretched.values, signals.values)
+
+    def test_rows_without_weight_do_not_move_the_cut(self, log):
+        score = np.random.default_rng(0).random(len(log.y))
+        weightless = np.arange(len(score)) % 2 == 0
+        columns = check_columns(
+            log.X,
+            judge_score=np.where(weightless, -1.0, score),
+            sample_weight=np.where(weightless, 0.0, 1.0),
+        )
+        values = take_signals(log.y, columns)[0].values[:, 0]
+        assert values[~weightless].mean() == pytest.approx(0.5, abs=0.001)
+
+    @quiet
+    def test_sensitivity_reads_it(self, log, models):
+        rows = slice(0, 2000)
+        X, y, score = log.X[rows], log.y[rows], log.reward[rows].astype(float)
+        alone, judged = (
+            sensitivity_analysis(models["alone"], X, y, selection_log_odds=0, **given)
+            for given in ({}, {"judge_score": score})
+        )
+        assert judged["log_evidence"].notna().all()
+        assert abs(judged["base_rate"][0] - alone["base_rate"][0]) > 0.005
 
     def test_one_that_never_varies_is_left_out(self, log):
         columns = check_columns(log.X, judge_score=np.full(len(log.y), 0.5))
