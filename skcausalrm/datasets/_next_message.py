@@ -43,11 +43,14 @@ _OPENERS = (
     "(?:(?:ok(?:ay)?|oh|ah|wow|yes|yeah|yep|yup|hey|hi|haha|lol|alright|well|sure|cool|hm+|um+|but"
     r"|sorry|and|so)\b[ ,.!:;-]*)*"
 )
+_NO_ERROR = r"\b(?:no|0|zero|without)(?: \w+){0,2} (?:error|exception)"
 _THANKS = (
-    r"(?:many )?(?:thank ?(?:you|u)|thanks|thx|tysm|ty)\b(?! in advance)",
+    r"(?:many )?(?:thank ?(?:you|u)|thanks|thx|tysm)\b(?! in advance)",
+    r"ty *(?:[.,!;:)]|$)",
     # Praise of the answer, not "good" or "great" before the subject of a new question.
-    rf"{_GOOD}(?: *(?:[.,!;:)]|$)| (?:and|but|now|then|so|can|could|thanks?|thx|also|please|i"
-    r"|let'?s|job|work|one|stuff|answer|response|start|idea|point)\b)",
+    rf"{_GOOD}(?: *(?:[.,!;:)]|$)| (?:but|now|then|so|can|could|thanks?|thx|also|please|i"
+    r"|let'?s|job|work|one|stuff|answer|response|start|idea|point"
+    r"|and (?:now|then|so|can|could|thanks?|thx|also|please|i|what|how))\b)",
     rf"{_IT}{_IS} {_VERY}(?:{_GOOD}|what i (?:need|want))",
     rf"{_IT} ?{_VERY}(?:works?|worked|helps|helped|did it|fixed)\b",
     rf"you(?:'?re| are) {_VERY}(?:{_GOOD}|right|correct|the best)\b",
@@ -63,16 +66,20 @@ _COMPLAINTS = (
     rf"you(?:'?re| are) {_VERY}(?:{_BAD}|mistaken|not|repeating)\b",
     rf"you(?:'ve| have)? ?{_VERY}(?:(?:did|have){_NOT}|forgot|missed|ignored|skipped|repeated"
     r"|stopped|keep|failed|misunder\w+|made an? (?:mistake|error))\b",
-    r"(?:still )?(?:the )?same (?:error|mistake|problem|issue|thing|answer|result|code)\b",
+    r"(?:still )?(?:the )?same (?:error|mistake|problem|issue)\b",
+    r"still (?:the )?same\b",
+    # Not the request for the same thing in French.
+    r"(?:the )?same (?:thing|answer|result|code)(?: (?:again|as before|happen\w*)\b| *(?:[.!]|$))",
     r"still (?:not|no|incorrect|wrong|nothing|getting|get|have|does)\b",
     r"(?:as )?i (?:already |just )?(?:said|told you|asked)\b",
     rf"i did{_NOT} (?:ask|say|mean|want)\b",
     r"(?:(?:try|do it) again|are you sure)\b",
     rf"(?:i|i'?m|it|(?:this|that|the)(?: \w+)?) (?:am |is |are )?{_VERY}(?:gets?|got|getting|gives?"
-    r"|giving|having|see|seeing|throws?|throwing|shows?|returns?) [^.!?]{0,60}?"
-    r"(?:error|exception)s?\b",
+    r"|giving|having|see|seeing|throws?|throwing|shows?|returns?) "
+    rf"(?:(?!{_NO_ERROR})[^.!?]){{0,60}}?(?:error|exception)s?\b",
     r"(?:exception type|traceback|\w*error|\w*exception)\b[^.!?]{0,20}:",
-    r"there(?:'?s| is| are) (?:still )?(?:an? )?(?:\w+ )?(?:error|mistake|problem|issue|bug)s?\b",
+    r"there(?:'?s| is| are) (?:still )?(?:an? )?(?:(?!no )\w+ )?"
+    r"(?:error|mistake|problem|issue|bug)s?\b",
 )
 _THANKED = f"{_OPENERS}(?:{'|'.join(_THANKS)})"
 _COMPLAINED = rf"{_OPENERS}(?:no(?:pe)?\b[ ,.]*)?(?:{'|'.join(_COMPLAINTS)})"

@@ -19,6 +19,8 @@ THANKS = [
     "Oh, you're right.",
     "I love this one",
     "Nice work",
+    "ty!",
+    "Great and now in metres",
 ]
 COMPLAINTS = [
     "Wrong.",
@@ -33,6 +35,10 @@ COMPLAINTS = [
     "No, the capital is Canberra.",
     "your answer is incomplete",
     "sorry, but this isn't right, thanks anyway",
+    "Same answer again",
+    "still the same thing",
+    "I get no output, only an error",
+    "There is an error in it",
 ]
 NEITHER = [
     "How do I say thank you in French?",
@@ -44,6 +50,13 @@ NEITHER = [
     "and for a family of four",
     "Please fix the error handling",
     "Thanks in advance for a list of twelve towns",
+    "I see no errors",
+    "I got no error",
+    "It shows no more syntax errors",
+    "There are no errors",
+    "same thing in French please",
+    "Ty Cobb biography",
+    "Good and evil in Macbeth",
 ]
 
 
