@@ -121,6 +121,16 @@ def test_a_signal_is_safe_unless():
     assert reasons["edited"] == "likelier on liked answers"
 
 
+@pytest.mark.parametrize(("n_unrated", "n_disliked"), [(1, 0), (0, 1), (1, 1), (3, 0), (0, 3)])
+def test_a_few_other_ratings_do_not_hide_what_the_rating_is_made_of(n_unrated, n_disliked):
+    copied = np.arange(200) < 32
+    y = np.where(copied, 1.0, np.where(np.arange(200) % 3 == 0, 0.0, np.nan))
+    y[:n_unrated] = np.nan
+    y[10 : 10 + n_disliked] = 0
+    made_of_it = judge_signals(log_of(y, copied=copied))["copied"] == "the rating is made of it"
+    assert made_of_it == (max(n_unrated, n_disliked) < 3)
+
+
 def test_found_signals_serve_a_fit():
     from skcausalrm import SelectionModel
     from skcausalrm.datasets import make_observational_feedback
