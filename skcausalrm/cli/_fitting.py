@@ -54,6 +54,14 @@ def correction(
     return InversePropensity(noise_estimator=noise, normalize=method == "snips")
 
 
+def columns_read(method: str, columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that a method other than the likelihood reads, which auto may choose."""
+    unread = {"instruments", "signals", "signal_directions"}
+    if method != "dr":
+        unread.add("judge_score")
+    return {name: values for name, values in columns.items() if name not in unread}
+
+
 def _noise_estimator(known_rates: Rates) -> NoiseTransitionEstimator | None:
     """Return an estimator that holds the known flip rates, or None if no rate is known."""
     return None if set(known_rates.values()) == {None} else NoiseTransitionEstimator(**known_rates)
@@ -71,7 +79,7 @@ def out_of_fold_scores(
     if reward.method == "auto":  # every fold by the method of the whole log
         fold_reward.set_params(method=reward.method_)
     if reward.method_ != "selection":
-        columns = {name: values for name, values in columns.items() if name in log.columns}
+        columns = columns_read(reward.method_, columns)
     users = {} if log.users is None else {"users": log.users}
     with warnings.catch_warnings():
         # The fit on all rows has given these warnings already.

@@ -89,6 +89,7 @@ def by_selection(
     model = SelectionModel(base_rate=base_rate, **known_rates, random_state=random_state)
     columns = RowColumns(asked=log.columns.get("asked"), verified=log.columns.get("verified"))
     given = {"asked": columns.asked, "verified": columns.verified, "users": log.users}
+    given["judge_score"] = log.columns.get("judge_score")
     model.fit(X, log.y, groups=log.groups, **given, **log.sources.columns)
     z = outcome_draws(model, log.y, columns, N_DRAWS, random_state)
     return z, (model.false_positive_rate_, model.false_negative_rate_), model.level_source_

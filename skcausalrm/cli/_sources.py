@@ -15,6 +15,8 @@ from ..datasets._values import parse_events
 from ..exceptions import FeedbackError, UnusedParameterError
 
 _SIGNS = {1.0: "positive", -1.0: "negative"}
+# Columns with a use of their own: as a signal or an instrument they would count twice.
+_TAKEN = ("feedback", "verified", "asked", "prompt", "completion")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,18 @@ class Sources:
     columns: dict[str, Any] = field(default_factory=dict)
     signals: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def read_by(self, method: str) -> Named:
+        """Return the columns that a method reads, those that were found named too."""
+        users = None if self.users is None else self.named.users or "user"
+        if method != "selection":
+            return Named(users, signals={})
+        signals = {
+            name: facts["direction"]
+            for name, facts in self.signals.items()
+            if "left_out" not in facts
+        }
+        return Named(users, self.named.instruments, signals)
+
     def facts(self) -> dict[str, Any]:
         """Return the names of what is used, and the signals, as JSON can hold them."""
         return {"instruments": self.named.instruments or [], "signals": self.signals}
@@ -93,7 +107,7 @@ def read_sources(frame: pd.DataFrame, named: Named | None = None) -> Sources:
     Raises
     ------
     UnusedParameterError
-        If the log has no column of a name.
+        If the log has no column of a name, or one with another use.
     FeedbackError
         If an instrument is no number.
     """
@@ -109,7 +123,7 @@ def read_sources(frame: pd.DataFrame, named: Named | None = None) -> Sources:
         columns["instruments"] = np.column_stack(numbers)
     reasons, used = judge_signals(frame), {}
     if isinstance(named.signals, dict):
-        reasons = {name: reason or "left out by --signals" for name, reason in reasons.items()}
+        reasons = {name: reason or "not named" for name, reason in reasons.items()}
         for name, sign in named.signals.items():
             values = _required(frame, name, "signals")
             role = str(values.name)
@@ -165,6 +179,11 @@ def _required(frame: pd.DataFrame, name: str, option: str) -> pd.Series:
         raise UnusedParameterError(
             f"--{option} names {name}, but the log has the columns "
             f"{', '.join(map(str, frame.columns))}."
+        )
+    if values.name in _TAKEN:
+        raise UnusedParameterError(
+            f"--{option} names {name}, but the log's column {values.name} has another use: leave "
+            f"it out of --{option}."
         )
     return values
 

@@ -76,12 +76,12 @@ def fit(
     options.check_parent(out)
     options.check_saving(out, overwrite)
 
-    from .. import CausalRewardRegressor, ConversationEncoder
+    from .. import CausalRewardRegressor, ConversationEncoder, NoiseOnly
     from ..export import save_model_directory
     from ..heads import MLPHead, RidgeHead
     from ..text._saved import encoder_settings
     from ._fit_report import model_facts, print_report, selection_facts, unused_sources
-    from ._fitting import correction, out_of_fold_scores
+    from ._fitting import columns_read, correction, out_of_fold_scores
     from ._log_summary import summarise, summary_lines
     from ._logs import encode, join_names, read_log
     from ._prompts import pack_prompts
@@ -103,9 +103,12 @@ def fit(
     X = encode(encoder, log.text)
     progress(f"fitting {method}")
     heads = {"ridge": RidgeHead(), "mlp": MLPHead(), None: None}
-    reward = CausalRewardRegressor(
-        correction(method, known_rates, base_rate, log.y), heads[head], random_state=random_state
-    ).fit(X, log.y, groups=log.groups, users=log.users, **columns)
+    chosen = correction(method, known_rates, base_rate, log.y)
+    if isinstance(chosen, NoiseOnly):  # for auto, too, where every row is rated
+        columns = columns_read("noise", columns)
+    reward = CausalRewardRegressor(chosen, heads[head], random_state=random_state).fit(
+        X, log.y, groups=log.groups, users=log.users, **columns
+    )
     for name, reason in unused_sources(reward):
         progress(f"  {name} {reason}")
     progress("scoring out of fold")
@@ -117,7 +120,7 @@ def fit(
         "selection": selection_facts(reward, X, log),
         "known_flip_rates": tuple(known_rates.values()),
         "known_base_rate": base_rate,
-        "named": vars(log.sources.named),
+        "named": vars(log.sources.read_by(reward.method_)),
         **log.sources.facts(),
         "truncated_prompts": encoder.truncated_prompt_count_,
         "truncated_answers": encoder.truncated_answer_count_,

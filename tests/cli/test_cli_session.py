@@ -124,12 +124,14 @@ def test_fit_with_a_known_base_rate_and_the_report_of_auto(workspace, run, tmp_p
     [
         (["--method", "selection", "--head", "ridge"], "selection", "ridge"),
         (["--false-negative-rate", 0.2], "noise", "ridge"),
+        ([], "noise", "ridge"),
     ],
 )
 def test_fit_by_other_methods_and_heads(workspace, run, tmp_path, arguments, used, head):
     log = pd.read_json(workspace.train, lines=True)
     if used == "noise":  # nothing is unrated, so auto corrects flips alone
         log = log[log["feedback"].notna()]
+        log = log.assign(judge_score=0.5, copied=np.arange(len(log)) % 2 == 0)
     log.to_json(tmp_path / "log.jsonl", orient="records", lines=True, date_format="iso")
     result = run(
         "fit", tmp_path / "log.jsonl", "--out", tmp_path / "m", "--cache-dir", workspace.cache,
@@ -139,8 +141,10 @@ def test_fit_by_other_methods_and_heads(workspace, run, tmp_path, arguments, use
     report = json.loads(result.stdout)
     assert (report["method_used"], report["head"]) == (used, head)
     assert (report["selection"] is None) == (used == "noise")
-    if used == "noise":
+    if "--false-negative-rate" in arguments:
         assert report["false_negative_rate"] == pytest.approx(0.2)
+    if used == "noise":
+        assert report["named"]["signals"] == {}
         assert "used 'noise'" in result.stderr
 
 

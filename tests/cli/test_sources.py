@@ -75,6 +75,8 @@ def test_named_sources(frame):
         (Named(users="nowhere"), UnusedParameterError, "--users names nowhere, but"),
         (Named(instruments=["device"]), FeedbackError, "'phone' or the like in 60 of 60 rows"),
         (Named(instruments=["empty"]), FeedbackError, "is empty throughout"),
+        (Named(instruments=["feedback"]), UnusedParameterError, "column feedback has another use"),
+        (Named(signals={"prompt": "positive"}), UnusedParameterError, "leave it out of --signals"),
     ],
 )
 def test_columns_that_cannot_serve(frame, named, error, sentence):
@@ -128,6 +130,25 @@ def test_a_later_log_is_read_as_the_first_one_was(path, tmp_path, capsys):
     assert set(found.columns) == {"instruments"}
 
 
+def test_a_later_log_is_read_by_what_was_found_at_the_fit(path, tmp_path, capsys):
+    log = pd.read_json(path, lines=True)
+    log = log.assign(is_copied=log.index % 4 < 2, user_id=log["user_id"].astype(str))
+    paths = {}
+    for name, frame in (("both", log), ("neither", log.drop(columns=["is_copied", "user_id"]))):
+        paths[name] = tmp_path / f"{name}.jsonl"
+        frame.to_json(paths[name], orient="records", lines=True)
+    both, neither = (read_log([paths[name]]).sources.read_by("selection") for name in paths)
+    assert both == Named("user", None, {"copied": "positive"})
+    assert neither == Named(None, None, {})
+    later = read_log([paths["neither"]], of_model=Named(**json.loads(json.dumps(vars(both)))))
+    assert later.sources.columns == {}
+    assert later.users is None
+    assert "not in this log, but known at the fit: copied, user" in capsys.readouterr().err
+    assert read_log([paths["both"]], of_model=neither).sources.columns == {}
+    again = read_log([paths["both"]], named=Named(signals="auto"), of_model=neither).sources
+    assert list(again.columns["signals"]) == ["copied"]
+
+
 def test_evaluation_uses_users_signals_and_instruments():
     made = make_observational_feedback(
         1200, 4, n_users=120, signals=("copied", "thanked"), random_state=0
@@ -135,15 +156,16 @@ def test_evaluation_uses_users_signals_and_instruments():
     frame = pd.DataFrame(made.signals).assign(user=made.users, flat=1.0)
     frame["feedback"] = made.y
     frame.attrs["load_feedback"] = {}
+    judge = made.reward + np.random.default_rng(0).normal(size=len(made.y))
     log = FeedbackLog(
         frame,
         made.y,
         np.arange(len(made.y)),
-        {},
+        {"judge_score": judge},
         read_sources(frame, Named(instruments=["flat"])),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkcausalrmWarning)
         *_, told_by = by_selection(made.X, log, {}, 0, None)
-    assert told_by["signals"] == told_by["users"] == "used"
+    assert told_by["signals"] == told_by["users"] == told_by["judge_score"] == "used"
     assert told_by["instruments"] == "not used: they do not move who rates"
