@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import skcausalrm
 
-__all__ = ["chosen", "fingerprint", "run_grid", "versions"]
+__all__ = ["chosen", "file_name", "fingerprint", "run_grid", "versions"]
 
 # Folders that do not affect a result: a change in them invalidates none.
 APART = {"cli", "export", "metrics", "serving", "inspection", "text"}
@@ -33,6 +33,11 @@ def fingerprint(settings: Any, *modules: Path, apart: set[str] = APART) -> str:
     for path in [*modules, *sorted(sources)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def file_name(cell: tuple[Any, ...]) -> str:
+    """Return the values of a cell as text that is readable, unique, and fit for a file."""
+    return "_".join(map(str, cell)).replace(" ", "-").replace(",", "")
 
 
 def versions() -> str:

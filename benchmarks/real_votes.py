@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from _grid import chosen, fingerprint, run_grid
+from _grid import chosen, file_name, fingerprint, run_grid
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import GroupShuffleSplit
 
@@ -77,7 +77,7 @@ class Cell(NamedTuple):
     @property
     def name(self) -> str:
         """Fit for a file."""
-        return "_".join(map(str, self)).replace(" ", "-").replace(",", "")
+        return file_name(self)
 
 
 class Votes(NamedTuple):

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from _grid import APART, chosen, fingerprint, run_grid, versions
+from _grid import APART, chosen, file_name, fingerprint, run_grid, versions
 from _recovery.cells import REGIMES
 
 from skcausalrm import (
@@ -76,7 +76,7 @@ class Cell(NamedTuple):
     @property
     def name(self) -> str:
         """Readable, unique, and fit for a file."""
-        return "_".join(map(str, self)).replace(" ", "-")
+        return file_name(self)
 
 
 def grid(seeds: int) -> list[Cell]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from _grid import file_name
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score, roc_auc_score
@@ -63,7 +64,7 @@ class Cell(NamedTuple):
     @property
     def name(self) -> str:
         """Readable, unique, and fit for a file."""
-        return "_".join(map(str, self)).replace(" ", "-")
+        return file_name(self)
 
     @property
     def random_state(self) -> int:

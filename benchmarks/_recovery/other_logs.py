@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from _grid import file_name
 from scipy.special import logit
 from scipy.stats import zscore
 from sklearn.linear_model import LogisticRegression
@@ -146,7 +147,7 @@ class OtherCell(NamedTuple):
     @property
     def name(self) -> str:
         """Readable, unique, and fit for a file."""
-        return "_".join(map(str, self)).replace(" ", "-")
+        return file_name(self)
 
     @property
     def usual(self) -> Cell:

@@ -18,6 +18,7 @@ from .._utils._columns import RowColumns
 from .._utils._warnings import warn
 from ..exceptions import MethodFallbackWarning, SkcausalrmWarning, UnusedParameterError
 from ..model_selection._cross_fitting import cross_fit, make_folds
+from ..nuisances._recipes import unread_columns
 from ..selection._draws import N_DRAWS, outcome_draws
 from ._logs import FeedbackLog
 from ._pseudo_outcomes import doubly_robust
@@ -55,10 +56,10 @@ def correction(
 
 
 def columns_read(method: str, columns: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns that a method other than the likelihood reads, which auto may choose."""
-    unread = {"instruments", "signals", "signal_directions"}
-    if method != "dr":
-        unread.add("judge_score")
+    """Return the columns that a method reads, which auto may have chosen."""
+    unread = set(unread_columns(method))
+    if "signals" in unread:
+        unread.add("signal_directions")
     return {name: values for name, values in columns.items() if name not in unread}
 
 
@@ -78,8 +79,7 @@ def out_of_fold_scores(
     fold_reward = clone(reward)
     if reward.method == "auto":  # every fold by the method of the whole log
         fold_reward.set_params(method=reward.method_)
-    if reward.method_ != "selection":
-        columns = columns_read(reward.method_, columns)
+    columns = columns_read(reward.method_, columns)
     users = {} if log.users is None else {"users": log.users}
     with warnings.catch_warnings():
         # The fit on all rows has given these warnings already.

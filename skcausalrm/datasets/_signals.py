@@ -3,12 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from .._utils._signal_names import DIRECTIONS
+from .._utils._signal_names import DIRECTIONS, LEAST_ROWS
 from ._columns import SIGNALS
 from ._next_message import read_reactions
 
-# Fewest rows in which a signal happened, and in which it did not, as in the selection likelihood.
-_LEAST_ROWS = 10
 # Standard errors of the log odds ratio with the ratings beyond which a signal goes against them.
 _CONTRARY = 2.0
 # Share of the rows with a signal that are rated, and of these the share with one and the same
@@ -100,7 +98,7 @@ def _is_signal(values: pd.Series) -> bool:
 
 def _objection(signal: pd.Series, feedback: pd.Series, direction: float) -> str:
     happened, seen = int(signal.sum()), int(signal.notna().sum())
-    if min(happened, seen - happened) < _LEAST_ROWS:
+    if min(happened, seen - happened) < LEAST_ROWS:
         return "too rare" if 2 * happened < seen else "nearly always so"
     ratings = feedback[signal == 1].dropna()
     if min(len(ratings) / happened, max(ratings.mean(), 1 - ratings.mean())) >= _MADE_OF_IT:

@@ -112,8 +112,7 @@ def parse_flags(values: pd.Series, column: str) -> tuple[pd.Series, NDArray[np.b
     FeedbackError
         If more than a tenth of the values cannot be read.
     """
-    rule = "a mark must be true, false, 1, 0 or empty"
-    flags, bad = _look_up(values, column, _FLAGS, rule, "recode it before loading")
+    flags, bad = _look_up_flags(values, column)
     return flags == 1, bad
 
 
@@ -127,9 +126,13 @@ def parse_events(values: pd.Series, column: str) -> tuple[pd.Series, NDArray[np.
     FeedbackError
         If more than a tenth of the values cannot be read.
     """
-    rule = "a mark must be true, false, 1, 0 or empty"
-    events, bad = _look_up(values, column, _FLAGS, rule, "recode it before loading")
+    events, bad = _look_up_flags(values, column)
     return events if (events == 0).any() else events.fillna(0.0), bad
+
+
+def _look_up_flags(values: pd.Series, column: str) -> tuple[pd.Series, NDArray[np.bool_]]:
+    rule = "a mark must be true, false, 1, 0 or empty"
+    return _look_up(values, column, _FLAGS, rule, "recode it before loading")
 
 
 def _spellings(values: pd.Series) -> tuple[NDArray[np.intp], NDArray]:

@@ -148,6 +148,24 @@ NEEDS: dict[str, frozenset[str]] = {
     "selection": frozenset({"selection"}),
 }
 
+# Columns of `fit` that not every method reads, and the nuisances that read them.
+_READERS: dict[str, set[str]] = {
+    "propensity": {"propensity"},
+    "instruments": {"selection"},
+    "signals": {"selection"},
+    "judge_score": {"outcome", "selection"},
+}
+
+
+def methods_reading(column: str) -> list[str]:
+    """Return the methods that read a column of `fit`, one of those that not all do."""
+    return [method for method, needs in NEEDS.items() if _READERS[column] & needs]
+
+
+def unread_columns(method: str) -> list[str]:
+    """Return the columns of `fit` that a method does not read."""
+    return [column for column in _READERS if method not in methods_reading(column)]
+
 
 def effective_sample_size(weight) -> float:
     """Return ``(sum w)^2 / sum w^2``, the number of equally weighted rows of the same precision.

@@ -12,6 +12,7 @@ from .._utils._validation import Feedback
 from .._utils._warnings import warn
 from ..exceptions import MethodFallbackWarning
 from ..nuisances._noise import NoiseTransitionEstimator
+from ..nuisances._recipes import unread_columns
 from ..selection._model import SelectionModel
 
 # Minimum rated rows per class for "auto" to use the selection likelihood.
@@ -207,6 +208,14 @@ def method_name(method: Any) -> str:
     return "selection" if isinstance(method, SelectionModel) else method.recipe
 
 
+def dropped_columns(method: str) -> list[str]:
+    """Return the columns that "auto" leaves out, with its warning, where it stands for a method.
+
+    Known propensities are not among them: where they cannot be used, that is an error.
+    """
+    return [name for name in unread_columns(method) if name != "propensity"]
+
+
 def choose_method(feedback: Feedback, columns: RowColumns) -> str:
     """Return the name that "auto" stands for on this log.
 
@@ -227,8 +236,7 @@ def choose_method(feedback: Feedback, columns: RowColumns) -> str:
         method, reason = "dr", f"only {rarer} rated rows are of one class"
     else:
         return "selection"
-    unread = ("instruments", "signals", *(() if method == "dr" else ("judge_score",)))
-    given = [name for name in unread if getattr(columns, name) is not None]
+    given = [name for name in dropped_columns(method) if getattr(columns, name) is not None]
     unused = f", and {' and '.join(given)} were not used" if given else ""
     warn(
         f"method='auto' used {method!r}, because {reason}{unused}: name a method to choose it "

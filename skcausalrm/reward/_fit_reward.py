@@ -15,7 +15,7 @@ from ..exceptions import AssumptionWarning
 from ..model_selection._cross_fitting import make_folds
 from ..nuisances._recipes import Target
 from ..selection._recalibration import Recalibration, fit_recalibration
-from ._corrections import choose_method
+from ._corrections import choose_method, dropped_columns
 from ._fit_nuisances import Defaults, NuisanceFit, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
 from ._nuisances import FittedNuisances
@@ -46,10 +46,7 @@ def fit_reward(
     """
     if method == "auto":
         method = choose_method(feedback, columns)
-        if method != "selection":
-            # The warning says so.
-            judge = columns.judge_score if method == "dr" else None
-            columns = columns._replace(instruments=None, signals=None, judge_score=judge)
+        columns = columns._replace(**dict.fromkeys(dropped_columns(method)))
     folds = make_folds(X, feedback.values, columns.groups, defaults.cv, defaults.random_state)
     report(f"nuisances, {len(X)} rows, {folds.n_splits} folds")
     fit = fit_nuisances(method, X, feedback, columns, folds, defaults)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .._utils._columns import RowColumns
 from .._utils._validation import Feedback
 from ..exceptions import InvalidInputError, UnusedParameterError
-from ..nuisances._recipes import NEEDS, RECIPES, Target
+from ..nuisances._recipes import NEEDS, RECIPES, Target, methods_reading, unread_columns
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,11 @@ def refuse_unread_columns(method: str, columns: RowColumns) -> None:
     ------
     UnusedParameterError
     """
-    readers = {"propensity": {"propensity"}, "judge_score": {"outcome", "selection"}}
-    readers |= {"instruments": {"selection"}, "signals": {"selection"}}
-    for column, read_by in readers.items():
-        if getattr(columns, column) is not None and not read_by & set(NEEDS[method]):
-            users = ", ".join(repr(other) for other, needs in NEEDS.items() if read_by & set(needs))
+    for column in unread_columns(method):
+        if getattr(columns, column) is not None:
             raise UnusedParameterError(
                 f"{column} was given, but method={method!r} does not use it: leave it out, or "
-                f"choose one of {users}."
+                f"choose one of {', '.join(map(repr, methods_reading(column)))}."
             )
 
 

@@ -21,9 +21,9 @@ from ..exceptions import (
 from ..metrics._estimate import Estimate, estimate, estimate_difference
 from ..model_selection._cross_fitting import Folds, make_folds
 from ..nuisances._recipes import Target, correct_labels, effective_sample_size
-from ..selection._counts import habit_cells
 from ..selection._draws import N_DRAWS, outcome_draws
 from ..selection._fitting import UNCERTAIN
+from ..selection._habit import FEW_USERS, LEAST_REACH, find_keenest
 from ..selection._model import SelectionModel
 from ._advice import Evidence, advice, advice_codes
 from ._fit_nuisances import Defaults, fit_nuisances
@@ -47,9 +47,6 @@ _FACTS = (
     "instrument_reach",
     "signal_log_odds",
 )
-# Share rated among the keenest, and their number, below which the warnings "habit-reach" and
-# "habit-users" say that users tell the level by assumption.
-_LEAST_REACH, _FEW_USERS = 0.5, 10
 # Standard deviations from which on a signal's log odds are not 0.
 _CLEAR = 2.0
 
@@ -301,28 +298,17 @@ def _told_by(selection: SelectionModel, feedback: Feedback, columns: RowColumns)
     """Return what has a say on the level: a source may be used and still say nothing of it."""
     used = [name for name, reason in selection.level_source_.items() if reason == "used"]
     told = ["verified", "asked", "base_rate"]
-    habit, reach = selection.habit_, selection.instrument_reach_
-    if habit is not None and reach is not None and reach >= _LEAST_REACH:
+    habit = selection.habit_
+    if habit is not None:
         weight = columns.weighted(columns.unasked(len(habit)).astype(np.float64))
-        keenest = _keenest_users(habit, feedback.observed, weight, columns.users)
-        if "users" not in used or keenest >= _FEW_USERS:
+        users = columns.users if "users" in used else None
+        reach, effective = find_keenest(habit, feedback.observed, weight, users)
+        if reach >= LEAST_REACH and effective >= FEW_USERS:
             told += ["users", "instruments"]
     for name, (mean, std) in (selection.signal_log_odds_ or {}).items():
         if abs(mean) > _CLEAR * std:
             told.append("judge_score" if name == "judge_score" else "signals")
     return tuple(name for name in dict.fromkeys(told) if name in used)
-
-
-def _keenest_users(
-    habit: NDArray, rated: NDArray[np.bool_], weight: NDArray, users: NDArray | None
-) -> float:
-    """Return the effective number of users in the top cell of habits, 0 if they are not given."""
-    if users is None:
-        return 0.0
-    cell = habit_cells(habit, rated, weight)
-    top = (cell == cell[weight > 0].max()) & (weight > 0)
-    rows = np.bincount(users[top], weight[top])
-    return float(rows.sum() ** 2 / (rows**2).sum())
 
 
 def _n_verified(columns: RowColumns) -> int:

@@ -37,9 +37,9 @@ _LARGEST_USER = 0.02
 # AUROC of the first linear predictor among rated rows, below which dislikes are not told from x.
 _LEAST_AUROC = 0.55
 # Share rated among the keenest below which the level rests on the form of the habit's effect.
-_LEAST_REACH = 0.5
+LEAST_REACH = 0.5
 # Effective number of users among the keenest below which a warning is raised.
-_FEW_USERS = 10
+FEW_USERS = 10
 _BLOCK_ROWS = 2**15
 
 
@@ -233,26 +233,45 @@ def _limit_users(users, weight) -> NDArray[np.float64]:
     return np.minimum(1.0, most / np.maximum(rows, 1e-300))[users]
 
 
-def _check_reach(values, rated, weight, users) -> float:
-    """Return the share rated among the keenest, and warn if little rests on data there."""
+def find_keenest(
+    values: NDArray, rated: NDArray[np.bool_], weight: NDArray, users: NDArray | None
+) -> tuple[float, float]:
+    """Return the share rated in the top cell of habits, and how many users are there in effect.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Habits.
+    rated : ndarray of bool, shape (n,)
+    weight : ndarray of shape (n,)
+        0 in rows that were asked.
+    users : ndarray of int, shape (n,), or None
+        None counts as any number of users.
+    """
     cell = habit_cells(values, rated, weight)
     top = (cell == cell[weight > 0].max()) & (weight > 0)
     reach = float(np.average(rated[top], weights=weight[top]))
-    if reach < _LEAST_REACH:
+    if users is None:
+        return reach, np.inf
+    rows = np.bincount(users[top], weight[top])
+    return reach, float(rows.sum() ** 2 / (rows**2).sum())
+
+
+def _check_reach(values, rated, weight, users) -> float:
+    """Return the share rated among the keenest, and warn if little rests on data there."""
+    reach, effective = find_keenest(values, rated, weight, users)
+    if reach < LEAST_REACH:
         warn(
             f"Where users are keenest, {reach:.0%} of the rows are rated, so the level rests on "
             f"the assumed form of the habit's effect: have about 50 rows checked if it matters.",
             AssumptionWarning,
             "habit-reach",
         )
-    if users is not None:
-        rows = np.bincount(users[top], weight[top])
-        effective = rows.sum() ** 2 / (rows**2).sum()
-        if effective < _FEW_USERS:
-            warn(
-                f"The keenest rows are those of {effective:.0f} users in effect, so the level "
-                f"rests on a few people: have about 50 rows checked if it matters.",
-                AssumptionWarning,
-                "habit-users",
-            )
+    if effective < FEW_USERS:
+        warn(
+            f"The keenest rows are those of {effective:.0f} users in effect, so the level "
+            f"rests on a few people: have about 50 rows checked if it matters.",
+            AssumptionWarning,
+            "habit-users",
+        )
     return reach

@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._columns import RowColumns
+from .._utils._signal_names import LEAST_ROWS
 from .._utils._signals import Signals
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning
 from ._mixture import Mixture
 from ._parameters import SELECTION_SHARE, SignalFacts, signal_parameter
 
-# Fewest rows in which a signal happened, and in which it did not.
-_LEAST_ROWS = 10
 _CONSTANT = "not used: they happen in nearly no row, or in nearly all"
 # Name of a judge's score among signals and sources.
 JUDGE = "judge_score"
@@ -68,9 +67,9 @@ def take_signals(y: NDArray, columns: RowColumns) -> tuple[RowSignals | None, di
     )
     happened = np.nansum(values * weight[:, None], axis=0)
     seen = weight @ ~np.isnan(values)
-    kept = np.minimum(happened, seen - happened) >= _LEAST_ROWS
+    kept = np.minimum(happened, seen - happened) >= LEAST_ROWS
     for name, count, of in zip(names, happened, seen, strict=True):
-        if min(count, of - count) < _LEAST_ROWS:
+        if min(count, of - count) < LEAST_ROWS:
             warn(
                 f"Signal {name!r} happens in {count:.0f} of {of:.0f} rows, so it tells answers "
                 f"apart too rarely and is left out.",
