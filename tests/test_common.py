@@ -1,5 +1,7 @@
 """scikit-learn's own checks over every public estimator."""
 
+from functools import cache
+
 import pytest
 import sklearn
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -37,7 +39,7 @@ def expected_failures(estimator):
     return EXPECTED_FAILURES.get(type(estimator).__name__, {})
 
 
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [
         PropensityEstimator(),
         NoiseTransitionEstimator(),
@@ -51,5 +53,10 @@ def expected_failures(estimator):
     ],
     expected_failed_checks=expected_failures,
 )
+# An estimator is written out once, not for each of its checks.
+CHECKS.kwargs["ids"] = cache(CHECKS.kwargs["ids"])
+
+
+@CHECKS
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

@@ -1,13 +1,14 @@
 """Each example runs as its own docstring says."""
 
-import os
+import logging
 import runpy
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from sklearn import model_selection
+from sklearn.model_selection import GroupKFold
 
 from skcausalrm import datasets
 
@@ -23,9 +24,9 @@ pytestmark = [
 def run(capsys):
     """Run an example in this process and return what it prints."""
 
-    def run(name):
+    def run(name, **options):
         with warnings.catch_warnings():  # which the examples change
-            runpy.run_path(str(EXAMPLES / name))
+            runpy.run_path(str(EXAMPLES / name), **options)
         return capsys.readouterr().out
 
     return run
@@ -45,18 +46,25 @@ def test_from_log_to_reward(run, monkeypatch):
     assert helpful > rude
 
 
-def test_rlhf_with_trl():
+@pytest.fixture
+def loud():
+    """Bring back the messages that an example switches off."""
+    transformers = pytest.importorskip("transformers").utils.logging
+    progress = pytest.importorskip("datasets").utils
+    verbosity = transformers.get_verbosity()
+    yield
+    logging.disable(logging.NOTSET)
+    transformers.set_verbosity(verbosity)
+    transformers.enable_progress_bar()
+    progress.enable_progress_bars()
+
+
+def test_rlhf_with_trl(run, monkeypatch, loud):
+    """In this process, which has loaded torch and transformers for other tests."""
     pytest.importorskip("trl")
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "rlhf_with_trl.py", "--quick"],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    out = done.stdout
+    monkeypatch.setattr(sys, "argv", ["rlhf_with_trl.py", "--quick"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    out = run("rlhf_with_trl.py", run_name="__main__")
     truth = float(out.partition("R2 ")[2].split()[0])
     assert truth > 0.95  # the truth that the example reads off a text is the generator's
     assert "corrected above naive by" in out
@@ -69,6 +77,7 @@ def test_cross_validation_study(run, monkeypatch):
     monkeypatch.setattr(
         datasets, "make_observational_feedback", lambda *_, **__: make(400, **fewer)
     )
+    monkeypatch.setattr(model_selection, "GroupKFold", lambda _: GroupKFold(2))
     lines = run("cross_validation_study.py").strip().splitlines()
     clean = {line.split()[0]: float(line.split()[-2]) for line in lines[1:]}
     assert set(clean) == {"Naive", "DR", "CoTeaching", "CausalRewardRegressor"}

@@ -1,5 +1,7 @@
 """The contract of all baselines: scikit-learn's checks, refusals, seeds."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -70,9 +72,14 @@ def expected_failures(estimator):
     return EXPECTED_FAILURES if hasattr(estimator, "head") else {}
 
 
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [on_binary(short(cls)) for cls in METHODS], expected_failed_checks=expected_failures
 )
+# An estimator is written out once, not for each of its checks.
+CHECKS.kwargs["ids"] = cache(CHECKS.kwargs["ids"])
+
+
+@CHECKS
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
