@@ -28,8 +28,9 @@ demo: setup
 docs/images/demo.png: demo
 	cp demo/demo.png $@
 
-# Two processes of one thread each: more threads than cores make everything crawl.
-PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
+# Two processes of one thread each: more threads than cores make everything crawl. Bytecode is kept,
+# or each process that a test starts would compile the package again.
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=
 PYTEST_FLAGS := -n 2 --dist loadfile
 
 test: setup

@@ -91,7 +91,7 @@ def sensitivity_analysis(
     >>> from skcausalrm import SelectionModel
     >>> from skcausalrm.datasets import make_observational_feedback
     >>> from skcausalrm.inspection import sensitivity_analysis
-    >>> log = make_observational_feedback(4000, 8, selection="reward", n_verified=200,
+    >>> log = make_observational_feedback(2000, 8, selection="reward", n_verified=200,
     ...                                   random_state=0)
     >>> model = SelectionModel(random_state=0).fit(log.X, log.y, verified=log.verified)
     >>> table = sensitivity_analysis(model, log.X, log.y, selection_log_odds=[0, 1, 2])

@@ -31,7 +31,7 @@ KNOWN = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Text rows, feedback, groups, one z for all candidates, and a pipeline with a text cache."""
-    frame = make_feedback_logs(200, random_state=0).frame
+    frame = make_feedback_logs(140, random_state=0).frame
     rows, y, groups = frame[["prompt", "completion"]], frame["feedback"], frame["group"]
     encoder = ConversationEncoder(cache_dir=tmp_path_factory.mktemp("cache"))
     X = encoder.fit_transform(rows)
