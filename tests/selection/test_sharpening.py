@@ -11,23 +11,26 @@ from sklearn.metrics import roc_auc_score
 from skcausalrm import SelectionModel
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import SkcausalrmWarning
+from skcausalrm.selection._sharpening import sharpen
 
 
-def fitted(log, signals, *, X=None, y=None, sharp=True, **given):
-    keep = patch("skcausalrm.selection._inputs.sharpen", lambda predictors, *_: predictors)
-    with warnings.catch_warnings():
+def fitted(log, signals, *, X=None, y=None, **given):
+    """Return a model, and its out-of-fold predictors before signals had their say."""
+    before = []
+
+    def recorded(predictors, *arguments):
+        before.append(predictors.z)
+        return sharpen(predictors, *arguments)
+
+    X, y = (log.X if X is None else X), (log.y if y is None else y)
+    with warnings.catch_warnings(), patch("skcausalrm.selection._inputs.sharpen", recorded):
         warnings.simplefilter("ignore", SkcausalrmWarning)
-        if not sharp:
-            keep.start()
-        try:
-            X, y = (log.X if X is None else X), (log.y if y is None else y)
-            return SelectionModel(random_state=0).fit(X, y, signals=signals, **given)
-        finally:
-            keep.stop() if not sharp else None
+        model = SelectionModel(random_state=0).fit(X, y, signals=signals, **given)
+    return model, before[0]
 
 
-def auroc(log, model):
-    return roc_auc_score(log.reward, model.oof_linear_predictors_[:, 0])
+def auroc(log, z):
+    return roc_auc_score(log.reward, z[:, 0])
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +50,22 @@ def log():
 
 
 def test_signals_rank_what_thumbs_cannot(log):
-    sharp, plain = fitted(log, log.signals), fitted(log, log.signals, sharp=False)
-    assert auroc(log, sharp) > auroc(log, plain) + 0.02
+    sharp, before = fitted(log, log.signals)
     z = sharp.oof_linear_predictors_
+    assert auroc(log, z) > auroc(log, before) + 0.02
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(z.var(axis=0), 1)
     # New rows get the mean of the folds' models, stretched to the same spread.
     new = sharp.head_.linear_predictors(log.X)
     assert np.corrcoef(new[:, 0], z[:, 0])[0, 1] > 0.9
     assert (sharp.predictor_slope_ >= 1).all()
-    assert roc_auc_score(log.reward, new[:, 0]) > auroc(log, plain) + 0.02
+    assert auroc(log, new) > auroc(log, before) + 0.02
 
 
 def test_signals_of_noise_teach_nothing(log):
     noise = log.signals.apply(np.random.default_rng(0).permutation)
-    sharp, plain = fitted(log, noise), fitted(log, noise, sharp=False)
-    assert auroc(log, sharp) > auroc(log, plain) - 0.005
+    sharp, before = fitted(log, noise)
+    assert auroc(log, sharp.oof_linear_predictors_) > auroc(log, before) - 0.005
 
 
 @pytest.mark.parametrize("strength", [0.5, 2.0])
@@ -77,8 +80,8 @@ def test_topics_that_move_signals_are_not_taken_for_quality(log, strength):
             share = moved.loc[rows, name].mean()
             rate = expit(np.log(share / (1 - share)) + topic[rows])
             moved.loc[rows, name] = (rng.random(rows.sum()) < rate).astype(float)
-    sharp, plain = fitted(log, moved), fitted(log, moved, sharp=False)
-    assert auroc(log, sharp) > auroc(log, plain) - 0.005
+    sharp, before = fitted(log, moved)
+    assert auroc(log, sharp.oof_linear_predictors_) > auroc(log, before) - 0.005
 
 
 def test_rows_without_weight_decide_nothing(log):
@@ -89,11 +92,8 @@ def test_rows_without_weight_decide_nothing(log):
     y = np.append(log.y[few], np.where(rng.random(200) < 0.5, np.nan, 1.0))
     signals = {n: np.append(log.signals[n][few], rng.integers(0, 2, 200)) for n in log.signals}
     weight = np.append(np.ones(2000), np.zeros(200))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkcausalrmWarning)
-        model = SelectionModel(random_state=0).fit(X, y, signals=signals, sample_weight=weight)
-    plain = fitted(log, signals, X=X, y=y, sharp=False, sample_weight=weight)
-    z, before = (m.oof_linear_predictors_[:2000, 0] for m in (model, plain))
+    model, before = fitted(log, signals, X=X, y=y, sample_weight=weight)
+    z, before = model.oof_linear_predictors_[:2000, 0], before[:2000, 0]
     assert np.corrcoef(z, before)[0, 1] < 0.99
     assert roc_auc_score(log.reward[few], z) > roc_auc_score(log.reward[few], before)
 
@@ -112,6 +112,6 @@ def test_signals_stand_in_for_thumbs_that_are_all_up(log):
     """Where nothing is disliked, thumbs tell no first predictor, and signals alone do."""
     y = np.where(log.y == 1, 1.0, np.nan)
     model = SelectionModel(base_rate=0.7, random_state=0).fit(log.X, y, signals=log.signals)
-    assert auroc(log, model) > 0.6
+    assert auroc(log, model.oof_linear_predictors_) > 0.6
     alone = SelectionModel(base_rate=0.7, random_state=0).fit(log.X, y)
     assert np.ptp(alone.oof_linear_predictors_[:, 0]) == 0
