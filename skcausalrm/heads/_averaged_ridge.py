@@ -1,10 +1,13 @@
 """Ridge regressions averaged over prior covariances and penalties."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._linear_systems import EIGEN_WIDTH, KrylovSpace
 from ._moments import FoldMoments
 from ._prior_covariance import STRETCH, Spectrum
 from ._ridge import ALPHAS, ridge_paths
@@ -15,6 +18,8 @@ POWERS = (0.0, 0.5, 1.0)
 # Largest dimension of a Krylov space. Penalties so small that they need more overfit, and have no
 # weight in the average.
 _MAX_ITER = 96
+# Where X is wide: the smallest penalty to begin with, and how many are added at a time.
+_FIRST, _STEP = 9, 3
 # Share of the weight up to which a candidate of known weight is left out.
 _NEGLIGIBLE = 1e-3
 
@@ -61,29 +66,49 @@ def fit_averaged_ridge(
     -------
     AveragedRidge
     """
-    K, d = moments.n_splits, len(moments.center)
-    known, of_target = weights, moments.target_moments(target)
+    K, of_target = moments.n_splits, moments.target_moments(target)
+    if directions is None:
+        priors = [[spectrum.basis(power) if power else None] * K for power in POWERS]
+    else:
+        bases = map(spectrum.basis, POWERS)
+        priors = [[basis.knowing(direction) for direction in directions] for basis in bases]
     # A stretched direction makes up nearly all of the right-hand side.
     tol = 1e-3 if directions is None else 1e-3 / STRETCH
-    paths = np.zeros((len(POWERS), K, d, len(ALPHAS)))
-    risks = np.full((len(POWERS), len(ALPHAS)), np.inf)
-    for i, power in enumerate(POWERS):
-        matters = (
-            np.arange(len(ALPHAS)) if known is None else np.flatnonzero(known[i] > _NEGLIGIBLE)
-        )
-        if len(matters) == 0:
-            continue
-        basis = spectrum.basis(power)
-        if directions is None:
-            bases = [None if power == 0 else basis] * K
-        else:
-            bases = [basis.knowing(direction) for direction in directions]
-        found = ridge_paths(moments, of_target, ALPHAS[matters], bases, tol=tol, max_iter=_MAX_ITER)
-        paths[i][..., matters], _, risks[i, matters] = found
-    if known is None:
-        least = max(risks.min(), np.finfo(float).tiny)
-        weights = np.exp(-moments.weight_sums.sum() * (risks - least) / (2 * least))
+    fit = partial(ridge_paths, moments, of_target, ALPHAS, priors, tol=tol, max_iter=_MAX_ITER)
+    if weights is not None:
+        wanted = weights > _NEGLIGIBLE
+        paths, _, _ = fit(wanted=wanted)
+        weights = np.where(wanted, weights, 0)
     else:
-        weights = np.where(known > _NEGLIGIBLE, known, 0)
+        paths, evidence = _fit_downwards(fit, moments)
+        weights = np.exp(evidence)
     weights = weights / weights.sum()
     return AveragedRidge(np.einsum("pkda,pa->kd", paths, weights), weights)
+
+
+def _fit_downwards(
+    fit: Callable[..., tuple[NDArray, NDArray, NDArray]], moments: FoldMoments
+) -> tuple[NDArray, NDArray]:
+    """Return paths and evidence of all penalties, if wide of those that can matter.
+
+    Small penalties need the longest Krylov runs, and hardly ever matter where X is wide. So they
+    come last, in steps, until the smallest so far has no weight: below it, risk only grows.
+    """
+    first = _FIRST if len(moments.center) > EIGEN_WIDTH else 0
+    spaces: dict[tuple[int, int], KrylovSpace] = {}
+    wanted = np.zeros((len(POWERS), len(ALPHAS)), dtype=bool)
+    wanted[:, first:] = True
+    paths, _, risks = fit(wanted=wanted, spaces=spaces)
+    while first > 0 and (_evidence(moments, risks)[:, first] > np.log(_NEGLIGIBLE)).any():
+        first -= _STEP
+        wanted[:] = False
+        wanted[:, first : first + _STEP] = True
+        further, _, of_further = fit(wanted=wanted, spaces=spaces)
+        paths, risks = paths + further, np.minimum(risks, of_further)
+    return paths, _evidence(moments, risks)
+
+
+def _evidence(moments: FoldMoments, risks: NDArray) -> NDArray[np.float64]:
+    """Return each candidate's log likelihood less the best's, of normal errors out of fold."""
+    least = max(risks.min(), np.finfo(float).tiny)
+    return -moments.weight_sums.sum() * (risks - least) / (2 * least)

@@ -4,6 +4,8 @@ In a `Basis` B the system is ``(B'A B + shift I) g = B' rhs`` with ``b = B g``: 
 a prior covariance ``B B'`` of b.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, eigh_tridiagonal
@@ -40,10 +42,65 @@ class EigenSystem:
         self.values = np.maximum(values, 0)
         self.vectors = vectors if basis is None else basis(vectors)
 
-    def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float = 0.0):
+    def solve(
+        self,
+        rhs: NDArray,
+        shifts: NDArray,
+        *,
+        tol: float = 0.0,
+        space: "KrylovSpace | None" = None,
+    ):
         """Return the solutions (d, p) for p shifts, and residuals (p,), which are zero here."""
         small = (self.vectors.T @ rhs)[:, None] / (self.values[:, None] + shifts)
         return self.vectors @ small, np.zeros(len(shifts))
+
+
+class KrylovSpace:
+    """A Lanczos run that can be taken up again, for smaller shifts of the same system.
+
+    Attributes
+    ----------
+    size : int
+        Dimension so far.
+    complete : bool
+        Whether it cannot grow.
+    """
+
+    def __init__(self):
+        self.size, self.complete, self._largest = 0, False, 0.0
+
+    def start(self, rhs: NDArray, max_iter: int) -> None:
+        """Begin at a right-hand side, shape (d,), that is not 0."""
+        self._norm = float(np.linalg.norm(rhs))
+        self._vectors = np.empty((max_iter, len(rhs)))
+        self._diagonal, self._off_diagonal = np.empty(max_iter), np.empty(max_iter)
+        self._next = rhs / self._norm
+
+    def grow(self, product: Callable[[NDArray], NDArray]) -> None:
+        """Add a dimension, by one product with the matrix."""
+        m = self.size
+        self.size = m + 1
+        known = self._vectors[: m + 1]
+        known[m] = self._next
+        image = product(self._next)
+        self._diagonal[m] = self._next @ image
+        for _ in range(2):
+            image -= (known @ image) @ known
+        beta = self._off_diagonal[m] = float(np.linalg.norm(image))
+        self._largest = max(self._largest, abs(self._diagonal[m]), beta)
+        self.complete = beta <= 1e-7 * self._largest or self.size == len(self._vectors)
+        self._next = image / max(beta, 1e-300)
+
+    def project(self, shifts: NDArray) -> tuple[NDArray, NDArray]:
+        """Return coordinates (size, p) of the solutions for p shifts, and relative residuals."""
+        m = self.size
+        theta, S = eigh_tridiagonal(self._diagonal[:m], self._off_diagonal[: m - 1])
+        small = S @ (self._norm * S[0][:, None] / (np.maximum(theta, 0)[:, None] + shifts))
+        return small, np.abs(self._off_diagonal[m - 1] * small[-1]) / self._norm
+
+    def expand(self, small: NDArray) -> NDArray:
+        """Return the vectors (d, p) of coordinates (size, p)."""
+        return self._vectors[: self.size].T @ small
 
 
 class KrylovSystem:
@@ -99,8 +156,16 @@ class KrylovSystem:
         image -= (self.weight_sum * (self.mean @ v)) * self.mean
         return image if self.basis is None else self.basis.transposed(image)
 
-    def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float):
+    def solve(self, rhs: NDArray, shifts: NDArray, *, tol: float, space: KrylovSpace | None = None):
         """Solve for all shifts until every residual norm is under ``tol * norm(rhs)``.
+
+        Parameters
+        ----------
+        rhs : ndarray of shape (d,)
+        shifts : ndarray of shape (p,)
+        tol : float
+        space : KrylovSpace or None, default=None
+            Of an earlier call with this matrix and right-hand side, or new. It grows.
 
         Returns
         -------
@@ -110,30 +175,18 @@ class KrylovSystem:
             Residual norms divided by the norm of `rhs`.
         """
         rhs = rhs if self.basis is None else self.basis.transposed(rhs)
-        d, norm = len(rhs), float(np.linalg.norm(rhs))
-        if norm == 0:
-            return np.zeros((d, len(shifts))), np.zeros(len(shifts))
-        max_iter = min(self.max_iter, d)
-        basis = np.empty((max_iter, d))
-        diagonal, off_diagonal = np.empty(max_iter), np.empty(max_iter)
-        vector, check_at, largest = rhs / norm, 4, 0.0
-        for m in range(1, max_iter + 1):
-            basis[m - 1] = vector
-            image = self._product(vector)
-            diagonal[m - 1] = vector @ image
-            for _ in range(2):
-                image -= (basis[:m] @ image) @ basis[:m]
-            beta = float(np.linalg.norm(image))
-            off_diagonal[m - 1] = beta
-            largest = max(largest, abs(diagonal[m - 1]), beta)
-            exhausted = beta <= 1e-7 * largest
-            if m >= check_at or m == max_iter or exhausted:
-                theta, S = eigh_tridiagonal(diagonal[:m], off_diagonal[: m - 1])
-                small = S @ (norm * S[0][:, None] / (np.maximum(theta, 0)[:, None] + shifts))
-                residuals = np.abs(beta * small[-1]) / norm
-                if exhausted or residuals.max() <= tol:
-                    break
-                check_at = int(1.25 * m) + 1
-            vector = image / beta
-        solutions = basis[:m].T @ small
+        if not rhs.any():
+            return np.zeros((len(rhs), len(shifts))), np.zeros(len(shifts))
+        space = KrylovSpace() if space is None else space
+        if space.size == 0:
+            space.start(rhs, min(self.max_iter, len(rhs)))
+        check_at = max(4, space.size)
+        while True:
+            while space.size < check_at and not space.complete:
+                space.grow(self._product)
+            small, residuals = space.project(shifts)
+            if space.complete or residuals.max() <= tol:
+                break
+            check_at = int(1.1 * space.size) + 1
+        solutions = space.expand(small)
         return solutions if self.basis is None else self.basis(solutions), residuals

@@ -116,10 +116,10 @@ def fit_logistic_folds(moments: FoldMoments, labels: NDArray) -> LogisticFolds:
         lost = residual.sum(axis=0)
         gradient = cross_products(X, residual, rows) - np.outer(center, lost) - penalties * coefs
         step, promised = np.empty_like(coefs), np.empty(K)
-        for k in range(K):
+        for k, system in enumerate(moments.training_systems()):
             rhs = (gradient[:, k] - lost[k] * moments.training_mean(k)[1]) / v[k]
             shift = np.array([penalties[k] / v[k]])
-            step[:, k] = moments.training_system(k).solve(rhs, shift, tol=0.03)[0][:, 0]
+            step[:, k] = system(None).solve(rhs, shift, tol=0.03)[0][:, 0]
             promised[k] = rhs @ step[:, k] * v[k] / 2
         if (promised <= tol * totals).all():
             break

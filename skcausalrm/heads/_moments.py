@@ -4,8 +4,10 @@ One pass over X gives a Gram matrix per fold. The training part of a fold is the
 fold, so cross-validation over any number of penalties never reads X again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,16 +16,21 @@ from scipy.linalg import blas
 from sklearn.utils import gen_batches
 
 from ._linear_systems import EIGEN_WIDTH, EigenSystem, KrylovSystem
-from ._prior_covariance import Basis, Spectrum, symmetric
+from ._prior_covariance import Basis, Spectrum
 
-_BLOCK_ROWS = 4096
+# Largest number of rows of a block, and of bytes: glibc gives larger arrays back to the system, and
+# fetching their pages again cost more than filling them.
+_BLOCK_ROWS, _BLOCK_BYTES = 4096, 1 << 24
+# Rows on which the centre is chosen.
+_PROBE_ROWS = 1024
 
 
 def row_blocks(X: NDArray, rows: NDArray[np.intp] | None) -> Iterator[tuple[NDArray, slice]]:
     """Yield blocks of ``X[rows]`` and their places, through one buffer; all rows: views of X."""
     n_rows = len(X) if rows is None else len(rows)
-    buffer = np.empty((min(_BLOCK_ROWS, n_rows), X.shape[1]), dtype=X.dtype)
-    for place in gen_batches(n_rows, _BLOCK_ROWS) if n_rows else ():  # a fold may be empty
+    size = min(max(1, _BLOCK_BYTES // (X.shape[1] * X.dtype.itemsize)), _BLOCK_ROWS, n_rows)
+    buffer = np.empty((0 if rows is None else size, X.shape[1]), dtype=X.dtype)
+    for place in gen_batches(n_rows, size) if n_rows else ():  # a fold may be empty
         if rows is None:
             yield X[place], place
         else:
@@ -98,6 +105,8 @@ class FoldMoments:
         Rows of positive weight; None if these are all rows.
     fold, weight : ndarray of shape (len(rows),)
         Fold and weight of these rows.
+    row_weight : ndarray of shape (n,)
+        Weight of every row of X.
     center : ndarray of shape (d,)
         Moments are those of ``X - center``: zeros, or near the mean where that is far from 0.
     weight_sums : ndarray of shape (n_splits,)
@@ -106,45 +115,82 @@ class FoldMoments:
         Weighted sums of the centred rows.
     grams : list of ndarray of shape (d, d)
         Weighted Gram matrices in the dtype of X; only the lower triangle is filled.
-    total : ndarray of shape (d, d)
-        Sum of the Gram matrices.
     """
 
     def __init__(self, X, fold, n_splits, weight=None, *, center=None):
         self.X, self.n_splits = X, n_splits
         weight = np.ones(len(X)) if weight is None else weight
-        rows, d = np.flatnonzero(weight), X.shape[1]
-        self.rows = None if len(rows) == len(X) else rows
-        self.weight, self.fold = weight[rows], fold[rows]
+        d = X.shape[1]
         if center is None:
-            probe = X[:_BLOCK_ROWS] if self.rows is None else X[rows[:_BLOCK_ROWS]]
-            center = _choose_center(probe)
+            probe = np.flatnonzero(weight)[:_PROBE_ROWS]
+            center = _choose_center(X[probe])
         self.center = center
-        shifted, uniform = self.center.any(), (self.weight == 1).all()
-        self.weight_sums = np.bincount(self.fold, self.weight, minlength=n_splits)
         self.sums = np.zeros((n_splits, d))
         self.grams = [np.zeros((d, d), dtype=X.dtype, order="F") for _ in range(n_splits)]
-        syrk = blas.get_blas_funcs("syrk", dtype=X.dtype)
-        by_fold = np.argsort(self.fold, kind="stable")
-        bounds = np.searchsorted(self.fold[by_fold], np.arange(n_splits + 1))
-        for k in range(n_splits):
-            members = by_fold[bounds[k] : bounds[k + 1]]
-            for block, place in row_blocks(X, rows[members]):
+        # Room for sums of them, which copies share: fresh memory costs more than to fill it.
+        self._buffer = np.empty_like(self.grams[0])
+        self._fold_of_row, self.row_weight = fold, np.zeros(len(X))
+        self._systems: dict[int | None, EigenSystem] = {}
+        self.reweigh(weight)
+
+    def reweigh(self, weight: NDArray) -> None:
+        """Turn these moments into those by other row weights, in place.
+
+        Only rows whose weight changes are read. A wide Gram matrix costs more than all else in a
+        fit, and few weights differ between its regressions.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (n,)
+        """
+        change = weight - self.row_weight
+        if np.count_nonzero(change) > np.count_nonzero(weight):
+            change = weight
+            self.sums[:] = 0
+            for gram in self.grams:
+                gram[:] = 0
+        for sign in (1, -1):
+            self._add_rows(np.maximum(sign * change, 0), sign)
+        rows = np.flatnonzero(weight)
+        self.rows = None if len(rows) == len(weight) else rows
+        self.weight, self.fold = weight[rows], self._fold_of_row[rows]
+        self.weight_sums = np.bincount(self.fold, self.weight, minlength=self.n_splits)
+        self.row_weight, self._systems = weight, {}
+
+    def _add_rows(self, weight: NDArray, sign: int) -> None:
+        rows = np.flatnonzero(weight)
+        rows = rows[np.argsort(self._fold_of_row[rows], kind="stable")]
+        bounds = np.searchsorted(self._fold_of_row[rows], np.arange(self.n_splits + 1))
+        shifted, uniform = self.center.any(), (weight[rows] == 1).all()
+        syrk, dtype = blas.get_blas_funcs("syrk", dtype=self.X.dtype), self.X.dtype
+        for k, (first, last) in enumerate(pairwise(bounds)):
+            for block, place in row_blocks(self.X, members := rows[first:last]):
                 if shifted:
                     block -= self.center
                 if uniform:
-                    self.sums[k] += np.ones(len(block), X.dtype) @ block
+                    self.sums[k] += sign * (np.ones(len(block), dtype) @ block)
                 else:
-                    root = np.sqrt(self.weight[members[place]]).astype(X.dtype)
-                    self.sums[k] += root @ (block := np.multiply(block, root[:, None], out=block))
+                    root = np.sqrt(weight[members[place]]).astype(dtype)
+                    np.multiply(block, root[:, None], out=block)
+                    self.sums[k] += sign * (root @ block)
                 self.grams[k] = syrk(
-                    1.0, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
+                    sign, block.T, beta=1.0, c=self.grams[k], lower=1, overwrite_c=1
                 )
-        self.total = self.grams[0].copy(order="F")
+
+    def copy(self) -> "FoldMoments":
+        """Return a copy that can be reweighed on its own; use the systems of one at a time."""
+        other = copy(self)
+        other.sums, other.grams = self.sums.copy(), [gram.copy(order="F") for gram in self.grams]
+        other._systems = {}
+        return other
+
+    @property
+    def total(self) -> NDArray:
+        """Sum of the Gram matrices, shape (d, d), in an array that the next sum overwrites."""
+        np.copyto(self._buffer, self.grams[0])
         for gram in self.grams[1:]:
-            self.total += gram
-        self._work = np.empty_like(self.total)
-        self._systems: dict[int | None, EigenSystem] = {}
+            self._buffer += gram
+        return self._buffer
 
     @property
     def typical_variance(self) -> float:
@@ -153,21 +199,33 @@ class FoldMoments:
         A median, because a few columns of an LLM's hidden state can hold nearly all variance.
         """
         weight_sum, mean = self.training_mean(None)
-        variances = np.diag(self.total).astype(np.float64) / weight_sum - mean**2
+        squares = np.sum([np.diag(gram) for gram in self.grams], axis=0, dtype=np.float64)
+        variances = squares / weight_sum - mean**2
         # Below this a variance is the rounding error of a column that does not vary.
         varying = variances[variances > 1e-6 * np.maximum(variances + mean**2, 1e-300)]
         return float(np.median(varying)) if len(varying) else 1.0
 
-    def training_system(
-        self, k: int | None, basis: Basis | None = None, *, max_iter: int = 400
-    ) -> EigenSystem | KrylovSystem:
-        """Return a solver for the centred Gram matrix of all folds but k (None: of all).
+    def training_systems(
+        self, *, max_iter: int = 400
+    ) -> Iterator[Callable[[Basis | None], EigenSystem | KrylovSystem]]:
+        """Yield what makes solvers for the centred Gram matrix of all folds but each, by basis.
 
-        A wide one may read a buffer: use it before asking for the next.
+        They are of use until the next is asked for, which overwrites the matrix.
         """
+        gram = self.total
+        for k, left_out in enumerate(self.grams):
+            if k > 0:
+                gram += self.grams[k - 1]
+            gram -= left_out
+            yield partial(self._system, gram, k, max_iter=max_iter)
+
+    def whole_system(self) -> EigenSystem | KrylovSystem:
+        """Return a solver for the centred Gram matrix of all rows."""
+        return self._system(self.total, None)
+
+    def _system(self, gram, k, basis=None, *, max_iter=400):
         if basis is None and k in self._systems:
             return self._systems[k]
-        gram = self.total if k is None else np.subtract(self.total, self.grams[k], out=self._work)
         if len(self.center) > EIGEN_WIDTH:
             return KrylovSystem(gram, *self.training_mean(k), basis=basis, max_iter=max_iter)
         system = EigenSystem(gram, *self.training_mean(k), basis=basis)
@@ -175,32 +233,15 @@ class FoldMoments:
             self._systems[k] = system
         return system
 
-    def without(self, left_out: NDArray[np.bool_]) -> "FoldMoments":
-        """Return the moments without some rows, by subtraction of theirs.
-
-        Parameters
-        ----------
-        left_out : ndarray of bool, shape (n,)
-        """
-        left_out = left_out if self.rows is None else left_out[self.rows]
-        n, rows = len(self.X), slice(None) if self.rows is None else self.rows
-        weight, fold = np.zeros(n), np.zeros(n, dtype=np.intp)
-        weight[rows], fold[rows] = self.weight * left_out, self.fold
-        part = FoldMoments(self.X, fold, self.n_splits, weight, center=self.center)
-        kept = copy(self)
-        kept.weight = np.where(left_out, 0, self.weight)
-        kept.weight_sums, kept.sums = self.weight_sums - part.weight_sums, self.sums - part.sums
-        kept.grams = [np.subtract(a, b, out=b) for a, b in zip(self.grams, part.grams, strict=True)]
-        kept.total = np.subtract(self.total, part.total, out=part.total)
-        kept._work, kept._systems = part._work, {}
-        return kept
-
     @property
     def spectrum(self) -> Spectrum:
         """Spectrum of the covariance of all rows."""
         weight_sum, mean = self.training_mean(None)
-        mean = mean.astype(self.total.dtype)
-        return Spectrum.of(symmetric(self.total / weight_sum - np.outer(mean, mean)))
+        covariance = self.total
+        covariance /= weight_sum
+        syr = blas.get_blas_funcs("syr", dtype=covariance.dtype)
+        mean = mean.astype(covariance.dtype)
+        return Spectrum.of(syr(-1.0, mean, a=covariance, lower=1, overwrite_a=1))
 
     def training_mean(self, k: int | None) -> tuple[float, NDArray]:
         """Return weight and mean (about the centre) of all folds but k (None: of all)."""

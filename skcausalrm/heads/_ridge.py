@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 from .._utils._sklearn_compat import Interval
 from .._utils._validation import FLOATS, check_new_rows, check_weights
 from ..model_selection._cross_fitting import make_folds
+from ._linear_systems import KrylovSpace
 from ._moments import FoldMoments, TargetMoments, linear_scores
 from ._prior_covariance import Basis
 
@@ -71,7 +72,7 @@ def fit_ridge(
     """
     unit = moments.typical_variance
     of_target = moments.target_moments(target)
-    paths, intercepts, risks = ridge_paths(moments, of_target, alphas)
+    (paths,), (intercepts,), (risks,) = ridge_paths(moments, of_target, alphas)
     best = int(np.argmin(risks))
     center = moments.center.astype(np.float64)
     fold_coefs = paths[:, :, best]
@@ -83,7 +84,7 @@ def fit_ridge(
         weight_sum, mean = moments.training_mean(None)
         rhs = cross.sum(axis=0) - target_sums.sum() * mean
         shift = alphas[[best]] * (unit * weight_sum)
-        coef = moments.training_system(None).solve(rhs, shift, tol=1e-7)[0][:, 0]
+        coef = moments.whole_system().solve(rhs, shift, tol=1e-7)[0][:, 0]
         intercept = float(target_sums.sum() / weight_sum - mean @ coef - center @ coef)
     alpha = float(alphas[best])
     return RidgeFit(coef, intercept, fold_coefs, fold_intercepts, alpha, risks)
@@ -93,12 +94,14 @@ def ridge_paths(
     moments: FoldMoments,
     of_target: TargetMoments,
     alphas: NDArray,
-    bases: Sequence[Basis | None] | None = None,
+    priors: Sequence[Sequence[Basis | None]] | None = None,
     *,
+    wanted: NDArray[np.bool_] | None = None,
+    spaces: dict[tuple[int, int], KrylovSpace] | None = None,
     tol: float = 1e-3,
     max_iter: int = 400,
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Fit every penalty on all folds but each.
+    """Fit every prior and penalty on all folds but each.
 
     Parameters
     ----------
@@ -106,8 +109,12 @@ def ridge_paths(
     of_target : TargetMoments
         Those of the target, on the same rows.
     alphas : ndarray of shape (n_alphas,)
-    bases : sequence of Basis or None, default=None
-        Prior of the coefficients of each fold's model.
+    priors : sequence of n_priors sequences of n_splits Basis or None, default=None
+        Priors of the coefficients of each fold's model. None is one, the identity.
+    wanted : ndarray of bool, shape (n_priors, n_alphas), default=None
+        None fits all.
+    spaces : dict or None, default=None
+        Krylov spaces by prior and fold, which a later call for other penalties takes up again.
     tol : float, default=1e-3
         Residual norm at which a Krylov space is large enough, as a share of the right-hand side's.
     max_iter : int, default=400
@@ -115,36 +122,45 @@ def ridge_paths(
 
     Returns
     -------
-    paths : ndarray of shape (n_splits, d, n_alphas)
-    intercepts : ndarray of shape (n_splits, n_alphas)
+    paths : ndarray of shape (n_priors, n_splits, d, n_alphas)
+    intercepts : ndarray of shape (n_priors, n_splits, n_alphas)
         Of centred rows.
-    risks : ndarray of shape (n_alphas,)
-        Out-of-fold mean squared error; inf where the solver did not converge.
+    risks : ndarray of shape (n_priors, n_alphas)
+        Out-of-fold mean squared error; inf where not wanted or where the solver did not converge.
     """
     K, d = moments.n_splits, len(moments.center)
+    priors = [[None] * K] if priors is None else priors
+    wanted = np.ones((len(priors), len(alphas)), dtype=bool) if wanted is None else wanted
     cross, target_sums, target_squares = of_target
-    dtype = moments.total.dtype
+    dtype = moments.grams[0].dtype
     symm = blas.get_blas_funcs("symm", dtype=dtype)
-    paths, intercepts = np.empty((K, d, len(alphas))), np.empty((K, len(alphas)))
-    risks = np.zeros(len(alphas))
+    paths = np.zeros((len(priors), K, d, len(alphas)))
+    intercepts, risks = np.zeros((len(priors), K, len(alphas))), np.zeros(wanted.shape)
+    risks[~wanted] = np.inf
     unit = moments.typical_variance
-    for k in range(K):
+    for k, system in enumerate(moments.training_systems(max_iter=max_iter)):
         weight_sum, mean = moments.training_mean(k)
         target_sum = target_sums.sum() - target_sums[k]
         rhs = cross.sum(axis=0) - cross[k] - target_sum * mean
-        basis = None if bases is None else bases[k]
-        system = moments.training_system(k, basis, max_iter=max_iter)
-        b, residuals = system.solve(rhs, alphas * (unit * weight_sum), tol=tol)
+        b, residuals = np.empty((d, wanted.sum())), np.empty(wanted.sum())
+        last = np.cumsum(wanted.sum(axis=1))
+        for i, (bases, use) in enumerate(zip(priors, wanted, strict=True)):
+            if use.any():
+                place = slice(last[i] - use.sum(), last[i])
+                shifts = alphas[use] * (unit * weight_sum)
+                space = None if spaces is None else spaces.setdefault((i, k), KrylovSpace())
+                found = system(bases[k]).solve(rhs, shifts, tol=tol, space=space)
+                b[:, place], residuals[place] = found
         a = target_sum / weight_sum - mean @ b
         held_out = symm(1.0, moments.grams[k], b.astype(dtype), lower=1)
-        risks += (
+        risks[wanted] += (
             target_squares[k]
             - 2 * (a * target_sums[k] + cross[k] @ b)
             + a * (a * moments.weight_sums[k] + 2 * (moments.sums[k] @ b))
             + np.einsum("dp,dp->p", b, held_out, dtype=np.float64)
+            + np.where(residuals > 10 * tol, np.inf, 0)
         )
-        risks[residuals > 10 * tol] = np.inf
-        paths[k], intercepts[k] = b, a
+        paths[:, k].transpose(0, 2, 1)[wanted], intercepts[:, k][wanted] = b.T, a
     return paths, intercepts, risks / moments.weight_sums.sum()
 
 

@@ -100,9 +100,11 @@ def fit_inputs(
     -------
     Inputs
     """
-    predictors = fit_linear_predictors(X, y, columns, folds, random_state)
-    habit, sources = fit_habit(predictors.z, y, columns, folds)
     signals, used = take_signals(y, columns)
+    predictors, shared = fit_linear_predictors(
+        X, y, columns, folds, random_state, keeps_moments=signals is not None
+    )
+    habit, sources = fit_habit(predictors.z, y, columns, folds)
     seen = np.bincount(
         outcomes_of_rows(y, columns.asked), columns.sample_weight, minlength=len(Outcome)
     )
@@ -120,5 +122,6 @@ def fit_inputs(
         inputs.complete(knowledge),
         folds,
         columns.weighted(np.ones(len(X))),
+        shared,
     )
     return inputs._replace(predictors=sharper)

@@ -14,7 +14,7 @@ from ..heads._ridge import held_out_scores
 from ..model_selection._cross_fitting import Folds, training_rows
 
 # Share and maximum number of rows on which the slope is measured.
-_SLOPE_SHARE, _SLOPE_ROWS = 0.2, 20_000
+_SLOPE_SHARE, _SLOPE_ROWS = 0.2, 4_000
 # Minimum number of rows for the slope to be measured at all.
 _MIN_SLOPE_ROWS = 200
 # Range of slopes: below 1 the folds' mean would vary more than each.
@@ -46,6 +46,13 @@ class FoldModels(NamedTuple):
         both = self.unseen is not None and other.unseen is not None
         unseen = self.unseen + other.unseen if both else None  # type: ignore[operator]
         return self._replace(coefs=self.coefs + other.coefs, unseen=unseen)
+
+
+class SharedMoments(NamedTuple):
+    """Moments of X that the next regressions can have, and the spectrum of X behind all priors."""
+
+    moments: FoldMoments
+    spectrum: Spectrum
 
 
 class LinearPredictors(NamedTuple):
@@ -121,7 +128,9 @@ def fit_linear_predictors(
     columns: RowColumns,
     folds: Folds,
     random_state: int | np.random.RandomState | None,
-) -> LinearPredictors:
+    *,
+    keeps_moments: bool = False,
+) -> tuple[LinearPredictors, SharedMoments | None]:
     """Fit each linear predictor by averaged ridge regressions, one per fold.
 
     Parameters
@@ -134,10 +143,14 @@ def fit_linear_predictors(
     folds : Folds
     random_state : int, RandomState instance or None
         Draws the rows on which the slope is measured.
+    keeps_moments : bool, default=False
+        Return moments too, which take as many Gram matrices as there are folds.
 
     Returns
     -------
-    LinearPredictors
+    predictors : LinearPredictors
+    shared : SharedMoments or None
+        By row weights of one of the predictors: None where neither could be fitted.
 
     Notes
     -----
@@ -159,28 +172,51 @@ def fit_linear_predictors(
         cross_products(X, row_weight) / row_weight.sum(),
         _slope_rows(folds.groups, check_random_state(random_state)),
     )
+    weights = {
+        j: columns.weighted(np.where(np.isnan(labels), 0.0, times if j == 0 else 1.0))
+        for j, labels in ((0, liked), (1, rated))
+        if _enough(labels, folds, columns.sample_weight)
+    }
+    moments = _moments_by(weights, X, folds)
+    shared: SharedMoments | None = None
     spectrum: Spectrum | None = None
     second: FoldModels | None = None
     for j, labels in ((1, rated), (0, liked)):
-        if not _enough(labels, folds, columns.sample_weight):
+        if j not in moments:
             continue
-        weight = columns.weighted(np.where(np.isnan(labels), 0.0, times if j == 0 else 1.0))
-        moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-        spectrum = moments.spectrum if spectrum is None else spectrum
+        own = moments.pop(j)
+        spectrum = own.spectrum if spectrum is None else spectrum
+        if keeps_moments and shared is None:
+            shared = SharedMoments(own, spectrum)
         unseen = predictors.left_out
-        if unseen is not None and not _enough(np.where(unseen, np.nan, labels), folds, weight):
+        if unseen is not None and not _enough(np.where(unseen, np.nan, labels), folds, weights[j]):
             unseen = None
-        found = fit_folds(moments, labels, spectrum, unseen, second)
-        del moments  # free these Gram matrices before the other predictor's are made
+        found = fit_folds(own, labels, spectrum, unseen, second)
+        del own  # free these Gram matrices before the rows are scored
         scores = out_of_fold(X, found, folds, predictors.mean_row)
-        scale = _common_scale(scores, labels, folds, weight)
+        scale = _common_scale(scores, labels, folds, weights[j])
         found, scores = found.times(scale), scores * scale[folds.of_row]
-        if j == 1 and not _evidence(scores, labels, folds.groups, weight) > _LEAST_EVIDENCE:
+        if j == 1 and not _evidence(scores, labels, folds.groups, weights[j]) > _LEAST_EVIDENCE:
             continue
         changed = predictors.replace_column(j, X, found, scores, row_weight)
         if changed is not None:
             predictors, second = changed, found
-    return predictors
+    return predictors, shared
+
+
+def _moments_by(weights: dict[int, NDArray], X, folds: Folds) -> dict[int, FoldMoments]:
+    """Return the moments of X by each of the weights, 0 and 1, the second made of the first.
+
+    Most rows of the first, those with feedback, are rows of the second with the same weight.
+    """
+    moments: dict[int, FoldMoments] = {}
+    for j in sorted(weights):
+        if moments:
+            moments[j] = moments[0].copy()
+            moments[j].reweigh(weights[j])
+        else:
+            moments[j] = FoldMoments(X, folds.of_row, folds.n_splits, weights[j])
+    return moments
 
 
 def out_of_fold(X: NDArray, models: FoldModels, folds: Folds, mean_row: NDArray) -> NDArray:
@@ -212,7 +248,7 @@ def fit_folds(
     Parameters
     ----------
     moments : FoldMoments
-        Moments of the rows to fit on.
+        Moments of the rows to fit on; in the end those of the rows that are not left out.
     labels : ndarray of shape (n,)
     spectrum : Spectrum
         Of the covariance of X.
@@ -226,9 +262,9 @@ def fit_folds(
     if left_out is not None:
         if known is not None and known.unseen is not None:
             directions = known.unseen
-        part = moments.without(left_out)
+        moments.reweigh(np.where(left_out, 0, moments.row_weight))
         again = fit_averaged_ridge(
-            part, labels, spectrum, directions=directions, weights=fit.weights
+            moments, labels, spectrum, directions=directions, weights=fit.weights
         )
         unseen = _pooled(again.coefs, directions)
     return FoldModels(coefs, unseen)

@@ -21,7 +21,7 @@ from ..model_selection._cross_fitting import Folds
 from ._averaging import most_likely
 from ._counts import Counts
 from ._likelihood import GradedLikelihood
-from ._linear_predictors import FoldModels, LinearPredictors, fit_folds, out_of_fold
+from ._linear_predictors import FoldModels, LinearPredictors, SharedMoments, fit_folds, out_of_fold
 from ._parameters import A_S
 from ._priors import Knowledge, base_rate_prior
 
@@ -73,6 +73,7 @@ def sharpen(
     knowledge: Knowledge,
     folds: Folds,
     weight: NDArray,
+    shared: SharedMoments | None = None,
 ) -> LinearPredictors:
     """Return the predictors with what signals teach of the first.
 
@@ -87,6 +88,8 @@ def sharpen(
     knowledge : Knowledge
     folds : Folds
     weight : ndarray of shape (n,)
+    shared : SharedMoments or None, default=None
+        Of X, by any weights: they are reweighed. None makes them.
 
     Returns
     -------
@@ -97,8 +100,12 @@ def sharpen(
     if theta is None:
         return predictors
     likelihood = GradedLikelihood(rows, knowledge, 1.0, tau)
-    moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
-    spectrum = moments.spectrum
+    if shared is None:
+        moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)
+        spectrum = moments.spectrum
+    else:
+        moments, spectrum = shared
+        moments.reweigh(weight)
     regression = _Regression(X, moments, spectrum, folds, predictors.mean_row, weight)
 
     def derivatives(shifts):
@@ -108,9 +115,10 @@ def sharpen(
 
     shifts = np.zeros((len(X), 2 + likelihood.n_signals))
     slopes, curvature = derivatives(shifts)
+    moved = list(range(1, shifts.shape[1]))
     for _ in range(_ROUNDS):
-        gained = 0.0
-        for j in range(1, shifts.shape[1]):
+        gains = np.zeros(shifts.shape[1])
+        for j in moved:
             if not slopes[:, j].any():
                 continue  # where all rows are rated, ratings tell nothing
             by_u = curvature[j, 0] / max(curvature[0, 0], _TINY)
@@ -119,9 +127,11 @@ def sharpen(
             )
             if step.gain > 0:
                 shifts[:, j] += step.scores
-                gained += step.gain
+                gains[j] = step.gain
         slopes, curvature = derivatives(shifts)
-        if gained < _LEAST_GAIN:
+        # What x hardly moves is not tried again.
+        moved = np.flatnonzero(gains >= _LEAST_GAIN).tolist()
+        if not moved:
             break
     variance = np.average(shifts[:, 1:] ** 2, axis=0, weights=weight)
     precision = spectrum.effective_dimension / np.maximum(variance, _LEAST_VARIANCE)

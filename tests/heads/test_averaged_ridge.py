@@ -1,12 +1,14 @@
 """Ridge regressions averaged over prior covariances and penalties."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
 from skcausalrm.heads._averaged_ridge import POWERS, fit_averaged_ridge
 from skcausalrm.heads._moments import FoldMoments
 from skcausalrm.heads._prior_covariance import Spectrum
-from skcausalrm.heads._ridge import ALPHAS
+from skcausalrm.heads._ridge import ALPHAS, ridge_paths
 
 K = 3
 
@@ -85,19 +87,25 @@ def test_candidates_that_predict_better_out_of_fold_weigh_more():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_moments_without_rows_are_those_of_the_other_rows(dtype):
+def test_reweighed_moments_are_those_of_the_new_weights(dtype):
+    """Rows come, go, and count more or less."""
     X, y, fold, weight = correlated(700, 9)
     X = X.astype(dtype)
     weight[:50] = 0
-    left_out = np.random.default_rng(2).random(700) < 0.2
-    found = FoldMoments(X, fold, K, weight).without(left_out)
-    expected = FoldMoments(X, fold, K, np.where(left_out, 0, weight), center=found.center)
+    new = np.where(np.random.default_rng(2).random(700) < 0.2, 0, weight)
+    new[25:75] = 3
+    found = FoldMoments(X, fold, K, weight)
+    untouched = found.copy()
+    found.reweigh(new)
+    expected = FoldMoments(X, fold, K, new, center=found.center)
     tolerance = {"rtol": 1e-4, "atol": 1e-2} if dtype == "float32" else {"rtol": 1e-9, "atol": 1e-9}
     np.testing.assert_allclose(found.total, expected.total, **tolerance)
     for a, b in zip(found.grams, expected.grams, strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
     for a, b in zip(found.target_moments(y), expected.target_moments(y), strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
+    np.testing.assert_allclose(found.sums, expected.sums, **tolerance)
+    np.testing.assert_array_equal(untouched.total, FoldMoments(X, fold, K, weight).total)
 
 
 def test_a_wide_spectrum_is_its_leading_part_and_the_mean_of_the_rest():
@@ -113,3 +121,23 @@ def test_a_wide_spectrum_is_its_leading_part_and_the_mean_of_the_rest():
     v = rng.normal(size=d)
     expected = (vectors * np.sqrt(values / found.rest)) @ (vectors.T @ v)
     np.testing.assert_allclose(basis(v), expected, rtol=0.02, atol=0.05)
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0, 30.0], ids=["small", "middling", "large"])
+def test_penalties_that_are_not_tried_have_no_weight(noise):
+    """Where X is wide, small penalties wait until the larger ones call for them."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 500))
+    y = X @ rng.normal(size=500) / 22 + noise * rng.normal(size=2000)
+    moments = FoldMoments(X, rng.integers(0, K, 2000), K)
+    of_target, spectrum = moments.target_moments(y), moments.spectrum
+    priors = [[spectrum.basis(power)] * K for power in POWERS]
+    paths, _, risks = ridge_paths(moments, of_target, ALPHAS, priors, tol=1e-9)
+    weights = np.exp(-2000 * (risks - risks.min()) / (2 * risks.min()))
+    weights /= weights.sum()
+    with patch("skcausalrm.heads._averaged_ridge.ridge_paths", wraps=ridge_paths) as tried:
+        found = fit_averaged_ridge(moments, y, spectrum)
+    assert (tried.call_count == 1) == (noise == 30.0)
+    np.testing.assert_allclose(found.weights.sum(axis=0), weights.sum(axis=0), atol=0.02)
+    expected = np.einsum("pkda,pa->kd", paths, weights)
+    np.testing.assert_allclose(found.coefs, expected, atol=0.01 * np.abs(expected).max())

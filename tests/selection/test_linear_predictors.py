@@ -24,7 +24,7 @@ def log():
 def fitted(X, y, asked=None, sample_weight=None, *, folds=None, groups=None):
     folds = make_folds(X, y, groups, 4, 0) if folds is None else folds
     columns = RowColumns(asked=asked, sample_weight=sample_weight)
-    return fit_linear_predictors(X, y, columns, folds, np.random.RandomState(0))
+    return fit_linear_predictors(X, y, columns, folds, np.random.RandomState(0))[0]
 
 
 def test_mean_0_variance_1_and_what_they_say(log):
@@ -60,7 +60,7 @@ def test_no_index_sees_its_own_feedback(log):
         return np.linalg.lstsq(known, new, rcond=None)[1][0] / new.var()
 
     assert moved(own) < 0.25 * moved(others)
-    np.testing.assert_array_equal(before.z[:, RATED], after.z[:, RATED])
+    np.testing.assert_allclose(before.z[:, RATED], after.z[:, RATED], atol=1e-9)
 
 
 def test_equal_rows_and_groups_get_equal_treatment(log):
@@ -78,7 +78,7 @@ def test_asked_rows_tell_of_what_is_liked_and_not_of_who_volunteers(log):
     folds = make_folds(log.X, log.y, None, 4, 0)
     with_answers = fitted(log.X, log.y, log.asked, folds=folds)
     without = fitted(log.X, np.where(log.asked, np.nan, log.y), log.asked, folds=folds)
-    np.testing.assert_array_equal(with_answers.z[:, RATED], without.z[:, RATED])
+    np.testing.assert_allclose(with_answers.z[:, RATED], without.z[:, RATED], atol=1e-9)
     assert not np.allclose(with_answers.z[:, LIKED], without.z[:, LIKED], atol=1e-3)
     as_volunteers = fitted(log.X, log.y, folds=folds)
     assert not np.allclose(with_answers.z[:, RATED], as_volunteers.z[:, RATED], atol=1e-3)
@@ -145,8 +145,8 @@ def test_slope_is_how_much_less_the_folds_mean_varies_on_new_rows(seed):
     np.testing.assert_allclose(stretched, found.slope, rtol=0.1)
 
 
-@pytest.mark.parametrize(("n", "expected"), [(500, None), (10_000, 2000), (400_000, 20_000)])
-def test_the_slope_is_measured_on_a_fifth_of_the_rows_and_at_most_20_000(n, expected):
+@pytest.mark.parametrize(("n", "expected"), [(500, None), (10_000, 2000), (400_000, 4000)])
+def test_the_slope_is_measured_on_a_fifth_of_the_rows_and_at_most_4_000(n, expected):
     rows = _slope_rows(np.arange(n), np.random.RandomState(0))
     if expected is None:
         assert rows is None  # 100 rows are too few
