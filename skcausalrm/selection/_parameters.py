@@ -20,9 +20,10 @@ PHI_FP, PHI_FN = 11, 12
 SELECTION = slice(3, 11)
 # b and a_s have none of these normal priors: that of b is the base rate's, that of a_s a gamma
 # distribution of shape 2. The first predictor has the right direction or none, so a_s is
-# positive; were it not, a weak log would average rankings that are each other's reverse.
-SLOPE_SCALE = 2.0
-_PRIOR_SD = np.array([np.inf, np.inf, 6, 3, 1, 1, 1, 1, 1, 0.1, 0.1, 1, 1])
+# positive; were it not, a weak log would average rankings that are each other's reverse. A wide
+# prior of the slopes lets 200 ratings say that every answer is surely good or surely bad.
+SLOPE_SCALE = 1.0
+_PRIOR_SD = np.array([np.inf, np.inf, 1, 3, 1, 1, 1, 1, 1, 0.1, 0.1, 1, 1])
 _PRIOR_MEAN = np.array([0.0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
 
 # The habit's parameters follow: its effects w and w2 on rating, and the leaks d, g and f, by which
