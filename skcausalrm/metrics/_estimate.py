@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
     std : float
         Standard error, from clusters and draws.
     low, high : float
-        90% interval.
+        90% interval, within the range that the score can have.
     open_std : float
         Part of the standard error that is between the draws of z; more rows do not reduce it.
     """
@@ -64,7 +64,7 @@ def estimate(
     sample = check_sample(*columns, with_error, formula.probabilities)
     scores, influence = _measure_all(formula.prepare(sample), sample)
     return (
-        _with_error(sample, scores, influence)
+        _with_error(sample, scores, influence, formula.bounds)
         if with_error
         else Estimate(float(np.nanmean(scores)))
     )
@@ -80,7 +80,9 @@ def estimate_difference(
         sample = check_sample(z, f, groups, users, sample_weight, True, formula.probabilities)
         parts.append(_measure_all(formula.prepare(sample), sample))
     (scores, influence), (other_scores, other_influence) = parts
-    return _with_error(sample, scores - other_scores, influence - other_influence)
+    least, most = formula.bounds
+    bounds = least - most, most - least
+    return _with_error(sample, scores - other_scores, influence - other_influence, bounds)
 
 
 def _measure_all(measure: Measure, sample: Sample) -> tuple[Array, Array]:
@@ -103,12 +105,18 @@ def _measure_all(measure: Measure, sample: Sample) -> tuple[Array, Array]:
     return scores, influence / np.isfinite(scores).sum()
 
 
-def _with_error(sample: Sample, scores: Array, influence: Array) -> Estimate:
+def _with_error(
+    sample: Sample, scores: Array, influence: Array, bounds: tuple[float, float]
+) -> Estimate:
     scores = scores[np.isfinite(scores)]
     score, error = float(scores.mean()), sample.standard_error(influence)
     open_std = float(scores.std())
+
+    def half_width(quantile):
+        return np.hypot(np.quantile(scores, quantile) - score, NORMAL_95 * error)
+
     low, high = (
-        score + sign * float(np.hypot(np.quantile(scores, quantile) - score, NORMAL_95 * error))
+        float(np.clip(score + sign * half_width(quantile), *bounds))
         for sign, quantile in ((-1, 0.05), (1, 0.95))
     )
     return Estimate(score, float(np.hypot(error, open_std)), low, high, open_std)

@@ -24,10 +24,13 @@ class Formula(NamedTuple):
         Returns the measure of a sample.
     probabilities : str
         Name of the score in messages where it takes predictions in [0, 1] only, else "".
+    bounds : (float, float)
+        Range of the score against clean labels. Pseudo-outcomes can leave it, an interval does not.
     """
 
     prepare: Callable[[Sample], Measure]
     probabilities: str = ""
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
 
 # Range of the mean of z, and smallest variance of a reward, for R2.
@@ -115,10 +118,10 @@ def roc_auc(sample: Sample) -> Measure:
 
 
 FORMULAS = {
-    "r2": Formula(r2),
-    "mse": Formula(squared_error),
-    "log_loss": Formula(log_loss, "log loss"),
-    "brier": Formula(squared_error, "Brier score"),
-    "roc_auc": Formula(roc_auc),
-    "accuracy": Formula(accuracy, "accuracy"),
+    "r2": Formula(r2, bounds=(-np.inf, 1)),
+    "mse": Formula(squared_error, bounds=(0, np.inf)),
+    "log_loss": Formula(log_loss, "log loss", bounds=(0, np.inf)),
+    "brier": Formula(squared_error, "Brier score", bounds=(0, 1)),
+    "roc_auc": Formula(roc_auc, bounds=(0, 1)),
+    "accuracy": Formula(accuracy, "accuracy", bounds=(0, 1)),
 }

@@ -336,6 +336,18 @@ def test_difference_on_the_same_rows_has_the_error_of_the_pairs():
     assert estimate_difference("r2", z, p, p).std == 0
 
 
+def test_an_interval_stays_within_the_range_of_the_score():
+    rng = np.random.default_rng(0)
+    f = rng.random(60)
+    z = (rng.random((60, 40)) < f[:, None]) * 3.0 - 0.6  # 1/e weights take z far out of [0, 1]
+    for metric in ("roc_auc", "accuracy", "brier"):
+        found = estimate(metric, z, f)
+        assert 0 <= found.low <= found.high <= 1
+        assert max(found.score + 1.6 * found.std, 1 - found.score + 1.6 * found.std) > 1
+    difference = estimate_difference("roc_auc", z, f, 1 - f)
+    assert -1 <= difference.low <= difference.high <= 1
+
+
 def test_draws_must_be_finite():
     with pytest.raises(InvalidInputError, match="z is NaN or infinite in 1 of 3 rows"):
         m.debiased_mse([[0, 1], [1, np.nan], [0, 0]], [0.1, 0.2, 0.3])
