@@ -97,3 +97,32 @@ def test_strict(run, log):
     result = run("inspect", log, "--strict")
     assert result.exit_code == 2
     assert "empty answer in 1 of 4 rows (first: row 2)" in result.stderr
+
+
+def test_judges_are_compared_with_verified_rows(run, tmp_path):
+    path = tmp_path / "judged.jsonl"
+    rows = [
+        {
+            "prompt": f"{i}?",
+            "completion": str(i),
+            "feedback": None if i % 2 else int(i % 3 > 0),
+            "judge_score": 0.2 + 0.6 * (i % 3 > 0) - 0.1 * (i % 7 == 0),
+            "verified": int(i % 3 > 0) if i < 60 else None,
+        }
+        for i in range(300)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("inspect", path, "--json")
+    judges = json.loads(result.stdout)["judges"]
+    assert (judges["thumbs"]["judged"], judges["thumbs"]["verified"]) == (150, 30)
+    assert judges["thumbs"]["kappa"] == judges["judge_score"]["kappa"] == 1
+    value, low, high = judges["judge_score"]["good_rate"]
+    assert value == pytest.approx(2 / 3, abs=0.01)
+    assert low < value < high
+    printed = run("inspect", path).stdout
+    assert "Against verified rows" in printed
+    assert "judge_score" in printed.partition("Against")[2]
+
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:3], *rows[60:]]))
+    judges = json.loads(run("inspect", path, "--json").stdout)["judges"]
+    assert judges["thumbs"]["reason"].endswith("verify more of the rows that the judge has scored.")

@@ -342,7 +342,8 @@ class TestAdvice:
         assert report["advice_codes"] == ["ranking-reliable", "level-reliable"]
         assert "The level is reliable: the share of good answers is between" in report["advice"]
 
-    def test_few_asked_rows_leave_a_doubt(self, log):
+    def test_few_asked_rows_leave_a_doubt(self):
+        log = make_observational_feedback(4000, 8, observed_rate=0.4, n_asked=60, random_state=0)
         codes, sentences = advised(log, columns=("asked",))
         assert codes == ["ranking-reliable", "level-open"]
         assert "The level is reliable" not in sentences
