@@ -1,15 +1,16 @@
 """Thumbs and an LLM judge's scores against the verified rows of a log, for `inspect`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import typer
 
 from ..exceptions import FeedbackError
 from ..inspection import judge_report
+from ._console import print_table
 from ._sources import Sources
 
-_TITLE = "Against verified rows (90% intervals; good: share of the judged rows, corrected)"
-_COLUMNS = ("", "judged", "verified", "pass", "good", "sensitivity", "specificity", "kappa")
 _RATES = ("pass_rate", "good_rate", "sensitivity", "specificity")
 
 
@@ -46,14 +47,27 @@ def compare_judges(frame: pd.DataFrame, sources: Sources) -> dict[str, dict[str,
     return found
 
 
-def judge_table(judges: dict[str, dict[str, Any]]) -> tuple[str, tuple[str, ...], list[tuple]]:
-    """Return title, columns and rows of the table of `compare_judges`."""
-    rows = []
+def print_judges(judges: dict[str, dict[str, Any]]) -> None:
+    """Print a column for each judge that can be compared, and why another cannot."""
+    compared = {name: found for name, found in judges.items() if "reason" not in found}
+    if compared:
+        lines = [[title, *map(show, compared.values())] for title, show in _LINES]
+        print_table("Against verified rows, with 90% intervals", ["", *compared], lines)
     for name, found in judges.items():
         if "reason" in found:
-            rows.append((name, found["reason"], *[""] * (len(_COLUMNS) - 2)))
-            continue
-        shares = (f"{v:.3f} [{low:.3f}, {high:.3f}]" for v, low, high in map(found.get, _RATES))
-        counts = f"{found['judged']:,}", f"{found['verified']:,}"
-        rows.append((name, *counts, *shares, f"{found['kappa']:.2f}"))
-    return _TITLE, _COLUMNS, rows
+            typer.echo(f"{name} against verified rows: {found['reason']}")
+
+
+def _interval(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda found: "{:.3f} [{:.3f}, {:.3f}]".format(*found[name])
+
+
+_LINES: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("rows with a score", lambda found: f"{found['judged']:,}"),
+    ("of them verified", lambda found: f"{found['verified']:,}"),
+    ("pass", _interval("pass_rate")),
+    ("good, by judge and verified rows", _interval("good_rate")),
+    ("good rows that pass", _interval("sensitivity")),
+    ("bad rows that do not", _interval("specificity")),
+    ("agreement beyond chance, kappa", lambda found: f"{found['kappa']:.2f}"),
+)

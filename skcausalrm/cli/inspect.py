@@ -26,7 +26,7 @@ def inspect(
     Where rows are verified, also how far thumbs and the column judge_score agree with them.
     """
     from ..datasets._labels import answer_texts
-    from ._judges import compare_judges, judge_table
+    from ._judges import compare_judges, print_judges
     from ._log_summary import summarise, summary_lines
     from ._logs import join_names, read_frame
     from ._sources import Named, read_sources
@@ -46,8 +46,7 @@ def inspect(
         print_json({**facts, "judges": judges, "examples": rows, "warnings": ctx.obj})
         return
     print_table("Log", ["", ""], [(name, harmless(text)) for name, text in summary_lines(facts)])
-    if judges:
-        print_table(*judge_table(judges))
+    print_judges(judges)
     for mark, (prompt, completion) in zip(marks, texts, strict=True):
         feedback = {None: "not rated", 1.0: "liked", 0.0: "disliked"}[mark]
         typer.echo(f"{feedback}\n  prompt  {_shorten(prompt)}\n  answer  {_shorten(completion)}")

@@ -41,7 +41,7 @@ class Rate(NamedTuple):
 
 
 class JudgeReport(NamedTuple):
-    """Results of `judge_report`.
+    """Results of `judge_report`: rates with their 90% intervals.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class JudgeReport(NamedTuple):
     kappa : float
         Cohen's agreement beyond chance on rows that are judged and verified.
     auroc : Estimate
-        Of the scores against the verified labels.
+        AUROC of the scores against the verified labels, with its error.
     roc : DataFrame
         One row per threshold: ``threshold``, ``sensitivity``, ``specificity``.
     """
@@ -137,6 +137,7 @@ def judge_report(
     Returns
     -------
     JudgeReport
+        Rates with intervals, agreement, and how many more labels a narrower interval takes.
 
     Raises
     ------

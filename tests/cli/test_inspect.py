@@ -119,10 +119,11 @@ def test_judges_are_compared_with_verified_rows(run, tmp_path):
     value, low, high = judges["judge_score"]["good_rate"]
     assert value == pytest.approx(2 / 3, abs=0.01)
     assert low < value < high
-    printed = run("inspect", path).stdout
-    assert "Against verified rows" in printed
-    assert "judge_score" in printed.partition("Against")[2]
+    lines = [" ".join(line.split()) for line in run("inspect", path).stdout.splitlines()]
+    assert "thumbs judge_score" in lines
+    assert "rows with a score 150 300" in lines
+    assert "of them verified 30 60" in lines
 
     path.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:3], *rows[60:]]))
-    judges = json.loads(run("inspect", path, "--json").stdout)["judges"]
-    assert judges["thumbs"]["reason"].endswith("verify more of the rows that the judge has scored.")
+    printed = run("inspect", path).stdout
+    assert "thumbs against verified rows: 1 good and 1 bad rows are both judged" in printed
