@@ -43,7 +43,7 @@ class Rate(NamedTuple):
 class JudgeReport(NamedTuple):
     """Results of `judge_report`: rates with their 90% intervals.
 
-    Attributes
+    Parameters
     ----------
     threshold : float
         Score from which a row passes.
@@ -211,10 +211,6 @@ def judge_report(
             AssumptionWarning,
             "judge-chance",
         )
-    by_row = {
-        name: None if codes is None else codes[both]
-        for name, codes in zip(("groups", "users"), clusters, strict=True)
-    }
     false, true, thresholds = roc_curve(label[both], scores[both])
     return JudgeReport(
         float(threshold),
@@ -226,11 +222,21 @@ def judge_report(
         specificity,
         predictive,
         float(cohen_kappa_score(label[both], passes[both])),
-        estimate("roc_auc", label[both], scores[both], **by_row),
+        estimate(
+            "roc_auc",
+            label[both],
+            scores[both],
+            groups=_of(clusters[0], both),
+            users=_of(clusters[1], both),
+        ),
         pd.DataFrame(
             {"threshold": thresholds[1:], "sensitivity": true[1:], "specificity": 1 - false[1:]}
         ),
     )
+
+
+def _of(codes: NDArray[np.intp] | None, rows: NDArray[np.bool_]) -> NDArray[np.intp] | None:
+    return None if codes is None else codes[rows]
 
 
 def _rate(is_true: NDArray[np.bool_], rows: NDArray[np.bool_], clusters) -> Rate:
@@ -240,7 +246,7 @@ def _rate(is_true: NDArray[np.bool_], rows: NDArray[np.bool_], clusters) -> Rate
     if n == 0:
         return Rate(0.5, 0.0, 1.0, 0, 0.0)
     share = float(values.mean())
-    groups, users = (None if codes is None else codes[rows] for codes in clusters)
+    groups, users = (_of(codes, rows) for codes in clusters)
     independent = share * (1 - share) / n
     if (groups is not None or users is not None) and independent > 0:
         influence = (values - share) / n
