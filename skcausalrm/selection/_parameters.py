@@ -23,7 +23,7 @@ SELECTION = slice(3, 11)
 # positive; were it not, a weak log would average rankings that are each other's reverse. A wide
 # prior of the slopes lets 200 ratings say that every answer is surely good or surely bad.
 SLOPE_SCALE = 1.0
-_PRIOR_SD = np.array([np.inf, np.inf, 1, 3, 1, 1, 1, 1, 1, 0.1, 0.1, 1, 1])
+_PRIOR_SD = np.array([np.inf, np.inf, 3, 3, 1, 1, 1, 1, 1, 0.1, 0.1, 1, 1])
 _PRIOR_MEAN = np.array([0.0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1])
 
 # The habit's parameters follow: its effects w and w2 on rating, and the leaks d, g and f, by which
