@@ -25,6 +25,11 @@ LINKS = (1.0, 0.3, 0.03)
 _STEP, _FARTHEST = 0.4, 14.0
 # Least step of the grid, and the step of the base rate's logit over it that is a jump.
 _FINEST, _JUMP = 1e-3, 0.1
+# Distance of a parameter from the straight path between two nodes beyond which they are solutions
+# of two kinds.
+_APART = 0.3
+# Nats by which two solutions are the same.
+_SAME = 1e-6
 # Least slope of the first predictor to start from, since an extrapolated one may be negative.
 _LEAST_SLOPE = 0.05
 
@@ -141,6 +146,26 @@ class _Path:
                 bend = 0.0 if earlier is None else (tangent - earlier) / 2
                 theta = theta + direction * _STEP * (tangent + bend)
                 b, earlier = round(b + direction * _STEP, 6), tangent
+        grid = sorted((b, node) for b, node in self.nodes.items() if node)
+        for (b0, left), (b1, right) in pairwise(grid):
+            if _is_apart(b0, left, b1, right):
+                self._go_on(b1, right, -1)
+                self._go_on(b0, left, 1)
+
+    def _go_on(self, b: float, node: Node, direction: int) -> None:
+        """Follow a kind of solution from b for as long as it is likelier than the one found there.
+
+        Where there are two kinds, a walk stays with one for too long: which one would depend on
+        where it came from.
+        """
+        while (b_next := round(b + direction * _STEP, 6)) in self.nodes:
+            other = self.nodes[b_next]
+            self._visit(b_next, node.theta + direction * _STEP * node.tangent)
+            found = self.nodes[b_next]
+            if found is None or (other is not None and found.value <= other.value + _SAME):
+                self.nodes[b_next] = other
+                return
+            b, node = b_next, found
 
     def _visit(self, b: float, theta: NDArray) -> tuple[NDArray, NDArray]:
         """Maximise at b from theta; return the solution and its derivative by b."""
@@ -163,8 +188,10 @@ class _Path:
         # on which parameters are free.
         widths = self.model.sd[free][np.isfinite(self.model.sd[free])]
         score = value - 0.5 * float(np.log(values).sum()) - float(np.log(widths).sum())
-        score += float(self.prior.logpdf(logit(base_rate)))
-        self.nodes[b] = Node(theta, covariance, tangent, base_rate, score)
+        of_rate = float(self.prior.logpdf(logit(base_rate)))
+        self.nodes[b] = Node(
+            theta, covariance, tangent, base_rate, score + of_rate, value + of_rate
+        )
         return theta, tangent
 
     def _goes_on(self, b: float, direction: int) -> bool:
@@ -213,6 +240,12 @@ class _Path:
                 self._visit(b0 + half, (left.theta + right.theta) / 2 + bend)
                 added = True
         return added
+
+
+def _is_apart(b0: float, left: Node, b1: float, right: Node) -> bool:
+    """Return True if two nodes next to each other are solutions of two kinds."""
+    straight = left.theta + (b1 - b0) / 2 * (left.tangent + right.tangent)
+    return bool(np.abs(right.theta - straight).max() > _APART)
 
 
 def _breaks(b0: float, left: Node, b1: float, right: Node) -> bool:

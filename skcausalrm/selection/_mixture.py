@@ -32,6 +32,8 @@ class Node(NamedTuple):
     base_rate : float
     score : float
         Log posterior with the other parameters integrated out by Laplace's approximation.
+    value : float
+        Log posterior at its maximum.
     """
 
     theta: NDArray[np.float64]
@@ -39,6 +41,7 @@ class Node(NamedTuple):
     tangent: NDArray[np.float64]
     base_rate: float
     score: float
+    value: float
 
     @property
     def level(self) -> float:

@@ -296,5 +296,7 @@ def test_the_stretch_is_the_run_that_weighs_most(bs, base_rates, scores, kept):
     path = averaging._Path.__new__(averaging._Path)
     none = np.zeros(0)
     values = zip(bs, base_rates, scores, strict=True)
-    path.nodes = {b: averaging.Node(none, none, none, rate, score) for b, rate, score in values}
+    path.nodes = {
+        b: averaging.Node(none, none, none, rate, score, score) for b, rate, score in values
+    }
     assert [b for b, _ in path.stretch()] == [bs[i] for i in kept]
