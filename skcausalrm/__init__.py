@@ -28,6 +28,7 @@ _FOLDERS = (
     "exceptions",
     "export",
     "heads",
+    "inference",
     "inspection",
     "metrics",
     "model_selection",

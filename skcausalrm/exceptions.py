@@ -142,7 +142,8 @@ class DataLossWarning(SkcausalrmWarning):
     Codes: "import" (rows or scores that were changed or left out), "unused-columns" (columns that
     look like ratings), "unread-parts" (images and other parts of messages without text),
     "torn-label" (lines of a label file that are cut off), "truncated-text" (texts longer than the
-    encoder reads), "unmatched-labels" (judged answers that are not in the logs).
+    encoder reads), "unmatched-labels" (judged answers that are not in the logs), "unnamed-systems"
+    (rows that no system is named for).
     """
 
 

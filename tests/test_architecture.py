@@ -12,10 +12,12 @@ import skcausalrm
 
 PACKAGE = Path(skcausalrm.__file__).parent
 ROOMS = [
-    *("cli", "serving", "inspection", "export", "reward", "selection", "baselines", "metrics"),
-    *("nuisances", "heads", "datasets", "text", "model_selection", "_utils", "exceptions"),
+    *("cli", "serving", "inspection", "inference", "export", "reward", "selection", "baselines"),
+    *("metrics", "nuisances", "heads", "datasets", "text", "model_selection", "_utils"),
+    "exceptions",
 ]
-COMMANDS = {"pull", "inspect", "fit", "label", "score", "evaluate", "export", "serve", "demo"}
+COMMANDS = {"pull", "inspect", "fit", "label", "compare", "score", "evaluate", "export", "serve"}
+COMMANDS.add("demo")
 # Lazy names: users look for scores and scorers in metrics, but fitting nuisances is reward's work.
 UPWARD = {("metrics/__init__.py", "reward"), ("metrics/__init__.py", "nuisances")}
 LIGHT = ("torch", "pandas", "matplotlib", "sklearn", "onnxruntime")

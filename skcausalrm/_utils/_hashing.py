@@ -75,3 +75,9 @@ def hash_rows(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
             mixed ^= mixed >> np.uint64(31)
         hashes[start : start + _ROW_BLOCK] = mixed.sum(axis=1, dtype=np.uint64)
     return hashes
+
+
+def feedback_hash(y: NDArray[np.float64]) -> int:
+    """Return a 64-bit hash of feedback 0, 1 and NaN, in the order of the rows."""
+    codes = np.where(np.isnan(y), 2, y).astype(np.uint8)
+    return int.from_bytes(hashlib.blake2b(codes.tobytes(), digest_size=8).digest(), "big")

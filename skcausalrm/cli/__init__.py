@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ._console import reporting
+from .compare import compare
 from .demo import demo
 from .evaluate import evaluate
 from .export import export
@@ -40,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (pull, inspect, fit, label, score, evaluate, export, serve, demo):
+for command in (pull, inspect, fit, label, compare, score, evaluate, export, serve, demo):
     app.command()(command)
 
 

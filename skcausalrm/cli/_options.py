@@ -122,6 +122,10 @@ Logs = Annotated[
         show_default=False,
     ),
 ]
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+EncoderName = Annotated[
+    str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
+]
 FalsePositiveRate = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Known P(thumbs up | bad answer). Default: estimated."),

@@ -47,7 +47,7 @@ class Named:
         """Return what of it is in a log, and the names of what is not."""
         signals = self.signals if isinstance(self.signals, dict) else {}
         wanted = [*([self.users] if self.users else []), *(self.instruments or ()), *signals]
-        missing = {name for name in wanted if _column(frame, name) is None}
+        missing = {name for name in wanted if find_column(frame, name) is None}
         kept = {name: sign for name, sign in signals.items() if name not in missing}
         return replace(
             self,
@@ -165,7 +165,7 @@ def _facts(values: pd.Series, direction: str | None) -> dict[str, Any]:
     }
 
 
-def _column(frame: pd.DataFrame, name: str) -> pd.Series | None:
+def find_column(frame: pd.DataFrame, name: str) -> pd.Series | None:
     """Return a column by the name that it has, or had in the log."""
     if name in frame.columns:
         return frame[name]
@@ -174,7 +174,7 @@ def _column(frame: pd.DataFrame, name: str) -> pd.Series | None:
 
 
 def _required(frame: pd.DataFrame, name: str, option: str) -> pd.Series:
-    values = _column(frame, name)
+    values = find_column(frame, name)
     if values is None:
         raise UnusedParameterError(
             f"--{option} names {name}, but the log has the columns "

@@ -14,9 +14,7 @@ def fit(
     ctx: typer.Context,
     logs: options.Logs,
     out: Annotated[Path, typer.Option(help="Model directory to write.", show_default=False)],
-    model: Annotated[
-        str, typer.Option(help="Encoder: a name on the Hugging Face hub, or a folder.")
-    ] = "sentence-transformers/all-MiniLM-L6-v2",
+    model: options.EncoderName = options.DEFAULT_ENCODER,
     encoder_text: Annotated[
         Literal["auto", "pair", "last_turn", "answer", "apart"],
         typer.Option(

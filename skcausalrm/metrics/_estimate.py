@@ -109,8 +109,14 @@ def _with_error(
     sample: Sample, scores: Array, influence: Array, bounds: tuple[float, float]
 ) -> Estimate:
     scores = scores[np.isfinite(scores)]
-    score, error = float(scores.mean()), sample.standard_error(influence)
-    open_std = float(scores.std())
+    return with_open_error(scores, sample.standard_error(influence), bounds)
+
+
+def with_open_error(
+    scores: Array, error: float, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate:
+    """Return the mean of draws of a score, whose rows alone have a standard error of `error`."""
+    score, open_std = float(scores.mean()), float(scores.std())
 
     def half_width(quantile):
         return np.hypot(np.quantile(scores, quantile) - score, NORMAL_95 * error)

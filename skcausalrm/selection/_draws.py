@@ -19,20 +19,28 @@ _LEAST_PROPENSITY = 0.05
 
 
 def outcome_draws(
-    model: SelectionModel, y: NDArray, columns: RowColumns, n_draws: int, random_state
+    model: SelectionModel,
+    y: NDArray | None,
+    columns: RowColumns,
+    n_draws: int,
+    random_state,
+    *,
+    new: NDArray | None = None,
 ) -> NDArray[np.float64]:
-    """Return equally likely draws of the training rows' pseudo-outcomes, shape (n, n_draws).
+    """Return equally likely draws of rows' pseudo-outcomes, shape (n, n_draws).
 
     Parameters
     ----------
     model : SelectionModel
-        Fitted on these rows.
-    y : ndarray of shape (n,)
-        0, 1, NaN where unrated.
+    y : ndarray of shape (n,) or None
+        0, 1, NaN where unrated. None: the rows were not shown to anybody who could rate.
     columns : RowColumns
-        Asked and verified rows as in `fit`.
+        Asked rows and weights as in `fit`.
     n_draws : int
     random_state : int, RandomState or None
+    new : ndarray of shape (n, 2) or None, default=None
+        Linear predictors of rows that the model was not fitted on, whose users are of average
+        habit. None: the rows are the training rows.
 
     Notes
     -----
@@ -52,32 +60,28 @@ def outcome_draws(
     and the noise of rated rows is not.
     """
     rng = check_random_state(random_state)
-    z, sampled = model.oof_linear_predictors_, model.row_posterior_.sample(n_draws, rng)
+    sampled = model.row_posterior_.sample(n_draws, rng)
+    z, habit = (model.oof_linear_predictors_, model.habit_) if new is None else (new, None)
     recalibrations = None
-    if model.recalibration_ is not None and columns.verified is not None:
+    if model.recalibration_ is not None and model.recalibration_covariance_ is not None:
         recalibrations = draw_recalibrations(
-            model.recalibration_,
-            model.oof_probability_,
-            columns.verified,
-            n_draws,
-            rng,
-            error_rate=model.verified_error_rate,
+            model.recalibration_, model.recalibration_covariance_, n_draws, rng
         )
         prediction = model.row_posterior_.mixture.probability(z)
-    draws = np.empty((len(y), n_draws), order="F")
-    for j, (start, seen) in enumerate(_parts(sampled, z, y, columns, model.habit_)):
+    draws = np.empty((len(z), n_draws), order="F")
+    for j, (start, seen) in enumerate(_parts(sampled, z, y, columns, habit)):
         p = np.clip(start, 1e-12, 1 - 1e-12)
         if recalibrations is not None:
             p = recalibrations[j].move(p, prediction)
-        draws[:, j] = p if seen is None else _rectify(p, seen, y, columns)
+        draws[:, j] = p if y is None or seen is None else _rectify(p, seen, y, columns)
     return draws
 
 
 def _parts(
-    sampled: Posterior, z: NDArray, y: NDArray, columns: RowColumns, habit: NDArray | None
+    sampled: Posterior, z: NDArray, y: NDArray | None, columns: RowColumns, habit: NDArray | None
 ) -> Iterator[tuple[NDArray, Propensities | None]]:
     """Yield what each draw starts from, and what rectifies it or None."""
-    if sampled.merged:
+    if sampled.merged and y is not None:
         for posterior in sampled.draws(z, y, columns.asked, habit):
             yield posterior, None
     else:

@@ -21,7 +21,7 @@ from ._mixture import OFF, Mixture
 from ._mixture_head import MixtureHead
 from ._parameters import A, B
 from ._priors import Knowledge, base_rate_prior
-from ._recalibration import Recalibration, fit_recalibration
+from ._recalibration import Recalibration, fit_recalibration, recalibration_covariance
 
 # Posterior probability that the base rate is off by over 0.1, above which a warning is raised.
 UNCERTAIN = 0.05
@@ -79,6 +79,7 @@ class LikelihoodFit(NamedTuple):
         All solutions, also those too unlikely for predictions: base rate, selection, flip rates.
     level_check : LevelCheck or None
         Where there are verified rows, and users or signals.
+    recalibration_covariance : ndarray of shape (2, 2) or None
     """
 
     posterior: Posterior
@@ -88,6 +89,7 @@ class LikelihoodFit(NamedTuple):
     target: NDArray[np.float64]
     whole: Mixture
     level_check: LevelCheck | None = None
+    recalibration_covariance: NDArray[np.float64] | None = None
 
 
 def check_likelihood_feedback(y: NDArray, columns: RowColumns, *, base_rate) -> None:
@@ -168,6 +170,7 @@ def fit_likelihood(
         _warn_if_unreached(whole, prior, knowledge.base_rate)
     probability, target = mixture.probability(z), mixture.posterior(z, outcome, habits, shown)
     head, recalibration = _make_head(inputs.predictors, counts, mixture, probability), None
+    covariance = None
     if verified is not None:
         recalibration = fit_recalibration(
             probability,
@@ -181,6 +184,9 @@ def fit_likelihood(
         )
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
+        covariance = recalibration_covariance(
+            recalibration, probability, verified, error_rate=knowledge.verified_error_rate
+        )
     level_check = None
     if checks_level and verified is not None and (habits is not None or shown is not None):
         unchecked = inputs.to_counts(likelihood_power, verified=False)
@@ -211,6 +217,7 @@ def fit_likelihood(
         target,
         whole,
         level_check,
+        covariance,
     )
 
 

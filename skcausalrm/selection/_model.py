@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._columns import RowColumns
+from .._utils._hashing import feedback_hash
 from .._utils._sklearn_compat import Interval
 from .._utils._validation import check_asked, check_new_rows, decode_labels
 from ..metrics._debiased import debiased_accuracy_score
@@ -99,6 +100,8 @@ class SelectionModel(NuisanceClassifier):
         P(r=1 given x), before recalibration.
     recalibration_ : Recalibration or None
         Fitted where there were verified rows.
+    recalibration_covariance_ : ndarray of shape (2, 2) or None
+        Covariance of its intercept and slope.
     row_posterior_ : Posterior
         P(r=1 given feedback and x) by linear predictors, before recalibration.
     oof_linear_predictors_ : ndarray of shape (n, 2)
@@ -111,6 +114,8 @@ class SelectionModel(NuisanceClassifier):
     log_evidence_ : float
         Log of the tempered likelihood averaged over its parameters. Compares values of
         `selection_log_odds` on one log, not models.
+    feedback_hash_ : int
+        Hash of the feedback fitted on: tells whether rows are the training rows.
     n_dropped_ : int
         Solutions left out of the average because they were no maxima.
     n_features_in_ : int
@@ -300,6 +305,8 @@ class SelectionModel(NuisanceClassifier):
         self.oof_linear_predictors_, self.predictor_slope_ = predictors.z, predictors.slope
         self.row_posterior_ = found.posterior
         self.head_, self.recalibration_ = found.head, found.recalibration
+        self.recalibration_covariance_ = found.recalibration_covariance
+        self.feedback_hash_ = feedback_hash(y)
         self.oof_probability_, self.oof_posterior_ = found.probability, found.target
         settled = {"asked": columns.asked, "verified": columns.verified}
         settled["base_rate"] = self.base_rate

@@ -76,16 +76,14 @@ def fit_recalibration(
     return _maximise(start, l[judged] - center, center, verified[judged], weight, error_rate)
 
 
-def draw_recalibrations(
+def recalibration_covariance(
     recalibration: Recalibration,
     prediction: NDArray,
     verified: NDArray,
-    n_draws: int,
-    rng: np.random.RandomState,
     *,
     error_rate: float = 0.0,
-) -> list[Recalibration]:
-    """Return draws of a fitted recalibration from its Laplace approximation.
+) -> NDArray[np.float64]:
+    """Return the covariance of a fitted intercept and slope by Laplace's approximation, (2, 2).
 
     Parameters
     ----------
@@ -94,8 +92,6 @@ def draw_recalibrations(
         Recalibrated P(r=1 given x) of the training rows.
     verified : ndarray of shape (n,)
         The labels that it was fitted to.
-    n_draws : int
-    rng : RandomState
     error_rate : float, default=0.0
         Probability that the person behind the labels errs.
     """
@@ -107,11 +103,22 @@ def draw_recalibrations(
     information = ((1 - 2 * error_rate) * p * (1 - p)) ** 2 / (q * (1 - q))
     precision = design.T @ (design * information[:, None])
     precision += np.diag(1 / np.array([_INTERCEPT_SD, _SLOPE_SD]) ** 2)
+    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
+    if np.ptp(verified[judged]) == 0:  # then the slope is not fitted
+        covariance = np.diag([covariance[0, 0], 0.0])
+    return covariance
+
+
+def draw_recalibrations(
+    recalibration: Recalibration,
+    covariance: NDArray,
+    n_draws: int,
+    rng: np.random.RandomState,
+) -> list[Recalibration]:
+    """Return draws of a fitted recalibration, given the covariance of its intercept and slope."""
     mean = [recalibration.intercept, recalibration.slope]
-    drawn = rng.multivariate_normal(mean, np.linalg.inv(precision), size=n_draws)
+    drawn = rng.multivariate_normal(mean, covariance, size=n_draws)
     drawn[:, 1] = np.maximum(drawn[:, 1], _LEAST_SLOPE)
-    if np.ptp(verified[judged]) == 0:
-        drawn[:, 1] = recalibration.slope  # not fitted either
     return [Recalibration(float(a), float(b), recalibration.center) for a, b in drawn]
 
 
