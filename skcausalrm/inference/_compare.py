@@ -278,7 +278,7 @@ def _paired_weight(sets: _Sets, groups: Any, weight: NDArray) -> NDArray[np.floa
     codes, n_sets = group_codes(groups, len(sets.codes)), len(sets.names)
     cell = codes * (n_sets + 1) + sets.codes
     total = np.bincount(cell, weight, minlength=(codes.max() + 1) * (n_sets + 1))
-    full = (total.reshape(-1, n_sets + 1)[:, :-1] > 0).all(axis=1)
+    full = total.reshape(-1, n_sets + 1)[:, :-1].min(axis=1) > 0
     if not full.any():
         raise FeedbackError(
             f"None of the {len(full)} groups holds answers of all {n_sets} systems, so nothing is "
