@@ -5,7 +5,11 @@ from .._utils._lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "BaseRateDisplay": "._base_rate_display",
+        "CalibrationDisplay": "._calibration_display",
+        "HabitDisplay": "._habit_display",
         "JudgeReport": "._judge",
+        "OverlapDisplay": "._overlap_display",
         "judge_report": "._judge",
         "sensitivity_analysis": "..selection._sensitivity",
     },

@@ -6,38 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score, roc_curve
 
-from .._utils._clusters import clustered_covariance, group_codes, user_codes
+from .._utils._clusters import group_codes, user_codes
 from .._utils._validation import check_column, check_verified
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, FeedbackError
 from ..metrics._estimate import NORMAL_95, Estimate, estimate
+from ._rate import Rate, codes_of, rate_of
 
 # Minimum number of verified rows of each class for a report: below it an error rate is a guess.
 _LEAST_PER_CLASS = 5
 # Most verified rows that `labels_needed` looks at, as a multiple of the present number.
 _MOST_TIMES = 10_000.0
-
-
-class Rate(NamedTuple):
-    """A share with its 90% interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-    n : int
-        Rows that it is a share of.
-    effective_n : float
-        Independent rows that would have its standard error.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    effective_n: float
 
 
 class JudgeReport(NamedTuple):
@@ -197,11 +178,11 @@ def judge_report(
         None if groups is None else group_codes(groups, len(scores)),
         None if users is None else user_codes(users, len(scores)),
     )
-    pass_rate = _rate(passes, judged, clusters)
-    sensitivity, specificity = _rate(passes, good, clusters), _rate(~passes, bad, clusters)
+    pass_rate = rate_of(passes, judged, clusters)
+    sensitivity, specificity = rate_of(passes, good, clusters), rate_of(~passes, bad, clusters)
     predictive = (
-        _rate(label == 1, both & passes, clusters),
-        _rate(label == 1, both & ~passes, clusters),
+        rate_of(label == 1, both & passes, clusters),
+        rate_of(label == 1, both & ~passes, clusters),
     )
     if sensitivity.low + specificity.low <= 1:
         warn(
@@ -215,7 +196,7 @@ def judge_report(
     return JudgeReport(
         float(threshold),
         pass_rate,
-        _rate(label == 1, both, clusters),
+        rate_of(label == 1, both, clusters),
         _combined(pass_rate, *predictive),
         _corrected(pass_rate, sensitivity, specificity),
         sensitivity,
@@ -226,43 +207,13 @@ def judge_report(
             "roc_auc",
             label[both],
             scores[both],
-            groups=_of(clusters[0], both),
-            users=_of(clusters[1], both),
+            groups=codes_of(clusters[0], both),
+            users=codes_of(clusters[1], both),
         ),
         pd.DataFrame(
             {"threshold": thresholds[1:], "sensitivity": true[1:], "specificity": 1 - false[1:]}
         ),
     )
-
-
-def _of(codes: NDArray[np.intp] | None, rows: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    return None if codes is None else codes[rows]
-
-
-def _rate(is_true: NDArray[np.bool_], rows: NDArray[np.bool_], clusters) -> Rate:
-    """Return the share of the rows for which it is true, with Wilson's interval; none is open."""
-    values = is_true[rows].astype(np.float64)
-    n = len(values)
-    if n == 0:
-        return Rate(0.5, 0.0, 1.0, 0, 0.0)
-    share = float(values.mean())
-    groups, users = (_of(codes, rows) for codes in clusters)
-    independent = share * (1 - share) / n
-    if (groups is not None or users is not None) and independent > 0:
-        influence = (values - share) / n
-        variance = clustered_covariance(influence[:, None], groups, users)[0, 0]
-        effective = n * min(independent / max(variance, 1e-300), 1.0)
-    else:
-        effective = float(n)
-    low, high = _wilson(share, effective)
-    return Rate(share, low, high, n, effective)
-
-
-def _wilson(share: float, n: float) -> tuple[float, float]:
-    square = NORMAL_95**2
-    center = (share + square / (2 * n)) / (1 + square / n)
-    half = NORMAL_95 * np.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return float(center - half), float(center + half)
 
 
 def _combined(pass_rate: Rate, of_passed: Rate, of_failed: Rate, times: float = 1.0) -> Rate:

@@ -1,0 +1,224 @@
+"""Displays: their data against a direct computation, the axes they draw on, and their errors."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.integrate import trapezoid
+
+from skcausalrm import CausalRewardRegressor, PropensityEstimator, SelectionModel
+from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.exceptions import FeedbackError, GroupsError, InvalidInputError
+from skcausalrm.inspection import (
+    BaseRateDisplay,
+    CalibrationDisplay,
+    HabitDisplay,
+    OverlapDisplay,
+)
+from skcausalrm.metrics import effective_sample_size
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+pyplot = pytest.importorskip("matplotlib.pyplot")
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_is_left():
+    before = dict(matplotlib.rcParams)
+    yield
+    pyplot.close("all")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.fixture(scope="module")
+def log():
+    return make_observational_feedback(1500, 4, selection="reward", n_verified=50, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def selection(log):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return SelectionModel(random_state=0).fit(log.X, log.y, verified=log.verified)
+
+
+@pytest.fixture(scope="module")
+def propensity(log):
+    return PropensityEstimator(random_state=0).fit(log.X, ~np.isnan(log.y))
+
+
+@pytest.fixture
+def ax():
+    return pyplot.figure().add_axes((0.1, 0.1, 0.8, 0.8))
+
+
+def texts(ax):
+    """Return the texts of the legend."""
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_base_rate_density_is_the_models_posterior(log, selection, ax):
+    display = BaseRateDisplay.from_estimator(selection, verified=log.verified, ax=ax)
+    assert (display.ax_, display.figure_) == (ax, ax.figure)
+    rate, density = display.rate, display.density
+    below = np.r_[0, np.cumsum(np.diff(rate) * (density[1:] + density[:-1]) / 2)]
+    assert below[-1] == pytest.approx(1)
+    low, high = np.interp([0.05, 0.95], below, rate)
+    assert (low, high) == pytest.approx(selection.base_rate_interval_, abs=0.01)
+    mean = trapezoid(rate * density, rate)
+    assert mean == pytest.approx(selection.base_rate_, abs=0.005)
+    judged = log.verified[~np.isnan(log.verified)]
+    assert display.verified_rate[::3] == (judged.mean(), len(judged))
+    assert any("told by verified rows" in text for text in texts(ax))
+    assert any(f"50 verified rows alone: {judged.mean():.0%}" in text for text in texts(ax))
+
+
+def test_base_rate_of_a_reward_is_that_of_its_selection_model(log):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reward = CausalRewardRegressor(random_state=0).fit(log.X[:700], log.y[:700])
+        known = SelectionModel(base_rate=(0.3, 1e-3), random_state=0).fit(log.X[:700], log.y[:700])
+    display = BaseRateDisplay.from_estimator(reward)
+    assert display.base_rate == reward.nuisances_.selection_model.base_rate_
+    assert display.verified_rate is None
+    assert any("form alone" in text for text in texts(display.ax_))
+    narrow = BaseRateDisplay.from_estimator(known)
+    assert np.isfinite(narrow.density).all()
+    assert narrow.rate[narrow.density.argmax()] == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_reward_without_a_selection_model_has_no_base_rate(log):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        naive = CausalRewardRegressor("naive", random_state=0).fit(log.X, log.y)
+    with pytest.raises(
+        InvalidInputError, match=r"CausalRewardRegressor fitted by 'naive' has none"
+    ):
+        BaseRateDisplay.from_estimator(naive)
+    with pytest.raises(InvalidInputError, match="'naive' has none: fit PropensityEstimator"):
+        OverlapDisplay.from_estimator(naive, log.X, log.y)
+
+
+def test_overlap_counts_rows_and_weights(log, propensity, ax):
+    e, rated = propensity.oof_propensity_, ~np.isnan(log.y)
+    display = OverlapDisplay.from_predictions(e, log.y, bound=0.2, ax=ax)
+    assert display.share_below == np.mean(e <= 0.2)
+    assert display.effective_sample_size == pytest.approx(propensity.effective_sample_size_)
+    bars = [patch for patch in ax.patches if hasattr(patch, "get_height")]
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
+    assert any(text.startswith(f"{rated.sum():,} rated") for text in texts(ax))
+    weight = np.random.default_rng(0).integers(0, 3, len(e))
+    weighted = OverlapDisplay.from_predictions(e, log.y, sample_weight=weight, bound=0.2)
+    assert weighted.share_below == pytest.approx(np.mean(np.repeat(e, weight) <= 0.2))
+    assert weighted.effective_sample_size == effective_sample_size((weight / e)[rated])
+
+
+def test_overlap_takes_a_rewards_propensities_and_any_labels(log, propensity):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reward = CausalRewardRegressor("dr", random_state=0).fit(log.X, log.y)
+    labels = np.where(np.isnan(log.y), None, np.where(log.y == 1, "up", "down"))
+    for model in (reward, propensity):
+        display = OverlapDisplay.from_estimator(model, log.X, labels)
+        inner = getattr(model, "nuisances_", None)
+        of = propensity if inner is None else inner.propensity_estimator
+        np.testing.assert_array_equal(display.propensity, of.predict_propensity(log.X))
+        assert display.rated.sum() == (~np.isnan(log.y)).sum()
+
+
+def test_overlap_without_unrated_rows_and_without_rated_ones():
+    display = OverlapDisplay.from_predictions(np.full(5, 0.5), np.ones(5))
+    assert display.effective_sample_size == 5
+    with pytest.raises(FeedbackError, match="None of the 5 rows has feedback"):
+        OverlapDisplay.from_predictions(np.full(5, 0.5), np.full(5, np.nan))
+    with pytest.raises(InvalidInputError, match="outside"):
+        OverlapDisplay.from_predictions(np.zeros(5), np.ones(5))
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    rng = np.random.default_rng(0)
+    reward = rng.random(400).round(3)
+    return reward + rng.normal(0, 0.3, 400), reward
+
+
+def test_calibration_bins_are_means_of_outcomes(outcomes, ax):
+    z, reward = outcomes
+    display = CalibrationDisplay.from_predictions(z, reward, n_bins=4, ax=ax)
+    assert display.figure_ is ax.figure
+    bins = np.searchsorted(np.quantile(reward, [0.25, 0.5, 0.75]), reward)
+    for k in range(4):
+        mine = bins == k
+        assert display.n_rows[k] == mine.sum()
+        assert display.reward[k] == pytest.approx(reward[mine].mean())
+        assert display.outcome[k] == pytest.approx(z[mine].mean())
+        half = 1.6449 * z[mine].std() / mine.sum() ** 0.5
+        assert display.high[k] - display.low[k] == pytest.approx(2 * half, rel=0.01)
+    assert np.isclose(display.rows_ax_.patches[0].get_x(), reward.min())
+    assert sum(bar.get_height() for bar in display.rows_ax_.patches) == 400
+
+
+def test_calibration_intervals_hold_clusters_and_open_draws(outcomes):
+    z, reward = outcomes
+    alone = CalibrationDisplay.from_predictions(z, reward, n_bins=3)
+    twice = [np.repeat(column, 2) for column in (z, reward)]
+    users = np.repeat(np.arange(400), 2)
+    clustered = CalibrationDisplay.from_predictions(*twice, n_bins=3, users=users)
+    np.testing.assert_allclose(clustered.low, alone.low, atol=1e-3)
+    open_z = z[:, None] + np.linspace(-0.2, 0.2, 21)
+    wide = CalibrationDisplay.from_predictions(open_z, reward, n_bins=3)
+    np.testing.assert_allclose(wide.outcome, alone.outcome)
+    assert (wide.high - wide.low > 0.25).all()
+    weight = np.random.default_rng(1).integers(1, 4, 400)
+    weighted = CalibrationDisplay.from_predictions(z, reward, n_bins=1, sample_weight=weight)
+    assert weighted.outcome == pytest.approx(np.average(z, weights=weight))
+
+
+def test_calibration_of_equal_rewards_few_rows_and_means_beyond_one():
+    reward = np.repeat([0.9, 0.6], [150, 50])
+    display = CalibrationDisplay.from_predictions(np.ones(200) * 1.2, reward)
+    assert display.n_rows.tolist() == [50, 150]
+    assert display.outcome == pytest.approx([1.2, 1.2])
+    assert "mean beyond 0 or 1" in texts(display.ax_)
+    few = CalibrationDisplay.from_predictions(np.arange(30) / 30, np.arange(30) / 30)
+    assert few.n_rows.tolist() == [30]
+
+
+def test_calibration_reads_estimators_and_refuses_raw_feedback(log, selection):
+    z = selection.oof_posterior_
+    display = CalibrationDisplay.from_estimator(selection, log.X, z, n_bins=2)
+    np.testing.assert_array_equal(display.prediction, selection.predict_proba(log.X)[:, 1])
+    with pytest.raises(InvalidInputError, match="not raw feedback"):
+        CalibrationDisplay.from_estimator(selection, log.X, log.y)
+    with pytest.raises(InvalidInputError, match="n_bins is 0"):
+        CalibrationDisplay.from_predictions(z, z, n_bins=0)
+    with pytest.raises(InvalidInputError, match="cannot predict"):
+        CalibrationDisplay.from_estimator(object(), log.X, z)
+    with pytest.raises(GroupsError, match="at least two"):
+        CalibrationDisplay.from_predictions(z, z, groups=np.zeros(len(z)))
+
+
+def test_habits_of_users(ax):
+    users = np.array(["a"] * 10 + ["b"] * 20 + ["c"] * 5 + [None] * 3, dtype=object)
+    y = np.full(38, np.nan)
+    y[:5], y[10:11], y[30:32], y[35:] = 1, 0, 1, 0
+    display = HabitDisplay.from_feedback(y, users, ax=ax)
+    assert display.ax_ is ax
+    assert display.n_rated.tolist() == [5, 2, 1]
+    assert display.share_rated == pytest.approx([0.5, 0.4, 0.05])
+    assert display.share_of_ratings(1 / 3) == pytest.approx(5 / 8)
+    assert display.n_unknown == 3
+    assert "3 rows without one" in ax.get_xlabel()
+    with pytest.raises(GroupsError, match="missing in all 38"):
+        HabitDisplay.from_feedback(y, [None] * 38)
+    with pytest.raises(FeedbackError, match="None of the 35 rows with a user"):
+        HabitDisplay.from_feedback(np.where(np.arange(38) < 35, np.nan, 1.0), users)
+
+
+def test_text_follows_the_style_of_the_axes():
+    """A display that is drawn after the context of a dark style has ended stays readable."""
+    with pyplot.style.context("dark_background"):
+        _, ax = pyplot.subplots()
+    HabitDisplay.from_feedback([1.0, np.nan], ["a", "b"], ax=ax)
+    for text in ax.get_legend().get_texts():
+        assert matplotlib.colors.same_color(text.get_color(), "white")
