@@ -10,6 +10,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "HabitDisplay": "._habit_display",
         "JudgeReport": "._judge",
         "OverlapDisplay": "._overlap_display",
+        "SensitivityDisplay": "._sensitivity_display",
+        "TransitionDisplay": "._transition_display",
         "judge_report": "._judge",
         "sensitivity_analysis": "..selection._sensitivity",
     },

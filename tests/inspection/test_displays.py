@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
-from skcausalrm import CausalRewardRegressor, PropensityEstimator, SelectionModel
+from skcausalrm import CausalRewardRegressor, NoiseOnly, PropensityEstimator, SelectionModel
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import FeedbackError, GroupsError, InvalidInputError
 from skcausalrm.inspection import (
@@ -14,8 +14,12 @@ from skcausalrm.inspection import (
     CalibrationDisplay,
     HabitDisplay,
     OverlapDisplay,
+    SensitivityDisplay,
+    TransitionDisplay,
+    sensitivity_analysis,
 )
 from skcausalrm.metrics import effective_sample_size
+from skcausalrm.nuisances import NoiseTransitionEstimator
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -213,6 +217,53 @@ def test_habits_of_users(ax):
         HabitDisplay.from_feedback(y, [None] * 38)
     with pytest.raises(FeedbackError, match="None of the 35 rows with a user"):
         HabitDisplay.from_feedback(np.where(np.arange(38) < 35, np.nan, 1.0), users)
+
+
+def test_sensitivity_shows_the_table_in_its_order(ax):
+    small = make_observational_feedback(400, 3, selection="reward", n_verified=40, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SelectionModel(random_state=0).fit(small.X, small.y, verified=small.verified)
+        columns = {"verified": small.verified, "rows": slice(50)}
+        display = SensitivityDisplay.from_estimator(
+            model, small.X, small.y, selection_log_odds=[1, 0], ax=ax, **columns
+        )
+        table = sensitivity_analysis(model, small.X, small.y, selection_log_odds=[0, 1], **columns)
+    assert display.figure_ is ax.figure
+    np.testing.assert_allclose(display.table, table)
+    (evidence,) = display.evidence_ax_.lines
+    np.testing.assert_allclose(evidence.get_xydata(), table[["selection_log_odds", "log_evidence"]])
+    with pytest.raises(InvalidInputError, match="lacks mean_reward: pass what"):
+        SensitivityDisplay.from_table(table.drop(columns="mean_reward"))
+    with pytest.raises(InvalidInputError, match="has no row"):
+        SensitivityDisplay.from_table(table[:0])
+
+
+def test_transitions_and_their_intervals(log, selection, ax):
+    display = TransitionDisplay.from_estimator(selection, ax=ax)
+    f, f_std = selection.false_positive_rate_, selection.false_positive_rate_std_
+    assert display.matrix.sum(axis=1) == pytest.approx([1, 1])
+    assert display.matrix[0, 1] == f
+    assert display.matrix[1, 0] == selection.false_negative_rate_
+    low, high = max(f - 1.6449 * f_std, 0), f + 1.6449 * f_std
+    assert display.intervals[0, 1] == pytest.approx([low, high])
+    assert display.intervals[0, 0] == pytest.approx([1 - high, 1 - low])
+    assert f"{f:.1%}\n({low:.1%} to {high:.1%})" in [text.get_text() for text in ax.texts]
+
+
+def test_transitions_of_rewards(log):
+    noise = NoiseTransitionEstimator(false_positive_rate=0.1, false_negative_rate=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        known, naive = (
+            CausalRewardRegressor(method, random_state=0).fit(log.X, log.y)
+            for method in (NoiseOnly(noise_estimator=noise), "naive")
+        )
+    display = TransitionDisplay.from_estimator(known)
+    np.testing.assert_allclose(display.matrix, [[0.9, 0.1], [0.2, 0.8]])
+    assert "10.0%\n(known)" in [text.get_text() for text in display.ax_.texts]
+    with pytest.raises(InvalidInputError, match="'naive' has none: fit NoiseTransitionEstimator"):
+        TransitionDisplay.from_estimator(naive)
 
 
 def test_text_follows_the_style_of_the_axes():
