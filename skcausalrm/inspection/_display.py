@@ -17,9 +17,19 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#808080"
 _GAP = 0.06
 
 
+def check_matplotlib() -> None:
+    """Raise if matplotlib is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    import_extra("matplotlib", extra="plot", purpose="A Display's plot")
+
+
 def axes_for(ax: Any) -> Any:
     """Return the given axes, or those of a new figure of pyplot."""
-    import_extra("matplotlib", extra="plot", purpose="A Display's plot")
+    check_matplotlib()
     if ax is not None:
         return ax
     from matplotlib import pyplot
@@ -37,12 +47,19 @@ def panels(ax: Any, heights: Sequence[float]) -> list[Any]:
         Shares of the height, from the top; they sum to 1.
     """
     ax.set_axis_off()
+    # The style of `ax`, which may no longer be the current one.
+    ink, ground = ax.xaxis.label.get_color(), ax.get_facecolor()
     found: list[Any] = []
     top = 1.0
     for i, height in enumerate(heights):
         space = _GAP if i else 0.0
         first = {"sharex": found[0]} if found else {}
-        found.append(ax.inset_axes((0, top - height, 1, height - space), **first))
+        place = (0, top - height, 1, height - space)
+        found.append(panel := ax.inset_axes(place, facecolor=ground, **first))
+        panel.tick_params(colors=ink)
+        panel.spines[:].set_color(ink)
+        for text in (panel.title, panel.xaxis.label, panel.yaxis.label):
+            text.set_color(ink)
         top -= height
     for upper in found[:-1]:
         upper.tick_params(labelbottom=False)

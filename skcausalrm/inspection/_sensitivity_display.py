@@ -4,7 +4,16 @@ from typing import Any
 
 from ..exceptions import InvalidInputError
 from ..selection._sensitivity import sensitivity_analysis
-from ._display import BLUE, GREEN, ORANGE, add_legend, axes_for, panels, show_percent
+from ._display import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    add_legend,
+    axes_for,
+    check_matplotlib,
+    panels,
+    show_percent,
+)
 
 _COLUMNS = (
     *("selection_log_odds", "base_rate", "base_rate_low", "base_rate_high"),
@@ -90,6 +99,7 @@ class SensitivityDisplay:
         MissingExtraError
             If matplotlib is not installed.
         """
+        check_matplotlib()  # before the refits
         table = sensitivity_analysis(
             estimator, X, y, selection_log_odds=selection_log_odds, **columns
         )

@@ -1,5 +1,6 @@
 """Displays: their data against a direct computation, the axes they draw on, and their errors."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.integrate import trapezoid
 
 from skcausalrm import CausalRewardRegressor, NoiseOnly, PropensityEstimator, SelectionModel
 from skcausalrm.datasets import make_observational_feedback
-from skcausalrm.exceptions import FeedbackError, GroupsError, InvalidInputError
+from skcausalrm.exceptions import FeedbackError, GroupsError, InvalidInputError, MissingExtraError
 from skcausalrm.inspection import (
     BaseRateDisplay,
     CalibrationDisplay,
@@ -266,10 +267,22 @@ def test_transitions_of_rewards(log):
         TransitionDisplay.from_estimator(naive)
 
 
-def test_text_follows_the_style_of_the_axes():
+def test_text_follows_the_style_of_the_axes(outcomes):
     """A display that is drawn after the context of a dark style has ended stays readable."""
     with pyplot.style.context("dark_background"):
-        _, ax = pyplot.subplots()
-    HabitDisplay.from_feedback([1.0, np.nan], ["a", "b"], ax=ax)
-    for text in ax.get_legend().get_texts():
-        assert matplotlib.colors.same_color(text.get_color(), "white")
+        _, (one, two) = pyplot.subplots(2)
+    legend = HabitDisplay.from_feedback([1.0, np.nan], ["a", "b"], ax=one).ax_.get_legend()
+    display = CalibrationDisplay.from_predictions(*outcomes, ax=two)
+    found = [*legend.get_texts(), *display.ax_.get_yticklabels(), display.ax_.title]
+    found += [display.rows_ax_.xaxis.label, *display.ax_.get_legend().get_texts()]
+    for text in found:
+        assert matplotlib.colors.same_color(text.get_color(), "white"), text
+    assert matplotlib.colors.same_color(display.ax_.get_facecolor(), two.get_facecolor())
+
+
+def test_without_matplotlib_the_extra_is_named_before_any_refit(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"skcausalrm\[plot\]"):
+        SensitivityDisplay.from_estimator(None, None, None, selection_log_odds=[0])
+    with pytest.raises(MissingExtraError, match=r"skcausalrm\[plot\]"):
+        HabitDisplay.from_feedback([1.0, np.nan], ["a", "b"])
