@@ -1,5 +1,6 @@
 """Thumbs and an LLM judge's scores against the verified rows of a log, for `inspect`."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,16 +36,21 @@ def compare_judges(frame: pd.DataFrame, sources: Sources) -> dict[str, dict[str,
         except FeedbackError as error:
             found[name] = {"reason": str(error)}
             continue
-        rates = {rate: getattr(report, rate) for rate in (*_RATES, "corrected_pass_rate")}
+        rates = {rate: getattr(report, rate)[:3] for rate in (*_RATES, "corrected_pass_rate")}
         found[name] = {
             "judged": report.pass_rate.n,
             "verified": report.verified_rate.n,
             "threshold": report.threshold,
-            **{rate: [value.value, value.low, value.high] for rate, value in rates.items()},
+            **{name: _finite(rate) for name, rate in rates.items()},
             "kappa": report.kappa,
             "roc_auc": report.auroc.score,
         }
     return found
+
+
+def _finite(values: tuple[float, ...]) -> list[float | None]:
+    """Return values as JSON can hold them: what a judge near chance does not tell is None."""
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def print_judges(judges: dict[str, dict[str, Any]]) -> None:

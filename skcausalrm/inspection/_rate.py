@@ -39,21 +39,26 @@ def rate_of(is_true: NDArray[np.bool_], rows: NDArray[np.bool_], clusters) -> Ra
     n = len(values)
     if n == 0:
         return Rate(0.5, 0.0, 1.0, 0, 0.0)
-    share = float(values.mean())
+    share, effective = float(values.mean()), float(n)
     groups, users = (codes_of(codes, rows) for codes in clusters)
-    independent = share * (1 - share) / n
-    if (groups is not None or users is not None) and independent > 0:
-        influence = (values - share) / n
-        variance = clustered_covariance(influence[:, None], groups, users)[0, 0]
-        effective = n * min(independent / max(variance, 1e-300), 1.0)
-    else:
-        effective = float(n)
+    if groups is not None or users is not None:
+        variance = clustered_variance((values - share) / n, groups, users)
+        if variance > 0:
+            effective = min(share * (1 - share) / variance, effective)
+        else:  # all are alike: so many clusters say so
+            given = [codes for codes in (groups, users) if codes is not None]
+            effective = float(min(len(np.unique(codes)) for codes in given))
     low, high = _wilson(share, effective)
     return Rate(share, low, high, n, effective)
+
+
+def clustered_variance(influence: NDArray, groups: NDArray | None, users: NDArray | None) -> float:
+    """Return the variance of the sum of the rows' influence, (n,), clustered by codes."""
+    return float(clustered_covariance(influence[:, None], groups, users)[0, 0])
 
 
 def _wilson(share: float, n: float) -> tuple[float, float]:
     square = NORMAL_95**2
     center = (share + square / (2 * n)) / (1 + square / n)
     half = NORMAL_95 * np.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return float(center - half), float(center + half)
+    return max(0.0, float(center - half)), min(1.0, float(center + half))

@@ -28,8 +28,8 @@ _FINEST, _JUMP = 1e-3, 0.1
 # Distance of a parameter from the straight path between two nodes beyond which they are solutions
 # of two kinds.
 _APART = 0.3
-# Nats by which two solutions are the same.
-_SAME = 1e-6
+# Nats by which two solutions are the same: a maximisation stops that near.
+_SAME = 1e-3
 # Least slope of the first predictor to start from, since an extrapolated one may be negative.
 _LEAST_SLOPE = 0.05
 
@@ -156,7 +156,8 @@ class _Path:
         """Follow a kind of solution from b for as long as it is likelier than the one found there.
 
         Where there are two kinds, a walk stays with one for too long: which one would depend on
-        where it came from.
+        where it came from. Height decides, because Laplace's approximation is inflated where a
+        kind is about to vanish.
         """
         while (b_next := round(b + direction * _STEP, 6)) in self.nodes:
             other = self.nodes[b_next]

@@ -150,7 +150,7 @@ def fit_linear_predictors(
     -------
     predictors : LinearPredictors
     shared : SharedMoments or None
-        By row weights of one of the predictors: None where neither could be fitted.
+        By the row weights of the second predictor: None where it could not be fitted.
 
     Notes
     -----
@@ -186,7 +186,7 @@ def fit_linear_predictors(
             continue
         own = moments.pop(j)
         spectrum = own.spectrum if spectrum is None else spectrum
-        if keeps_moments and shared is None:
+        if keeps_moments and j == 1:
             shared = SharedMoments(own, spectrum)
         unseen = predictors.left_out
         if unseen is not None and not _enough(np.where(unseen, np.nan, labels), folds, weights[j]):

@@ -127,3 +127,23 @@ def test_judges_are_compared_with_verified_rows(run, tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:3], *rows[60:]]))
     printed = run("inspect", path).stdout
     assert "thumbs against verified rows: 1 good and 1 bad rows are both judged" in printed
+
+
+def test_a_judge_that_runs_the_wrong_way(run, tmp_path):
+    path = tmp_path / "judged.jsonl"
+    rows = [
+        {
+            "prompt": f"{i}?",
+            "completion": "a",
+            "feedback": 1 if i < 3 else None,
+            "judge_score": i % 2,
+            "verified": (i + 1) % 2,
+        }
+        for i in range(40)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("inspect", path, "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["judges"]["judge_score"]["corrected_pass_rate"] == [None, 0, 1]
+    assert any("turn the scores round" in text for text in found["warnings"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skcausalrm.exceptions import AssumptionWarning, FeedbackError
+from skcausalrm.exceptions import AssumptionWarning, FeedbackError, InvalidInputError
 from skcausalrm.inspection import judge_report
 
 
@@ -82,30 +82,77 @@ def test_a_judge_without_an_error_is_not_sure():
     assert report.good_rate.high - report.good_rate.low > 0.05
 
 
+def test_rows_of_users_who_are_alike_widen_the_interval():
+    """A user has good answers or not, whether or not they pass: 100 users of ten rows each."""
+    covered, narrower = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        user = np.repeat(np.arange(100), 10)
+        good = rng.random(1000) < rng.beta(0.3, 0.7, 100)[user]
+        passes = np.where(good, rng.random(1000) < 0.9, rng.random(1000) < 0.25)
+        verified = np.where(np.isin(user, rng.permutation(100)[:30]), good, np.nan)
+        found = judge_report(passes, verified, users=user)
+        covered.append(found.good_rate.low <= 0.3 <= found.good_rate.high)
+        alone = judge_report(passes, verified).good_rate
+        narrower.append((alone.high - alone.low) / (found.good_rate.high - found.good_rate.low))
+        assert found.covariation > 1
+    assert 0.8 <= np.mean(covered) <= 0.98
+    assert np.mean(narrower) < 0.8
+
+
+def test_so_many_clusters_say_that_all_are_alike():
+    good, _, verified = draw(0, n=400, m=40)
+    five = np.tile(good, 5), np.tile(verified, 5)
+    once = judge_report(good.astype(float), verified)
+    copies = judge_report(five[0].astype(float), five[1], groups=np.tile(np.arange(400), 5))
+    for name in ("sensitivity", "good_rate"):
+        assert getattr(copies, name)[:3] == pytest.approx(getattr(once, name)[:3], abs=0.01)
+
+
 @pytest.mark.filterwarnings("error")
-def test_chance_is_called_chance():
-    good, _, verified = draw(0)
-    coin = (np.random.default_rng(3).random(2000) < 0.5).astype(float)
-    with pytest.raises(AssumptionWarning, match="may be chance") as raised:
-        judge_report(coin, verified)
-    assert raised.value.code == "judge-chance"
+def test_chance_and_reversed_scores_are_called_so():
+    good, passes, verified = draw(0)
+    coin = (np.random.default_rng(4).random(2000) < 0.5).astype(float)
+    for judge, code in ((coin, "judge-chance"), (1 - passes, "judge-reversed")):
+        with pytest.raises(AssumptionWarning) as raised:
+            judge_report(judge, verified)
+        assert raised.value.code == code
     judge_report(good.astype(float), verified)
 
 
 @pytest.mark.filterwarnings("ignore::skcausalrm.exceptions.AssumptionWarning")
-def test_a_judge_that_is_no_better_than_chance_narrows_nothing():
-    good, _, verified = draw(0)
-    report = judge_report(1 - good, verified)  # always wrong: as good as always right
-    assert np.isnan(report.corrected_pass_rate.value)
-    assert report.corrected_pass_rate[1:3] == (0, 1)
-    assert report.good_rate.value == pytest.approx(good.mean())
+def test_good_rate_needs_no_judge_that_is_right():
+    _, passes, verified = draw(0)
+    one, reverse = judge_report(passes, verified), judge_report(1 - passes, verified)
+    assert reverse.good_rate[:3] == pytest.approx(one.good_rate[:3])
+    assert np.isnan(reverse.corrected_pass_rate.value)
+    assert reverse.corrected_pass_rate[1:3] == (0, 1)
     everything = judge_report(np.ones(2000), verified)
     assert everything.good_rate.value == pytest.approx(everything.verified_rate.value)
+    assert everything.good_rate.high - everything.good_rate.low > 0.1
 
 
-def test_too_few_labels():
+def test_labels_where_none_fails_yet():
+    """Of forty verified rows all pass, and a tenth of all rows fail."""
+    rng = np.random.default_rng(0)
+    passes = np.arange(2000) % 10 != 0
+    verified = np.full(2000, np.nan)
+    some = np.flatnonzero(passes)[:40]
+    verified[some] = rng.random(40) < 0.5
+    with pytest.warns(AssumptionWarning):
+        report = judge_report(passes, verified)
+    assert 100 < report.labels_needed(0.1) < 500
+    for width in (0, -1, np.nan, np.inf):
+        with pytest.raises(InvalidInputError, match="an interval's is a positive number"):
+            report.labels_needed(width)
+
+
+def test_bad_input():
     _, passes, verified = draw(0, m=8)
     with pytest.raises(FeedbackError, match="rows are both judged and verified"):
         judge_report(passes, verified)
     with pytest.raises(FeedbackError, match="0 good and 0 bad"):
         judge_report(passes, np.full(2000, np.nan))
+    for threshold in (np.nan, 1.5, -0.1, "0.5"):
+        with pytest.raises(InvalidInputError, match="the scores lie between 0 and 1"):
+            judge_report(passes, draw(0)[2], threshold=threshold)
