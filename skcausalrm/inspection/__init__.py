@@ -1,4 +1,4 @@
-"""Inspection of a fitted reward and of its judges: what it rests on, and how far it would move."""
+"""Inspection of a reward and its judges: what it rests on, how far it would move, in pictures."""
 
 from .._utils._lazy import lazy_names
 
