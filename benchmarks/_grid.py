@@ -22,7 +22,7 @@ import skcausalrm
 __all__ = ["chosen", "file_name", "fingerprint", "run_grid", "versions"]
 
 # Folders that do not affect a result: a change in them invalidates none.
-APART = {"cli", "export", "metrics", "serving", "inspection", "text"}
+APART = {"cli", "export", "inference", "metrics", "serving", "inspection", "text"}
 
 
 def fingerprint(settings: Any, *modules: Path, apart: set[str] = APART) -> str:

@@ -119,8 +119,9 @@ class AssumptionWarning(SkcausalrmWarning):
     (users hardly tell the level: the keenest rate under half of their rows, thumbs do not follow x,
     or the keenest are few), "inverted-feedback" (verified rows rank against the predictions),
     "level-contradicted" (verified rows contradict the level that users and signals tell),
-    "no-rated-rows" (nothing to learn from),
-    "no-unrated-rows" (no selection to correct), "shared-groups" (test groups were trained on).
+    "log-contradicted" (they contradict what the log says of the systems compared),
+    "no-rated-rows" (nothing to learn from), "no-unrated-rows" (no selection to correct),
+    "shared-groups" (test groups were trained on).
     """
 
 

@@ -1,30 +1,24 @@
 """`mean_reward` and `compare`: how good a set of answers is, and which system is better."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 
-from .._utils._clusters import group_codes, id_array
+from .._utils._clusters import group_codes
 from .._utils._columns import RowColumns, check_columns
 from .._utils._validation import check_propensity
 from .._utils._warnings import warn
-from ..exceptions import DataLossWarning, FeedbackError, GroupsError, InvalidInputError
+from ..exceptions import AssumptionWarning, FeedbackError, InvalidInputError
 from ._judged_means import judged_means
 from ._results import Comparison, MeanReward
 from ._row_rewards import read_rewards
 from ._set_means import SetMeans, means_of_sets, shares_of
+from ._sets import Sets, check_rows, paired_weight, sets_of
 
-# Most sets that one call compares: more is likely an id than a system.
-_MOST_SETS = 100
-
-
-class _Sets(NamedTuple):
-    """Sets of n rows; rows of no set have the last code, which is no set's."""
-
-    names: list[Any]
-    codes: NDArray[np.intp]
+# p-value of the verified rows, given the log, below which they contradict it.
+_CONTRADICTED = 0.02
 
 
 def mean_reward(
@@ -111,8 +105,8 @@ def mean_reward(
     (True, 'prediction-powered')
     """
     n = len(X)
-    inside = np.ones(n, dtype=bool) if rows is None else _as_mask(rows, n)
-    sets = _Sets(["set"], np.where(inside, 0, 1))
+    inside = np.ones(n, dtype=bool) if rows is None else check_rows(rows, n)
+    sets = Sets(["set"], np.where(inside, 0, 1))
     columns = check_columns(X, groups, users, sample_weight, asked, verified, None, judge_score)
     inverse = _inverse(verified_propensity, n)
     found, _ = _measure(model, X, y, sets, columns, inverse, False, trust_log, random_state)
@@ -177,6 +171,8 @@ def compare(
     -----
     DataLossWarning
         If rows have no system.
+    AssumptionWarning
+        If verified rows contradict what the log says (code "log-contradicted").
 
     Notes
     -----
@@ -215,7 +211,7 @@ def compare(
     True
     """
     n = len(X)
-    sets = _sets_of(by, n)
+    sets = sets_of(by, n)
     if baseline is not None and baseline not in sets.names:
         known = ", ".join(map(repr, sets.names[:10]))
         raise InvalidInputError(f"baseline is {baseline!r}, but the sets are {known}: choose one.")
@@ -226,74 +222,15 @@ def compare(
     return Comparison(found, best if baseline is None else baseline, means)
 
 
-def _as_mask(rows, n: int) -> NDArray[np.bool_]:
-    mask = column_or_1d(np.asarray(rows))
-    if mask.dtype != bool or len(mask) != n:
-        raise InvalidInputError(
-            f"rows holds {len(mask)} values of type {mask.dtype} for {n} rows: pass True or False "
-            f"for each."
-        )
-    if not mask.any():
-        raise FeedbackError(f"rows is False in all {n} rows: a mean needs at least one.")
-    return mask
-
-
 def _inverse(propensity, n: int) -> NDArray[np.float64]:
     return np.ones(n) if propensity is None else 1 / check_propensity(propensity, n)
-
-
-def _sets_of(by, n: int) -> _Sets:
-    import pandas as pd
-
-    labels = id_array(by)
-    if labels.shape != (n,):
-        raise InvalidInputError(
-            f"by has shape {labels.shape} for {n} rows: pass the system of each row."
-        )
-    codes, names = pd.factorize(labels, sort=True)
-    names = pd.Index(names).tolist()
-    if len(names) < 2:
-        raise InvalidInputError(
-            f"by names {len(names)} system{'s' * (len(names) != 1)} in {n} rows, but a comparison "
-            f"needs two: pass the column that tells systems apart, or use mean_reward."
-        )
-    if len(names) > _MOST_SETS:
-        raise InvalidInputError(
-            f"by names {len(names)} systems in {n} rows, more than {_MOST_SETS}: pass a column of "
-            f"systems, not of ids."
-        )
-    if missing := int((codes < 0).sum()):
-        warn(
-            f"{missing} of {n} rows name no system in by, so they belong to no set.",
-            DataLossWarning,
-            "unnamed-systems",
-        )
-    return _Sets(names, np.where(codes < 0, len(names), codes))
-
-
-def _paired_weight(sets: _Sets, groups: Any, weight: NDArray) -> NDArray[np.float64]:
-    """Return weights by which each group with answers of all sets counts once in each."""
-    if groups is None:
-        raise GroupsError("paired=True needs groups: pass the prompt of each row.")
-    codes, n_sets = group_codes(groups, len(sets.codes)), len(sets.names)
-    cell = codes * (n_sets + 1) + sets.codes
-    total = np.bincount(cell, weight, minlength=(codes.max() + 1) * (n_sets + 1))
-    full = total.reshape(-1, n_sets + 1)[:, :-1].min(axis=1) > 0
-    if not full.any():
-        raise FeedbackError(
-            f"None of the {len(full)} groups holds answers of all {n_sets} systems, so nothing is "
-            f"paired: leave paired out, or compare fewer systems."
-        )
-    within = sets.codes < n_sets
-    each = np.divide(weight, total[cell], out=np.zeros(len(cell)), where=total[cell] > 0)
-    return np.where(within, each * full[codes], weight)
 
 
 def _measure(
     model,
     X,
     y,
-    sets: _Sets,
+    sets: Sets,
     columns: RowColumns,
     inverse: NDArray,
     paired: bool,
@@ -307,7 +244,7 @@ def _measure(
     groups = None if columns.groups is None else group_codes(columns.groups, len(weight))
     codes, n_sets = sets.codes, len(sets.names)
     if paired:
-        weight = _paired_weight(sets, columns.groups, weight)
+        weight = paired_weight(sets, columns.groups, weight)
         unpaired = (weight == 0) & (codes < n_sets)
         codes = np.where(unpaired, n_sets, codes)  # they still tell the level
         weight = np.where(unpaired, columns.weighted(np.ones(len(weight))), weight)
@@ -330,7 +267,11 @@ def _measure(
                 f"{'the set' if n_sets == 1 else 'any of the sets'}: have some of its answers "
                 f"judged, or leave trust_log=True."
             )
-        means = (means.updated if trust_log else means.replaced)(*judged)
+        if trust_log:
+            _warn_if_contradicted(means.agreement(*judged))
+            means = means.updated(*judged)
+        else:
+            means = means.replaced(*judged)
     elif not trust_log:
         raise FeedbackError(
             "trust_log=False rests on verified rows, but none are given: pass verified=, or leave "
@@ -341,6 +282,16 @@ def _measure(
         is_judged |= ~np.isnan(verified)
     borrows = trust_log and bool(is_judged.any())
     return _results(sets.names, codes, means, rewards.y, is_judged, borrows), means
+
+
+def _warn_if_contradicted(agreement: float) -> None:
+    if agreement < _CONTRADICTED:
+        warn(
+            f"The verified rows contradict what the log says of the sets (p = {agreement:.2g}), so "
+            f"users may rate the systems by different rules: use trust_log=False.",
+            AssumptionWarning,
+            "log-contradicted",
+        )
 
 
 def _results(

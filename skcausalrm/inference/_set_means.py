@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import chdtrc, ndtr
 
 from .._utils._clusters import clustered_covariance
 from ..metrics._estimate import Estimate, with_open_error
@@ -36,6 +36,12 @@ class SetMeans(NamedTuple):
         error = max(float(weights @ self.covariance @ weights), 1e-24) ** 0.5
         return float(ndtr(weights @ self.draws / error).mean())
 
+    def agreement(self, places: NDArray[np.intp], mean: Array, covariance: Array) -> float:
+        """Return the p-value of further estimates, as `updated` takes them, given these means."""
+        gap = mean - self.draws[places].mean(axis=1)
+        seen = self._total()[np.ix_(places, places)] + covariance
+        return float(chdtrc(len(places), gap @ np.linalg.solve(seen, gap)))
+
     def updated(self, places: NDArray[np.intp], mean: Array, covariance: Array) -> Self:
         """Return the means given further, independent estimates of some of them.
 
@@ -51,7 +57,7 @@ class SetMeans(NamedTuple):
         The update of a normal distribution. It moves sets without an estimate too, as far as the
         draws say that they rise and fall with the others.
         """
-        total = self.covariance + np.cov(self.draws, bias=True).reshape(self.covariance.shape)
+        total = self._total()
         seen = total[np.ix_(places, places)] + covariance
         gain = np.linalg.solve(seen, total[places]).T
         rest = np.eye(len(total))
@@ -60,6 +66,9 @@ class SetMeans(NamedTuple):
             draws=self.draws + gain @ (mean[:, None] - self.draws[places]),
             covariance=rest @ self.covariance @ rest.T + gain @ covariance @ gain.T,
         )
+
+    def _total(self) -> Array:
+        return self.covariance + np.cov(self.draws, bias=True).reshape(self.covariance.shape)
 
     def replaced(self, places: NDArray[np.intp], mean: Array, covariance: Array) -> Self:
         """Return the means with some of them, and their errors, taken from elsewhere."""

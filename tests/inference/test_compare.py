@@ -9,6 +9,7 @@ import pytest
 from skcausalrm import CausalRewardClassifier, CausalRewardRegressor, SelectionModel
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import (
+    AssumptionWarning,
     DataLossWarning,
     FeedbackError,
     GroupsError,
@@ -145,6 +146,18 @@ def test_distrusting_the_log_costs_width_and_leaves_other_systems_to_it(log, sys
     )
 
 
+def test_verified_rows_that_contradict_the_log_are_heard(log, system, model):
+    """Users of one system rate what they dislike, those of the others what they like."""
+    complains = (system == "c") == (log.reward == 1)
+    y = np.where(complains & (np.arange(len(log.y)) % 10 > 0), np.nan, log.y)
+    verified = np.where(np.arange(len(log.y)) % 15 == 0, log.reward, np.nan)
+    with pytest.warns(AssumptionWarning, match="contradict what the log says of the sets"):
+        compare(fitted(log, y=y), log.X, y, by=system, verified=verified)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare(model, log.X, log.y, by=system, verified=verified)
+
+
 def test_a_good_judge_narrows_the_interval_of_verified_rows(log, system, model):
     judge = log.reward + np.random.default_rng(0).normal(scale=0.3, size=len(log.y))
     given = {"by": system, "verified": log.verified, "trust_log": False}
@@ -184,12 +197,15 @@ def test_a_part_of_the_rows_is_a_set_of_a_comparison(log, system, model):
     assert part == both.sets["a"]
 
 
-def test_weights_count_rows_and_absence(log, system, model):
-    weight = np.where(system == "b", 0.0, 2.0)
-    some = compare(model, log.X, log.y, by=np.where(system == "b", None, system), groups=log.groups)
+def test_a_weight_counts_rows_and_none_is_absence(log, system, model):
+    twice = mean_reward(model, log.X, log.y, sample_weight=np.where(system == "a", 2.0, 1.0))
+    parts = compare(model, log.X, log.y, by=system).sets
+    total = sum((1 + (name == "a")) * one.n * one.estimate for name, one in parts.items())
+    assert twice.estimate == pytest.approx(total / (3000 + parts["a"].n))
+    weight = np.where(system == "b", 0.0, 1.0)
     with pytest.raises(FeedbackError, match="sample_weight is 0 in all rows of 'b'"):
         compare(model, log.X, log.y, by=system, sample_weight=weight)
-    assert list(some.sets) == ["a", "c"]
+    assert mean_reward(model, log.X, log.y, sample_weight=weight).n == (system != "b").sum()
 
 
 def test_paired_comparison_counts_each_prompt_once(log, system, model):

@@ -1,0 +1,323 @@
+"""Means of systems and their differences: how often 90% intervals hold the truth, and how wide.
+
+    python benchmarks/inference.py [--seeds 3] [--jobs 1] [--only NAME=VALUE,...] [--out FILE]
+
+A cell is a log of 4,000 rows with 32 features and conversations of four rows, answered by four
+systems that differ in the reward by more than x tells. A fifth is rated, by one of the seven
+selections of recovery.py, or by a rule that differs between the systems, where nothing that reads
+thumbs is right. Flips are .1 and .2 and unknown. The truth is the mean of the clean labels of each
+system's rows. 50 rows, drawn at random, are verified; a judge's score has an AUROC of about .75.
+`ppi_py` (Angelopoulos et al.) runs where it is installed (`pip install ppi-python`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from _grid import APART, chosen, file_name, fingerprint, run_grid, versions
+from _recovery.cells import REGIMES
+
+from skcausalrm import SelectionModel
+from skcausalrm.datasets import make_observational_feedback
+from skcausalrm.exceptions import SkcausalrmWarning
+from skcausalrm.inference import compare
+
+try:
+    from ppi_py import ppi_mean_ci
+except ImportError:
+    ppi_mean_ci = None
+
+ROOT = Path(__file__).resolve().parent.parent
+N, N_FEATURES, N_SYSTEMS, N_VERIFIED = 4000, 32, 4, 50
+BASE_RATES = (0.3, 0.5, 0.8)
+BROKEN = "differs by system"
+FLIPS = {"false_positive_rate": 0.1, "false_negative_rate": 0.2}
+# How much of each system's quality is what x tells, and how much is not in x.
+LEAN, HIDDEN = (-0.6, -0.2, 0.2, 0.6), 0.5
+NORMAL_95 = 1.6449
+# Kinds that the goal is set for, and the share of truths that their intervals should hold.
+GOAL = 0.85, 0.95
+ALONE = "compare, thumbs alone"
+CHECKED = f"compare, {N_VERIFIED} verified"
+WITH_JUDGE = f"{CHECKED}, judge"
+DISTRUSTING = f"{WITH_JUDGE}, trust_log=False"
+
+ABOUT = f"""\
+A log has {N:,} rows of {N_SYSTEMS} systems of which a fifth is rated. The truth is the share of
+good answers among each system's rows; a difference is one of the six between two systems.
+
+- thumbs as they are: the share liked of the rated rows, with its binomial error (the dashboard);
+- verified alone: the share good of the system's verified rows, about {N_VERIFIED // N_SYSTEMS} of
+  them, with Wilson's interval; the difference with Newcombe's;
+- ppi_py: prediction-powered means of the verified rows with the judge, or the posterior of this
+  package, as the prediction; differences by adding the squared errors;
+- compare: this package.
+
+"{BROKEN}" is left out of the first table: there half of the systems are rated four times as often
+where liked, half where disliked.
+"""
+
+
+class Cell(NamedTuple):
+    """One log."""
+
+    selection: str
+    base_rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Readable, unique, and fit for a file."""
+        return file_name(self)
+
+
+class Log(NamedTuple):
+    """Rows of the four systems."""
+
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray
+    system: np.ndarray
+    reward: np.ndarray
+    verified: np.ndarray
+    judge: np.ndarray | None = None
+
+
+class Found(NamedTuple):
+    """Estimate and 90% interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def grid(seeds: int) -> list[Cell]:
+    kinds = [*REGIMES, BROKEN]
+    return [Cell(*values) for values in product(kinds, BASE_RATES, range(seeds))]
+
+
+def make_log(cell: Cell) -> Log:
+    selection, strength = REGIMES.get(cell.selection, ("none", 0.5))
+    seed = zlib.crc32(cell.name.encode())
+    log = make_observational_feedback(
+        N,
+        N_FEATURES,
+        selection=selection,
+        selection_strength=strength,
+        base_rate=cell.base_rate,
+        n_groups=N // 4,
+        random_state=seed,
+        **FLIPS,
+    )
+    rng = np.random.default_rng(seed)
+    logit = np.log(log.probability / (1 - log.probability))
+    quality = (logit - logit.mean()) / logit.std() + HIDDEN * (2 * log.reward - 1)
+    system = (np.outer(quality, LEAN) + rng.gumbel(size=(N, N_SYSTEMS))).argmax(axis=1)
+    y = log.y
+    if cell.selection == BROKEN:
+        flipped = rng.random(N) < np.where(
+            log.reward == 1, FLIPS["false_negative_rate"], FLIPS["false_positive_rate"]
+        )
+        thumb = np.where(flipped, 1 - log.reward, log.reward)
+        weight = np.where((log.reward == 1) == (system % 2 == 0), 1.0, 0.25)
+        y = np.where(rng.random(N) < np.minimum(0.2 * weight / weight.mean(), 1), thumb, np.nan)
+    verified = np.full(N, np.nan)
+    drawn = rng.choice(N, N_VERIFIED, replace=False)
+    verified[drawn] = log.reward[drawn]
+    judge = log.reward + rng.normal(size=N)
+    return Log(log.X, y, log.groups, system, log.reward, verified, judge)
+
+
+def _plain(mean: float, std: float) -> Found:
+    return Found(mean, mean - NORMAL_95 * std, mean + NORMAL_95 * std)
+
+
+def _wilson(good: float, n: int) -> Found:
+    share, z = good / n, NORMAL_95**2 / n
+    middle = (share + z / 2) / (1 + z)
+    half = NORMAL_95 / (1 + z) * np.sqrt(share * (1 - share) / n + z / (4 * n))
+    return Found(share, middle - half, middle + half)
+
+
+def _apart(one: Found, other: Found) -> Found:
+    """Return the difference of two independent estimates (Newcombe's for Wilson's intervals)."""
+    gap = one.estimate - other.estimate
+    return Found(
+        gap,
+        gap - np.hypot(one.estimate - one.low, other.high - other.estimate),
+        gap + np.hypot(one.high - one.estimate, other.estimate - other.low),
+    )
+
+
+def independent(log: Log, posterior: np.ndarray) -> Iterator[tuple[str, list[Found], list[Found]]]:
+    """Yield the name, means and differences of what treats each system by itself."""
+    for name, means in _by_set(log, posterior):
+        yield name, means, [_apart(one, other) for one, other in combinations(means, 2)]
+
+
+def _by_set(log: Log, posterior: np.ndarray) -> Iterator[tuple[str, list[Found]]]:
+    sets = [log.system == k for k in range(N_SYSTEMS)]
+    judged = ~np.isnan(log.verified)
+    liked = [log.y[rows & ~np.isnan(log.y)] for rows in sets]
+    yield (
+        "thumbs as they are",
+        [_plain(v.mean(), np.sqrt(v.mean() * (1 - v.mean()) / len(v))) for v in liked],
+    )
+    labels = [log.verified[rows & judged] for rows in sets]
+    yield "verified alone", [_wilson(v.sum(), len(v)) for v in labels]
+    if ppi_mean_ci is None:
+        return
+    for name, guess in (("judge", log.judge), ("posterior", posterior)):
+        if guess is None:
+            continue
+        found = []
+        for rows, label in zip(sets, labels, strict=True):
+            own = guess[rows & judged], guess[rows & ~judged]
+            low, high = (float(end[0]) for end in ppi_mean_ci(label, *own, alpha=0.1))
+            found.append(Found((low + high) / 2, low, high))
+        yield f"ppi_py, {name}", found
+
+
+def run_cell(cell: Cell) -> pd.DataFrame:
+    """Return a row for each kind of interval and each mean or difference."""
+    log = make_log(cell)
+    truth = [log.reward[log.system == k].mean() for k in range(N_SYSTEMS)]
+    pairs = list(combinations(range(N_SYSTEMS), 2))
+    rows = []
+
+    def add(kind, means, gaps):
+        for k, one in enumerate(means):
+            rows.append({"kind": kind, "of": "mean", "truth": truth[k], **one._asdict()})
+        for (a, b), gap in zip(pairs, gaps, strict=True):
+            rows.append(
+                {"kind": kind, "of": "difference", "truth": truth[a] - truth[b], **gap._asdict()}
+            )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkcausalrmWarning)
+        model = SelectionModel(random_state=0).fit(log.X, log.y, groups=log.groups)
+        for kind, means, gaps in independent(log, model.oof_posterior_):
+            add(kind, means, gaps)
+        checked = {"verified": log.verified}
+        judged = {**checked, "judge_score": log.judge}
+        for kind, given in (
+            (ALONE, {}),
+            (CHECKED, checked),
+            (WITH_JUDGE, judged),
+            (DISTRUSTING, {**judged, "trust_log": False}),
+        ):
+            found = compare(model, log.X, log.y, by=log.system, groups=log.groups, **given)
+            means = [Found(one.estimate, one.low, one.high) for one in found.sets.values()]
+            gaps = [found.difference(a, b) for a, b in pairs]
+            add(kind, means, [Found(gap.score, gap.low, gap.high) for gap in gaps])
+    return pd.DataFrame([{**cell._asdict(), **row} for row in rows])
+
+
+def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add error, width, whether the interval holds the truth, and whether the sign is right."""
+    return rows.assign(
+        error=(rows["estimate"] - rows["truth"]).abs(),
+        width=rows["high"] - rows["low"],
+        held=(rows["low"] <= rows["truth"]) & (rows["truth"] <= rows["high"]),
+        ordered=np.sign(rows["estimate"]) == np.sign(rows["truth"]),
+        claimed=(rows["low"] > 0) | (rows["high"] < 0),
+    )
+
+
+def _table(header: list[str], lines: list[list[str]]) -> str:
+    rule = ["---"] * len(header)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines)) + "\n"
+
+
+def by_kind(rows: pd.DataFrame) -> str:
+    lines = []
+    for kind, part in rows.groupby("kind", sort=False):
+        cells = [kind]
+        for of in ("mean", "difference"):
+            own = part[part["of"] == of]
+            cells += [f"{own['held'].mean():.0%}", f"{own['width'].mean():.3f}"]
+            cells.append(f"{own['error'].mean():.3f}")
+        claims = own[own["claimed"]]
+        wrong = (~claims["ordered"]).mean() if len(claims) else 0
+        cells += [f"{own['ordered'].mean():.0%}", f"{len(claims) / len(own):.0%} / {wrong:.0%}"]
+        lines.append(cells)
+    header = ["", *(f"{of}: {what}" for of in ("mean", "difference") for what in
+                    ("held", "width", "error")), "right order", "claimed / wrongly"]  # fmt: skip
+    return _table(header, lines)
+
+
+def by_selection(rows: pd.DataFrame, of: str) -> str:
+    own = rows[rows["of"] == of]
+    kinds = own["selection"].unique()
+    lines = []
+    for kind, part in own.groupby("kind", sort=False):
+        share = part.groupby("selection")["held"].mean()
+        lines.append([kind, *(f"{share[name]:.0%}" for name in kinds)])
+    return _table(["", *kinds], lines)
+
+
+def page(rows: pd.DataFrame, command: str) -> str:
+    """Return the results as Markdown, and where they miss the goal."""
+    rows = prepare(rows)
+    right, broken = rows[rows["selection"] != BROKEN], rows[rows["selection"] == BROKEN]
+    least, most = GOAL
+    goal = []
+    for kind, of in product((ALONE, CHECKED, WITH_JUDGE, DISTRUSTING), ("mean", "difference")):
+        share = right.loc[(right["kind"] == kind) & (right["of"] == of), "held"].mean()
+        met = "met" if share >= least else "**missed**"
+        goal.append(
+            [kind, of, f"{share:.0%}", met + (" (wider than need be)" if share > most else "")]
+        )
+    skipped = "" if ppi_mean_ci else "`ppi_py` was not installed, so its rows are left out.\n"
+    logs = len(rows.drop_duplicates(["selection", "base_rate", "seed"]))
+    parts = [
+        f"# Which system is better: intervals\n\n`{command}`: {logs} logs; {versions()}.\n",
+        ABOUT,
+        skipped,
+        f"Goal: 90% intervals hold the truth in at least {least:.0%}.\n",
+        _table(["", "of", "held", ""], goal),
+        "## Where the assumptions hold\n\nShare of truths in the 90% interval, mean width, mean "
+        "absolute error; share of differences with the right sign; share whose interval leaves out "
+        "0, and how many of these have the wrong sign.\n",
+        by_kind(right),
+        "## By selection: means held\n",
+        by_selection(right, "mean"),
+        "## By selection: differences held\n",
+        by_selection(right, "difference"),
+    ]
+    if len(broken):
+        parts += ["## Where users rate each system by another rule\n", by_kind(broken)]
+    return "\n".join(part for part in parts if part)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME=VALUE,VALUE")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "inference")
+    parser.add_argument("--out", type=Path, help="page to write instead of printing it")
+    options = parser.parse_args(arguments)
+    cells = chosen(grid(options.seeds), options.only)
+    settings = (ppi_mean_ci is not None,)
+    folder = options.work / fingerprint(settings, Path(__file__), apart=APART - {"inference"})
+    rows = run_grid(cells, run_cell, folder, options.jobs)
+    given = sys.argv[1:] if arguments is None else arguments
+    text = page(rows, " ".join(["python benchmarks/inference.py", *given]))
+    if options.out is None:
+        print(text)
+    else:
+        options.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
