@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import combinations, product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -192,7 +192,7 @@ def run_cell(cell: Cell) -> pd.DataFrame:
     log = make_log(cell)
     truth = [log.reward[log.system == k].mean() for k in range(N_SYSTEMS)]
     pairs = list(combinations(range(N_SYSTEMS), 2))
-    rows = []
+    rows: list[dict[str, Any]] = []
 
     def add(kind, means, gaps):
         for k, one in enumerate(means):
@@ -202,8 +202,8 @@ def run_cell(cell: Cell) -> pd.DataFrame:
                 {"kind": kind, "of": "difference", "truth": truth[a] - truth[b], **gap._asdict()}
             )
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkcausalrmWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SkcausalrmWarning)
         model = SelectionModel(random_state=0).fit(log.X, log.y, groups=log.groups)
         for kind, means, gaps in independent(log, model.oof_posterior_):
             add(kind, means, gaps)
@@ -219,7 +219,9 @@ def run_cell(cell: Cell) -> pd.DataFrame:
             means = [Found(one.estimate, one.low, one.high) for one in found.sets.values()]
             gaps = [found.difference(a, b) for a, b in pairs]
             add(kind, means, [Found(gap.score, gap.low, gap.high) for gap in gaps])
-    return pd.DataFrame([{**cell._asdict(), **row} for row in rows])
+    codes = [getattr(warning.message, "code", "") for warning in caught]
+    about = {**cell._asdict(), "warned": "log-contradicted" in codes}
+    return pd.DataFrame([{**about, **row} for row in rows])
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
@@ -295,7 +297,13 @@ def page(rows: pd.DataFrame, command: str) -> str:
         by_selection(right, "difference"),
     ]
     if len(broken):
-        parts += ["## Where users rate each system by another rule\n", by_kind(broken)]
+        warned, falsely = (part["warned"].mean() for part in (broken, right))
+        parts += [
+            "## Where users rate each system by another rule\n\n"
+            f"`compare` with verified rows warned that they contradict the log in {warned:.0%} of "
+            f"these logs, and in {falsely:.0%} of those above.\n",
+            by_kind(broken),
+        ]
     return "\n".join(part for part in parts if part)
 
 

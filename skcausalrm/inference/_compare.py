@@ -17,6 +17,10 @@ from ._row_rewards import read_rewards
 from ._set_means import SetMeans, means_of_sets, shares_of
 from ._sets import Sets, check_rows, paired_weight, sets_of
 
+# Standard deviation of a set's mean around what the likelihood says of it: users slip more often
+# with some systems, or rate them by a slightly different rule. On real votes, intervals of
+# differences without it hold the truth in 65% to 97%, with it in 80% to 100%.
+_SET_STD = 0.03
 # p-value of the verified rows, given the log, below which they contradict it.
 _CONTRADICTED = 0.02
 
@@ -187,7 +191,8 @@ def compare(
     together, verified rows of one set tell the level of the others too: such sets are "borrowed",
     and keep what remains open between them. ``trust_log=False`` takes the second estimate alone.
 
-    The error of a difference is that of the difference of each draw, not of two intervals.
+    Each set's mean by the log has a further standard deviation of 0.03, for users who treat some
+    systems a little differently. The error of a difference is that of the difference of each draw, not of two intervals.
 
     Feedback is assumed to be given to the answers of all systems by the same rule, given the
     answer's reward and x, and errs at the same rates.
@@ -255,7 +260,7 @@ def _measure(
     if sizes[-1] == 0:
         shares = shares[:, :-1]
     codes = np.where(weight > 0, codes, n_sets)  # for the counts
-    means = means_of_sets(rewards.draws, shares, groups, columns.users)
+    means = means_of_sets(rewards.draws, shares, groups, columns.users).loosened(_SET_STD)
     verified = columns.verified
     if verified is not None:
         judged = judged_means(

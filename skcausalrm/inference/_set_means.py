@@ -36,6 +36,10 @@ class SetMeans(NamedTuple):
         error = max(float(weights @ self.covariance @ weights), 1e-24) ** 0.5
         return float(ndtr(weights @ self.draws / error).mean())
 
+    def loosened(self, std: float) -> Self:
+        """Return the means with a further, independent standard deviation in each set."""
+        return self._replace(covariance=self.covariance + std**2 * np.eye(len(self.covariance)))
+
     def agreement(self, places: NDArray[np.intp], mean: Array, covariance: Array) -> float:
         """Return the p-value of further estimates, as `updated` takes them, given these means."""
         gap = mean - self.draws[places].mean(axis=1)
