@@ -192,7 +192,8 @@ def compare(
     and keep what remains open between them. ``trust_log=False`` takes the second estimate alone.
 
     Each set's mean by the log has a further standard deviation of 0.03, for users who treat some
-    systems a little differently. The error of a difference is that of the difference of each draw, not of two intervals.
+    systems a little differently. The error of a difference is that of the difference of each draw,
+    not of two intervals.
 
     Feedback is assumed to be given to the answers of all systems by the same rule, given the
     answer's reward and x, and errs at the same rates.
