@@ -18,8 +18,8 @@ from ._set_means import SetMeans, means_of_sets, shares_of
 from ._sets import Sets, check_rows, paired_weight, sets_of
 
 # Standard deviation of a set's mean around what the likelihood says of it: users slip more often
-# with some systems, or rate them by a slightly different rule. On real votes, intervals of
-# differences without it hold the truth in 65% to 97%, with it in 80% to 100%.
+# with some systems, or rate them by a slightly different rule, as the real votes of
+# benchmarks/real_systems.py show.
 _SET_STD = 0.03
 # p-value of the verified rows, given the log, below which they contradict it.
 _CONTRADICTED = 0.02
