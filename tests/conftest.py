@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import settings
 
-settings.register_profile("suite", max_examples=50, deadline=None)
+settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
 # `make fuzz`
 settings.register_profile("fuzz", max_examples=5_000, deadline=None)

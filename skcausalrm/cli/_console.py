@@ -15,6 +15,9 @@ from ..exceptions import (
     UnsupportedExportError,
 )
 
+# Width of the first column that numbers next to it do not squeeze, and of what is no terminal.
+_NAME_WIDTH, _PIPE_WIDTH = 24, 500
+
 _INPUT_ERRORS = (
     ValueError,
     FileNotFoundError,
@@ -82,11 +85,16 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    lines = list(rows)
+    longest = max((len(line[0]) for line in lines), default=0)
     for position, name in enumerate(columns):
-        table.add_column(name, justify="right" if position else "left", no_wrap=position > 0)
-    for row in rows:
-        table.add_row(*row)
+        if position:
+            table.add_column(name, justify="right", no_wrap=True)
+        else:
+            table.add_column(name, min_width=min(longest, _NAME_WIDTH))
+    for line in lines:
+        table.add_row(*line)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 120  # rich would wrap at 80, because a pipe has no width
+        console.width = _PIPE_WIDTH  # rich would wrap at 80
     console.print(table)

@@ -113,5 +113,5 @@ def _fit_downwards(
 
 def _evidence(moments: FoldMoments, risks: NDArray) -> NDArray[np.float64]:
     """Return each candidate's log likelihood less the best's, of normal errors out of fold."""
-    least = max(risks.min(), np.finfo(float).tiny)
-    return -moments.weight_sums.sum() * (risks - least) / (2 * least)
+    least = max(risks.min(), np.finfo(float).tiny)  # rounding can take a perfect fit below 0
+    return -moments.weight_sums.sum() * (np.maximum(risks, least) - least) / (2 * least)

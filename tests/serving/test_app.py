@@ -281,7 +281,7 @@ def test_no_request_that_openapi_allows_or_forbids_is_a_failure_of_the_server(ad
         for mode in modes if operation.method == "post" else [schemathesis.GenerationMode.POSITIVE]:
 
             @given(operation.as_strategy(generation_mode=mode))
-            @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
             def ask(case):
                 reply = case.call()
                 assert reply.status_code < 500 or reply.status_code == 503
