@@ -64,9 +64,9 @@ def test_systems_under_the_name_that_the_log_has(log, workspace, run, tmp_path):
     renamed = log.rename(columns={"model": "model_name"}).assign(prompt_version="v1")
     path = write(renamed, tmp_path / "log.jsonl")
     given = ("compare", path, "--cache-dir", workspace.cache, "--by")
-    unknown = run(*given, "modle")
+    unknown = run(*given, "models_")
     assert unknown.exit_code == 2
-    assert "--by names modle, but" in unknown.stderr
+    assert "--by names models_, but" in unknown.stderr
     assert "prompt_version" in unknown.stderr
     one = run(*given, "prompt_version")
     assert one.exit_code == 2
