@@ -11,7 +11,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -19,7 +19,16 @@ from tqdm import tqdm
 
 import skcausalrm
 
-__all__ = ["chosen", "file_name", "fingerprint", "run_grid", "versions"]
+__all__ = [
+    "LogCell",
+    "chosen",
+    "file_name",
+    "fingerprint",
+    "run_grid",
+    "table",
+    "versions",
+    "write",
+]
 
 # Folders that do not affect a result: a change in them invalidates none.
 APART = {"cli", "export", "inference", "metrics", "serving", "inspection", "text"}
@@ -38,6 +47,33 @@ def fingerprint(settings: Any, *modules: Path, apart: set[str] = APART) -> str:
 def file_name(cell: tuple[Any, ...]) -> str:
     """Return the values of a cell as text that is readable, unique, and fit for a file."""
     return "_".join(map(str, cell)).replace(" ", "-").replace(",", "")
+
+
+class LogCell(NamedTuple):
+    """One generated log: a kind of selection, a share of good answers and a seed."""
+
+    selection: str
+    base_rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Readable, unique, and fit for a file."""
+        return file_name(self)
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    rule = ["---"] * len(header)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines)) + "\n"
+
+
+def write(text: str, out: Path | None) -> None:
+    """Write a page to a file, or print it."""
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text)
 
 
 def versions() -> str:

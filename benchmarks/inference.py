@@ -23,13 +23,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from _grid import APART, chosen, file_name, fingerprint, run_grid, versions
+from _grid import APART, LogCell, chosen, fingerprint, run_grid, table, versions, write
 from _recovery.cells import REGIMES
 
 from skcausalrm import SelectionModel
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import SkcausalrmWarning
-from skcausalrm.inference import compare
+from skcausalrm.inference import Comparison, compare
+from skcausalrm.inspection._rate import wilson
+from skcausalrm.metrics._estimate import NORMAL_95
 
 try:
     from ppi_py import ppi_mean_ci
@@ -43,7 +45,6 @@ BROKEN = "differs by system"
 FLIPS = {"false_positive_rate": 0.1, "false_negative_rate": 0.2}
 # How much of each system's quality is what x tells, and how much is not in x.
 LEAN, HIDDEN = (-0.6, -0.2, 0.2, 0.6), 0.5
-NORMAL_95 = 1.6449
 # Kinds that the goal is set for, and the share of truths that their intervals should hold.
 GOAL = 0.85, 0.95
 ALONE = "compare, thumbs alone"
@@ -67,19 +68,6 @@ where liked, half where disliked.
 """
 
 
-class Cell(NamedTuple):
-    """One log."""
-
-    selection: str
-    base_rate: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Readable, unique, and fit for a file."""
-        return file_name(self)
-
-
 class Log(NamedTuple):
     """Rows of the four systems."""
 
@@ -100,12 +88,12 @@ class Found(NamedTuple):
     high: float
 
 
-def grid(seeds: int) -> list[Cell]:
+def grid(seeds: int) -> list[LogCell]:
     kinds = [*REGIMES, BROKEN]
-    return [Cell(*values) for values in product(kinds, BASE_RATES, range(seeds))]
+    return [LogCell(*values) for values in product(kinds, BASE_RATES, range(seeds))]
 
 
-def make_log(cell: Cell) -> Log:
+def make_log(cell: LogCell) -> Log:
     selection, strength = REGIMES.get(cell.selection, ("none", 0.5))
     seed = zlib.crc32(cell.name.encode())
     log = make_observational_feedback(
@@ -141,13 +129,6 @@ def _plain(mean: float, std: float) -> Found:
     return Found(mean, mean - NORMAL_95 * std, mean + NORMAL_95 * std)
 
 
-def _wilson(good: float, n: int) -> Found:
-    share, z = good / n, NORMAL_95**2 / n
-    middle = (share + z / 2) / (1 + z)
-    half = NORMAL_95 / (1 + z) * np.sqrt(share * (1 - share) / n + z / (4 * n))
-    return Found(share, middle - half, middle + half)
-
-
 def _apart(one: Found, other: Found) -> Found:
     """Return the difference of two independent estimates (Newcombe's for Wilson's intervals)."""
     gap = one.estimate - other.estimate
@@ -173,7 +154,7 @@ def _by_set(log: Log, posterior: np.ndarray) -> Iterator[tuple[str, list[Found]]
         [_plain(v.mean(), np.sqrt(v.mean() * (1 - v.mean()) / len(v))) for v in liked],
     )
     labels = [log.verified[rows & judged] for rows in sets]
-    yield "verified alone", [_wilson(v.sum(), len(v)) for v in labels]
+    yield "verified alone", [Found(v.mean(), *wilson(v.mean(), len(v))) for v in labels]
     if ppi_mean_ci is None:
         return
     for name, guess in (("judge", log.judge), ("posterior", posterior)):
@@ -187,26 +168,40 @@ def _by_set(log: Log, posterior: np.ndarray) -> Iterator[tuple[str, list[Found]]
         yield f"ppi_py, {name}", found
 
 
-def run_cell(cell: Cell) -> pd.DataFrame:
+def compared(found: Comparison) -> tuple[list[Found], list[Found]]:
+    """Return the means and the differences of a comparison."""
+    gaps = [found.difference(a, b) for a, b in combinations(found.sets, 2)]
+    return (
+        [Found(one.estimate, one.low, one.high) for one in found.sets.values()],
+        [Found(gap.score, gap.low, gap.high) for gap in gaps],
+    )
+
+
+def as_rows(
+    kind: str, truth: list[float], means: list[Found], gaps: list[Found]
+) -> list[dict[str, Any]]:
+    """Return a row for each mean and each difference, with its truth."""
+    parts = {
+        "mean": zip(truth, means, strict=True),
+        "difference": zip((a - b for a, b in combinations(truth, 2)), gaps, strict=True),
+    }
+    return [
+        {"kind": kind, "of": of, "truth": true, **one._asdict()}
+        for of, pairs in parts.items()
+        for true, one in pairs
+    ]
+
+
+def run_cell(cell: LogCell) -> pd.DataFrame:
     """Return a row for each kind of interval and each mean or difference."""
     log = make_log(cell)
     truth = [log.reward[log.system == k].mean() for k in range(N_SYSTEMS)]
-    pairs = list(combinations(range(N_SYSTEMS), 2))
     rows: list[dict[str, Any]] = []
-
-    def add(kind, means, gaps):
-        for k, one in enumerate(means):
-            rows.append({"kind": kind, "of": "mean", "truth": truth[k], **one._asdict()})
-        for (a, b), gap in zip(pairs, gaps, strict=True):
-            rows.append(
-                {"kind": kind, "of": "difference", "truth": truth[a] - truth[b], **gap._asdict()}
-            )
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SkcausalrmWarning)
         model = SelectionModel(random_state=0).fit(log.X, log.y, groups=log.groups)
         for kind, means, gaps in independent(log, model.oof_posterior_):
-            add(kind, means, gaps)
+            rows += as_rows(kind, truth, means, gaps)
         checked = {"verified": log.verified}
         judged = {**checked, "judge_score": log.judge}
         for kind, given in (
@@ -216,9 +211,7 @@ def run_cell(cell: Cell) -> pd.DataFrame:
             (DISTRUSTING, {**judged, "trust_log": False}),
         ):
             found = compare(model, log.X, log.y, by=log.system, groups=log.groups, **given)
-            means = [Found(one.estimate, one.low, one.high) for one in found.sets.values()]
-            gaps = [found.difference(a, b) for a, b in pairs]
-            add(kind, means, [Found(gap.score, gap.low, gap.high) for gap in gaps])
+            rows += as_rows(kind, truth, *compared(found))
     codes = [getattr(warning.message, "code", "") for warning in caught]
     about = {**cell._asdict(), "warned": "log-contradicted" in codes}
     return pd.DataFrame([{**about, **row} for row in rows])
@@ -235,11 +228,6 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _table(header: list[str], lines: list[list[str]]) -> str:
-    rule = ["---"] * len(header)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines)) + "\n"
-
-
 def by_kind(rows: pd.DataFrame) -> str:
     lines = []
     for kind, part in rows.groupby("kind", sort=False):
@@ -254,7 +242,7 @@ def by_kind(rows: pd.DataFrame) -> str:
         lines.append(cells)
     header = ["", *(f"{of}: {what}" for of in ("mean", "difference") for what in
                     ("held", "width", "error")), "right order", "claimed / wrongly"]  # fmt: skip
-    return _table(header, lines)
+    return table(header, lines)
 
 
 def by_selection(rows: pd.DataFrame, of: str) -> str:
@@ -264,7 +252,7 @@ def by_selection(rows: pd.DataFrame, of: str) -> str:
     for kind, part in own.groupby("kind", sort=False):
         share = part.groupby("selection")["held"].mean()
         lines.append([kind, *(f"{share[name]:.0%}" for name in kinds)])
-    return _table(["", *kinds], lines)
+    return table(["", *kinds], lines)
 
 
 def page(rows: pd.DataFrame, command: str) -> str:
@@ -286,7 +274,7 @@ def page(rows: pd.DataFrame, command: str) -> str:
         ABOUT,
         skipped,
         f"Goal: 90% intervals hold the truth in at least {least:.0%}.\n",
-        _table(["", "of", "held", ""], goal),
+        table(["", "of", "held", ""], goal),
         "## Where the assumptions hold\n\nShare of truths in the 90% interval, mean width, mean "
         "absolute error; share of differences with the right sign; share whose interval leaves out "
         "0, and how many of these have the wrong sign.\n",
@@ -321,10 +309,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = run_grid(cells, run_cell, folder, options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
     text = page(rows, " ".join(["python benchmarks/inference.py", *given]))
-    if options.out is None:
-        print(text)
-    else:
-        options.out.write_text(text)
+    write(text, options.out)
 
 
 if __name__ == "__main__":

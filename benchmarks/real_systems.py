@@ -14,13 +14,12 @@ import sys
 import warnings
 import zlib
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _grid import APART, fingerprint, run_grid, versions
-from inference import Found, Log, by_kind, independent, prepare
+from _grid import APART, fingerprint, run_grid, versions, write
+from inference import Log, as_rows, by_kind, compared, independent, prepare
 from real_votes import N_VERIFIED, ROOT, RULES, Cell, Votes, dialogs, draw
 
 from skcausalrm import SelectionModel
@@ -39,7 +38,6 @@ def run_cell(cell: Cell, votes: Votes, source: np.ndarray) -> pd.DataFrame:
     log = draw(votes, cell.rule, cell.seed)
     names, system = np.unique(source, return_inverse=True)
     truth = [log.truth[system == k].mean() for k in range(len(names))]
-    pairs = list(combinations(range(len(names)), 2))
     rng = np.random.default_rng(cell.seed)
     y = np.where(log.rated, log.answer, np.nan)
     verified = np.full(len(y), np.nan)
@@ -49,11 +47,8 @@ def run_cell(cell: Cell, votes: Votes, source: np.ndarray) -> pd.DataFrame:
 
     def add(kind, means, gaps):
         order = np.argsort([one.estimate for one in means]).tolist()
-        about = {"kind": kind, "sorted": order == np.argsort(truth).tolist()}
-        rows.extend({**about, "of": "mean", "truth": t, **one._asdict()}
-                    for t, one in zip(truth, means, strict=True))  # fmt: skip
-        rows.extend({**about, "of": "difference", "truth": truth[a] - truth[b], **gap._asdict()}
-                    for (a, b), gap in zip(pairs, gaps, strict=True))  # fmt: skip
+        in_order = {"sorted": order == np.argsort(truth).tolist()}
+        rows.extend({**in_order, **row} for row in as_rows(kind, truth, means, gaps))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkcausalrmWarning)
@@ -70,9 +65,7 @@ def run_cell(cell: Cell, votes: Votes, source: np.ndarray) -> pd.DataFrame:
             found = compare(
                 model, votes.X, y, by=system, groups=votes.groups, users=log.users, **given
             )
-            means = [Found(one.estimate, one.low, one.high) for one in found.sets.values()]
-            gaps = [found.difference(a, b) for a, b in pairs]
-            add(kind, means, [Found(gap.score, gap.low, gap.high) for gap in gaps])
+            add(kind, *compared(found))
     return pd.DataFrame([{**cell._asdict(), **row} for row in rows])
 
 
@@ -112,10 +105,7 @@ def main() -> None:
     rows = run_grid(cells, partial(run_cell, votes=votes, source=source), folder, options.jobs)
     shares = pd.Series(votes.good.mean(axis=1) >= 0.5).groupby(source).mean()
     text = page(rows, shares, " ".join(["python benchmarks/real_systems.py", *sys.argv[1:]]))
-    if options.out is None:
-        print(text)
-    else:
-        options.out.write_text(text)
+    write(text, options.out)
 
 
 if __name__ == "__main__":

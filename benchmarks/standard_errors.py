@@ -20,11 +20,10 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from _grid import APART, chosen, file_name, fingerprint, run_grid, versions
+from _grid import APART, LogCell, chosen, fingerprint, run_grid, table, versions, write
 from _recovery.cells import REGIMES
 
 from skcausalrm import (
@@ -66,21 +65,8 @@ the same rows.
 """
 
 
-class Cell(NamedTuple):
-    """One log."""
-
-    selection: str
-    base_rate: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Readable, unique, and fit for a file."""
-        return file_name(self)
-
-
-def grid(seeds: int) -> list[Cell]:
-    return [Cell(*values) for values in product(REGIMES, BASE_RATES, range(seeds))]
+def grid(seeds: int) -> list[LogCell]:
+    return [LogCell(*values) for values in product(REGIMES, BASE_RATES, range(seeds))]
 
 
 def kinds(X, y, groups, verified) -> Iterator[tuple[str, np.ndarray]]:
@@ -96,7 +82,7 @@ def kinds(X, y, groups, verified) -> Iterator[tuple[str, np.ndarray]]:
     yield "dr", made(method="dr", n_draws=N_DRAWS)
 
 
-def run_cell(cell: Cell) -> pd.DataFrame:
+def run_cell(cell: LogCell) -> pd.DataFrame:
     """Return a row for each kind, reward and score."""
     selection, strength = REGIMES[cell.selection]
     n = N_TRAIN + N_SCORED
@@ -145,11 +131,6 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _table(header: list[str], lines: list[list[str]]) -> str:
-    rule = ["---"] * len(header)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines)) + "\n"
-
-
 def _by_kind(rows: pd.DataFrame) -> str:
     lines = []
     for kind, part in rows.groupby("kind", sort=False):
@@ -166,7 +147,7 @@ def _by_kind(rows: pd.DataFrame) -> str:
     header += [
         f"{metric}: {what}" for metric in SCORES for what in ("±2", "90%", "error / standard error")
     ]
-    return _table(header, lines)
+    return table(header, lines)
 
 
 def _by(rows: pd.DataFrame, column: str) -> str:
@@ -175,7 +156,7 @@ def _by(rows: pd.DataFrame, column: str) -> str:
     for kind in rows["kind"].unique():
         share = rows[rows["kind"] == kind].groupby(column)["covered"].mean()
         lines.append([kind, *(f"{share[value]:.0%}" for value in values)])
-    return _table(["", *map(str, values)], lines)
+    return table(["", *map(str, values)], lines)
 
 
 def page(rows: pd.DataFrame, command: str) -> str:
@@ -221,10 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = run_grid(cells, run_cell, folder, options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
     text = page(rows, " ".join(["python benchmarks/standard_errors.py", *given]))
-    if options.out is None:
-        print(text)
-    else:
-        options.out.write_text(text)
+    write(text, options.out)
 
 
 if __name__ == "__main__":

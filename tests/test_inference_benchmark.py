@@ -25,11 +25,11 @@ def inference():
 
 @pytest.fixture(scope="module")
 def rows(inference):
-    return inference.run_cell(inference.Cell(inference.BROKEN, 0.5, 0))
+    return inference.run_cell(inference.LogCell(inference.BROKEN, 0.5, 0))
 
 
 def test_systems_differ_and_half_of_them_are_rated_by_another_rule(inference):
-    log = inference.make_log(inference.Cell(inference.BROKEN, 0.5, 0))
+    log = inference.make_log(inference.LogCell(inference.BROKEN, 0.5, 0))
     good = [log.reward[log.system == k].mean() for k in range(4)]
     assert good == sorted(good)
     assert good[3] - good[0] > 0.2

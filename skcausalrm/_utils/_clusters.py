@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from ..exceptions import GroupsError
 
+# Codes of conversations and of users, each of shape (n,) or None.
+Clusters = tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]
+
 
 def group_codes(groups, n_rows: int) -> NDArray[np.intp]:
     """Return codes 0, 1, ... of group ids in the order of their first rows, shape (n_rows,).
@@ -34,6 +37,20 @@ def user_codes(users, n_rows: int) -> NDArray[np.intp]:
     missing = codes < 0
     codes[missing] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(missing))
     return codes
+
+
+def cluster_codes(groups, users, n_rows: int) -> Clusters:
+    """Return codes of groups and of users, None where they are not given."""
+    return (
+        None if groups is None else group_codes(groups, n_rows),
+        None if users is None else user_codes(users, n_rows),
+    )
+
+
+def clusters_at(clusters: Clusters, rows: NDArray) -> Clusters:
+    """Return the codes of some rows."""
+    groups, users = clusters
+    return None if groups is None else groups[rows], None if users is None else users[rows]
 
 
 def id_array(ids):
@@ -105,6 +122,11 @@ def clustered_covariance(
     if (np.diag(two_way) <= 0).any():
         return max(one_way, by_user, key=np.trace)
     return two_way
+
+
+def clustered_variance(influence: NDArray, clusters: Clusters, **settings) -> float:
+    """Return the variance of the sum of the rows' influence, (n,); see `clustered_covariance`."""
+    return float(clustered_covariance(influence[:, None], *clusters, **settings)[0, 0])
 
 
 def _covariance(scores, codes, finite_sample: bool) -> NDArray[np.float64]:

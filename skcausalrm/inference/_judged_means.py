@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils._clusters import clustered_covariance
+from .._utils._clusters import clustered_variance, clusters_at
 from ._set_means import Array, means_of_sets
 
 _FOLDS = 5
@@ -121,5 +121,5 @@ def _design_effect(influence: Array, judged: NDArray, groups, users) -> float:
     alone = float(influence @ influence)
     if not alone > 0:
         return 1.0
-    clusters = (None if codes is None else codes[judged] for codes in (groups, users))
-    return max(1.0, float(clustered_covariance(influence[:, None], *clusters)[0, 0]) / alone)
+    clusters = clusters_at((groups, users), judged)
+    return max(1.0, clustered_variance(influence, clusters) / alone)

@@ -10,6 +10,7 @@ from .._utils._columns import RowColumns
 from .._utils._hashing import feedback_hash
 from .._utils._validation import check_new_rows, decode_labels
 from ..exceptions import FeedbackError, InvalidInputError
+from ..reward._nuisances import find_selection_model, name_fitted
 from ..selection._draws import N_DRAWS, outcome_draws
 from ..selection._model import SelectionModel
 
@@ -84,14 +85,10 @@ def read_rewards(model: Any, X, y, columns: RowColumns, rng) -> RowRewards:
 
 
 def _selection_of(model: Any) -> SelectionModel:
-    if isinstance(model, SelectionModel):
-        return model
-    nuisances = getattr(model, "nuisances_", None)
-    found = getattr(nuisances, "selection_model", None)
+    found = find_selection_model(model)
     if found is None:
-        how = "" if nuisances is None else f" fitted by {nuisances.method!r}"
         raise InvalidInputError(
-            f"The model is a {type(model).__name__}{how}, which does not say what the log leaves "
+            f"The model is a {name_fitted(model)}, which does not say what the log leaves "
             f"open: fit SelectionModel() or CausalRewardRegressor('selection') on the log."
         )
     return found

@@ -7,7 +7,7 @@ from scipy.integrate import trapezoid
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit
 
-from .._utils._clusters import group_codes, user_codes
+from .._utils._clusters import cluster_codes
 from .._utils._validation import check_verified
 from ..selection._mixture import Mixture
 from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, selection_model_of, show_percent
@@ -109,10 +109,7 @@ class BaseRateDisplay:
         label = None if verified is None else check_verified(verified, len(verified))
         own: Rate | None = None
         if label is not None:
-            clusters = (
-                None if groups is None else group_codes(groups, len(label)),
-                None if users is None else user_codes(users, len(label)),
-            )
+            clusters = cluster_codes(groups, users, len(label))
             own = rate_of(label == 1, ~np.isnan(label), clusters)
         display = cls(
             rate=rate,

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._extras import import_extra
 from ..exceptions import InvalidInputError
+from ..reward._nuisances import find_selection_model, name_fitted
 from ..selection._model import SelectionModel
 
 # Of Okabe and Ito's palette those with a contrast of 3 and more on black and on white alike; GREY,
@@ -98,14 +99,10 @@ def selection_model_of(fitted: Any, display: str) -> SelectionModel:
         If there is none.
     """
     fitted = last_step(fitted)
-    if isinstance(fitted, SelectionModel):
-        return fitted
-    nuisances = getattr(fitted, "nuisances_", None)
-    found = getattr(nuisances, "selection_model", None)
+    found = find_selection_model(fitted)
     if found is None:
-        how = "" if nuisances is None else f" fitted by {nuisances.method!r}"
         raise InvalidInputError(
-            f"{display} needs a selection model, and a {type(fitted).__name__}{how} has none: fit "
+            f"{display} needs a selection model, and a {name_fitted(fitted)} has none: fit "
             f"SelectionModel() or CausalRewardRegressor('selection') on the log."
         )
     return found

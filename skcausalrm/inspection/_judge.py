@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score, roc_curve
 
-from .._utils._clusters import group_codes, user_codes
+from .._utils._clusters import cluster_codes, clustered_variance, clusters_at
 from .._utils._validation import check_column, check_verified
 from .._utils._warnings import warn
 from ..exceptions import AssumptionWarning, FeedbackError, InvalidInputError
 from ..metrics._estimate import NORMAL_95, Estimate, estimate
-from ._rate import Rate, clustered_variance, codes_of, rate_of
+from ._rate import Rate, rate_of
 
 # Minimum number of verified rows of each class for a report: below it an error rate is a guess.
 _LEAST_PER_CLASS = 5
@@ -193,10 +193,7 @@ def judge_report(
             f"number in that range."
         )
     passes = scores >= threshold
-    clusters = (
-        None if groups is None else group_codes(groups, len(scores)),
-        None if users is None else user_codes(users, len(scores)),
-    )
+    clusters = cluster_codes(groups, users, len(scores))
     pass_rate = rate_of(passes, judged, clusters)
     sensitivity, specificity = rate_of(passes, good, clusters), rate_of(~passes, bad, clusters)
     predictive = (
@@ -205,6 +202,7 @@ def judge_report(
     )
     _warn_of_chance(sensitivity, specificity, int(both.sum()))
     covariation = _covariation(pass_rate, predictive, passes, label, judged, both, clusters)
+    groups, users = clusters_at(clusters, both)
     false, true, thresholds = roc_curve(label[both], scores[both], drop_intermediate=False)
     return JudgeReport(
         float(threshold),
@@ -217,13 +215,7 @@ def judge_report(
         predictive,
         covariation,
         float(cohen_kappa_score(label[both], passes[both])),
-        estimate(
-            "roc_auc",
-            label[both],
-            scores[both],
-            groups=codes_of(clusters[0], both),
-            users=codes_of(clusters[1], both),
-        ),
+        estimate("roc_auc", label[both], scores[both], groups=groups, users=users),
         pd.DataFrame(
             {"threshold": thresholds[1:], "sensitivity": true[1:], "specificity": 1 - false[1:]}
         ),
@@ -266,8 +258,8 @@ def _covariation(
         rows = both & which
         influence[rows] += weight * (label[rows] - rate.value) / max(rate.n, 1)
         parts += weight**2 * rate.value * (1 - rate.value) / max(rate.effective_n, 1.0)
-    groups, users = (codes_of(codes, judged) for codes in clusters)
-    return max(1.0, clustered_variance(influence[judged], groups, users) / max(parts, 1e-300))
+    variance = clustered_variance(influence[judged], clusters_at(clusters, judged))
+    return max(1.0, variance / max(parts, 1e-300))
 
 
 def _combined(

@@ -9,7 +9,7 @@ from .._utils._columns import check_columns
 from .._utils._validation import FLOATS, check_feedback, check_propensity, check_weights, is_missing
 from ..exceptions import FeedbackError, InvalidInputError
 from ..nuisances._recipes import effective_sample_size
-from ..reward._nuisances import FittedNuisances, predicted_propensity
+from ..reward._nuisances import FittedNuisances, name_fitted, predicted_propensity
 from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, last_step, show_percent
 
 _N_BINS = 30
@@ -127,9 +127,8 @@ class OverlapDisplay:
         elif hasattr(fitted, "predict_propensity"):
             e = predicted_propensity(fitted, X)
         if e is None:
-            how = "" if nuisances is None else f" fitted by {nuisances.method!r}"
             raise InvalidInputError(
-                f"{cls.__name__} needs propensities, and a {type(fitted).__name__}{how} has none: "
+                f"{cls.__name__} needs propensities, and a {name_fitted(fitted)} has none: "
                 f"fit PropensityEstimator() on X and on which rows are rated."
             )
         return cls.from_predictions(e, y, sample_weight=sample_weight, bound=bound, ax=ax)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..exceptions import InvalidInputError
 from ..metrics._estimate import NORMAL_95
+from ..reward._nuisances import name_fitted
 from ._display import axes_for, last_step
 
 
@@ -97,9 +98,8 @@ class TransitionDisplay:
         if nuisances is not None:
             source = nuisances.selection_model or nuisances.noise_estimator
         if not hasattr(source, "false_positive_rate_"):
-            how = "" if nuisances is None else f" fitted by {nuisances.method!r}"
             raise InvalidInputError(
-                f"{cls.__name__} needs flip rates, and a {type(fitted).__name__}{how} has none: "
+                f"{cls.__name__} needs flip rates, and a {name_fitted(fitted)} has none: "
                 f"fit NoiseTransitionEstimator() on the rated rows."
             )
         names = [

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
-from .._utils._clusters import clustered_covariance, group_codes, user_codes
+from .._utils._clusters import cluster_codes, clustered_variance, clusters_at
 from .._utils._validation import check_weights
 from ..exceptions import InvalidInputError
 
@@ -47,10 +47,8 @@ class Sample(NamedTuple):
 
     def standard_error(self, influence: Array) -> float:
         """Return the standard error of a score whose error is the sum of `influence`."""
-        variance = clustered_covariance(
-            influence[:, None], self.groups, self.users, finite_sample=True
-        )
-        return float(np.sqrt(variance[0, 0]))
+        clusters = self.groups, self.users
+        return clustered_variance(influence, clusters, finite_sample=True) ** 0.5
 
 
 def finite_column(column: ArrayLike, name: str, cure: str) -> Array:
@@ -112,15 +110,12 @@ def check_sample(
             f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
             f"of the predicted rows."
         )
-    clusters = [
-        None if ids is None or not return_std else codes_of(ids, len(z))
-        for codes_of, ids in ((group_codes, groups), (user_codes, users))
-    ]
+    clusters = cluster_codes(groups, users, len(z)) if return_std else (None, None)
     weight = check_weights(sample_weight, z)
     if weight is not None and not weight.all():
         kept = weight > 0
         z, prediction, weight = z[kept], prediction[kept], weight[kept]
-        clusters = [None if codes is None else codes[kept] for codes in clusters]
+        clusters = clusters_at(clusters, kept)
     outside = int(np.count_nonzero((prediction < 0) | (prediction > 1)))
     if probabilities and outside:
         raise InvalidInputError(
@@ -128,4 +123,4 @@ def check_sample(
             f"{probabilities} is defined for probabilities only: clip them, or use mse or r2."
         )
     share = 1 / len(z) if weight is None else weight / weight.sum()
-    return Sample(z, prediction, share, clusters[0], clusters[1], eps)
+    return Sample(z, prediction, share, *clusters, eps)

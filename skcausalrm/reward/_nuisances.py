@@ -10,6 +10,7 @@ from .._utils._columns import RowColumns
 from .._utils._validation import Feedback
 from ..exceptions import InvalidInputError, UnusedParameterError
 from ..nuisances._recipes import NEEDS, RECIPES, Target, methods_reading, unread_columns
+from ..selection._model import SelectionModel
 
 
 @dataclass(frozen=True)
@@ -159,3 +160,16 @@ def check_positive(e: NDArray[np.float64]) -> NDArray[np.float64]:
             f"rows like them: use PropensityEstimator with a clipping_threshold above 0."
         )
     return e
+
+
+def find_selection_model(fitted: Any) -> SelectionModel | None:
+    """Return a fitted selection model, itself or of a reward; None where there is none."""
+    if isinstance(fitted, SelectionModel):
+        return fitted
+    return getattr(getattr(fitted, "nuisances_", None), "selection_model", None)
+
+
+def name_fitted(fitted: Any) -> str:
+    """Return the class of a fitted estimator, and of a reward the method, for messages."""
+    nuisances = getattr(fitted, "nuisances_", None)
+    return type(fitted).__name__ + ("" if nuisances is None else f" fitted by {nuisances.method!r}")
