@@ -349,8 +349,9 @@ def test_export_writes_what_the_directory_scores(workspace, run, tmp_path):
     target = tmp_path / "reward.onnx"
     result = run("export", workspace.model, "--onnx", target, "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["n_features"] == 769
-    X = np.random.default_rng(0).normal(size=(20, 769)).astype(np.float32)
+    n_features = json.loads(result.stdout)["n_features"]
+    assert n_features == 2 * 32 + 1  # prompt, answer and their cosine
+    X = np.random.default_rng(0).normal(size=(20, n_features)).astype(np.float32)
     np.testing.assert_array_equal(
         RewardScorer.load(target).predict(X),
         load_model_directory(workspace.model).scorer.predict(X),
@@ -451,7 +452,9 @@ def test_demo_from_end_to_end(workspace, run, tmp_path, monkeypatch):
     assert kinds["plain"]["truth"] > 0.8 > 0.2 > kinds["refusal"]["truth"]
 
 
-def test_demo_makes_logs_for_the_other_commands(workspace, run, tmp_path, monkeypatch):
+def test_demo_makes_logs_for_the_other_commands(
+    workspace, bundled_encoder, run, tmp_path, monkeypatch
+):
     """The commands of the README, in a folder that has only the demo's logs."""
     pytest.importorskip("sentence_transformers")
     monkeypatch.chdir(tmp_path)

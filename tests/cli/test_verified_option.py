@@ -117,7 +117,8 @@ def test_fit_uses_a_label_file_as_it_would_the_column(workspace, run, tmp_path):
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
         head = load_model_directory(tmp_path / "m").scorer
-        reports.append((json.loads(result.stdout), head.predict(np.eye(4, 769, dtype="float32"))))
+        X = np.eye(4, head.n_features_in_, dtype="float32")
+        reports.append((json.loads(result.stdout), head.predict(X)))
     np.testing.assert_array_equal(reports[0][1], reports[1][1])
     by_column = reports[1][0]["import"]["columns"]
     assert by_column.pop("verified") == "checked"  # the label file names no column
