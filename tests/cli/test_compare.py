@@ -24,10 +24,10 @@ def write(frame, path):
 
 
 @pytest.fixture(scope="module")
-def compared(log, workspace, small_encoder, run, tmp_path_factory):
+def compared(log, workspace, with_small_encoder, run, tmp_path_factory):
     path = write(log, tmp_path_factory.mktemp("compare") / "log.jsonl")
     given = ("compare", path, "--by", "model", "--cache-dir", workspace.cache)
-    with small_encoder():
+    with with_small_encoder():
         return run(*given, "--json"), run(*given, "--baseline", "assistant-small")
 
 

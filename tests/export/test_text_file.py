@@ -27,6 +27,7 @@ from skcausalrm.exceptions import (
     UnusedParameterError,
 )
 from skcausalrm.export import RewardScorer, text_to_onnx, to_onnx
+from skcausalrm.export._text_graph import encoder_graph
 from skcausalrm.export._text_tokens import TextTokenizer
 from skcausalrm.text._conversation import as_conversations
 from skcausalrm.text._encoder import backend_of
@@ -41,9 +42,25 @@ def frame():
     return make_feedback_logs(120, random_state=0).frame
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _traces():
+    """Trace each encoder once: tracing takes most of an export's time."""
+    graphs = {}
+
+    def traced(backend, normalize):
+        key = backend.settings, normalize
+        if key not in graphs:
+            graphs[key] = encoder_graph(backend, normalize).SerializeToString()
+        return onnx.load_from_string(graphs[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skcausalrm.export._text_file.encoder_graph", traced)
+        yield
+
+
 @pytest.fixture(scope="module")
-def encoder():
-    return ConversationEncoder()
+def encoder(small_encoder):
+    return ConversationEncoder(small_encoder)
 
 
 def fitted(encoder, frame):
@@ -59,8 +76,8 @@ def model(frame, encoder):
 
 
 @pytest.fixture(scope="module")
-def pair_encoder():
-    return ConversationEncoder(text="pair")
+def pair_encoder(small_encoder):
+    return ConversationEncoder(small_encoder, text="pair")
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +85,16 @@ def pair_model(frame, pair_encoder):
     return fitted(pair_encoder, frame)
 
 
-@pytest.fixture
-def shared_graph(with_traced_graph):
-    with with_traced_graph():
-        yield
+@pytest.fixture(scope="module")
+def path(model, encoder, frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("apart") / "reward.onnx"
+    return text_to_onnx(model, encoder, path, sample=frame[:20])
 
 
 @pytest.fixture(scope="module")
-def path(model, encoder, with_traced_graph, frame, tmp_path_factory):
-    with with_traced_graph():
-        return text_to_onnx(
-            model, encoder, tmp_path_factory.mktemp("apart") / "reward.onnx", sample=frame[:20]
-        )
-
-
-@pytest.fixture(scope="module")
-def pair_path(pair_model, pair_encoder, with_traced_graph, frame, tmp_path_factory):
+def pair_path(pair_model, pair_encoder, frame, tmp_path_factory):
     path = tmp_path_factory.mktemp("pair") / "reward.onnx"
-    with with_traced_graph():
-        return text_to_onnx(pair_model, pair_encoder, path, sample=frame[:10])
+    return text_to_onnx(pair_model, pair_encoder, path, sample=frame[:10])
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +102,18 @@ def scorer(path):
     return RewardScorer.load(path)
 
 
-def test_rewards_of_text_are_those_of_encoder_and_model(scorer, model, encoder, frame):
-    rows = frame[:20]
+@pytest.fixture(scope="module")
+def bundled(frame, tmp_path_factory):
+    """The bundled encoder, a model on it, and their file."""
+    encoder = ConversationEncoder()
+    model = fitted(encoder, frame)
+    path = tmp_path_factory.mktemp("bundled") / "reward.onnx"
+    return encoder, model, text_to_onnx(model, encoder, path, sample=frame[:20])
+
+
+def test_rewards_of_text_are_those_of_encoder_and_model(bundled, frame):
+    encoder, model, path = bundled
+    scorer, rows = RewardScorer.load(path), frame[:20]
     X = encoder.transform(rows)
     np.testing.assert_allclose(scorer.predict(rows), model.predict(X), atol=1e-5)
     np.testing.assert_allclose(
@@ -208,7 +226,9 @@ def test_a_server_reads_the_answer_to_a_long_prompt(pair_path):
     assert 'skcausalrm_truncated_rows_total{part="answer"} 1.0' in metrics
 
 
-def test_files_of_earlier_versions_score_as_they_did(pair_path, pair_model, tmp_path):
+def test_files_of_earlier_versions_score_as_they_did(
+    pair_path, pair_model, small_encoder, tmp_path
+):
     copy = copy_of(pair_path, tmp_path)
     proto = onnx.load(copy)
     for entry in proto.metadata_props:
@@ -220,7 +240,7 @@ def test_files_of_earlier_versions_score_as_they_did(pair_path, pair_model, tmp_
     rows = [("Hi", "Hello!"), (LONG, "Yes."), ("Hi", "word " * 2000)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataLossWarning)
-        earlier = ConversationEncoder(text="pair", long_texts="cut")
+        earlier = ConversationEncoder(small_encoder, text="pair", long_texts="cut")
         expected = pair_model.predict(earlier.transform(rows))
         found = RewardScorer.load(copy).predict(rows)
         now = RewardScorer.load(pair_path).predict(rows)
@@ -246,15 +266,14 @@ def test_a_prompt_of_several_answers_is_embedded_once(scorer, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def last_turn(pair_model, with_traced_graph, frame, tmp_path_factory):
+def last_turn(pair_model, small_encoder, frame, tmp_path_factory):
     """A pipeline whose encoder reads the last turn, and its file among those of others."""
     folder = tmp_path_factory.mktemp("last_turn")
     for name in ("reward", "rewards"):
         (folder / f"{name}.0123abcd.tokenizer.json").write_text("{}")
-    encoder = ConversationEncoder(text="last_turn").fit(frame)
+    encoder = ConversationEncoder(small_encoder, text="last_turn").fit(frame)
     pipeline = Pipeline([("encoder", encoder), ("reward", pair_model)])
-    with with_traced_graph():
-        return pipeline, text_to_onnx(pipeline, None, folder / "reward.onnx", sample=frame[:20])
+    return pipeline, text_to_onnx(pipeline, None, folder / "reward.onnx", sample=frame[:20])
 
 
 def test_the_last_turn_is_read_as_the_encoder_does(last_turn):
@@ -301,9 +320,8 @@ def test_hostile_text(scorer, encoder, model):
     ("precision", "tau", "size"),
     [("float16", 0.999, 0.51), ("int8", 0.95, 0.45), ("int8-weights", 0.97, 0.42)],
 )
-def test_smaller_forms(
-    model, encoder, frame, shared_graph, path, tmp_path, monkeypatch, precision, tau, size
-):
+def test_smaller_forms(bundled, frame, tmp_path, monkeypatch, precision, tau, size):
+    encoder, model, path = bundled
     monkeypatch.setattr("skcausalrm.export._text_file._TAU", 1.0)  # any loss is warned of
     lossy = f"In {precision} the rewards of 20 texts .* tau of 0\\.9"
     is_lossy = precision != "float16"
