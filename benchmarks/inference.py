@@ -7,16 +7,18 @@ systems that differ in the reward by more than x tells. A fifth is rated, by one
 selections of recovery.py, or by a rule that differs between the systems, where nothing that reads
 thumbs is right. Flips are .1 and .2 and unknown. The truth is the mean of the clean labels of each
 system's rows. 50 rows, drawn at random, are verified; a judge's score has an AUROC of about .75.
-`ppi_py` (Angelopoulos et al.) runs where it is installed (`pip install ppi-python`).
+`ppi_py` (Angelopoulos et al.) and `cje` (Causal Judge Evaluation) run where they are installed
+(`pip install skcausalrm[rivals]`).
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +39,10 @@ try:
     from ppi_py import ppi_mean_ci
 except ImportError:
     ppi_mean_ci = None
+try:
+    from cje import calibrated_mean_ci
+except ImportError:
+    calibrated_mean_ci = None
 
 ROOT = Path(__file__).resolve().parent.parent
 N, N_FEATURES, N_SYSTEMS, N_VERIFIED = 4000, 32, 4, 50
@@ -61,6 +67,10 @@ good answers among each system's rows; a difference is one of the six between tw
   them, with Wilson's interval; the difference with Newcombe's;
 - ppi_py: prediction-powered means of the verified rows with the judge, or the posterior of this
   package, as the prediction; differences by adding the squared errors;
+- cje: the mean of the judge's score or posterior calibrated on the verified rows, as `cje-eval`
+  does for one policy, with its cluster-robust interval; differences likewise. Where it refuses,
+  with fewer than four conversations verified, its interval counts as all of 0 to 1;
+- glide-py has no wheel for Python 3.11 (it asks for 3.12), so it is left out;
 - compare: this package.
 
 "{BROKEN}" is left out of the first table: there half of the systems are rated four times as often
@@ -78,6 +88,35 @@ class Log(NamedTuple):
     reward: np.ndarray
     verified: np.ndarray
     judge: np.ndarray | None = None
+
+
+class _Rival(NamedTuple):
+    """A package that treats each set by itself: an interval from labels, a guess and groups."""
+
+    name: str
+    interval: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, float]]
+
+
+def _by_ppi(label: np.ndarray, guess: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    judged = ~np.isnan(label)
+    low, high = ppi_mean_ci(label[judged], guess[judged], guess[~judged], alpha=0.1)
+    return float(low[0]), float(high[0])
+
+
+def _by_cje(label: np.ndarray, guess: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    try:
+        return calibrated_mean_ci(guess, label, cluster_ids=groups, alpha=0.1).ci
+    except ValueError:  # fewer than four conversations with a verified row
+        return 0.0, 1.0
+
+
+RIVALS = [
+    rival
+    for package, rival in ((ppi_mean_ci, _Rival("ppi_py", _by_ppi)),
+                           (calibrated_mean_ci, _Rival("cje", _by_cje)))
+    if package is not None
+]  # fmt: skip
+logging.getLogger("cje").setLevel(logging.ERROR)  # it advises on every interval
 
 
 class Found(NamedTuple):
@@ -155,17 +194,11 @@ def _by_set(log: Log, posterior: np.ndarray) -> Iterator[tuple[str, list[Found]]
     )
     labels = [log.verified[rows & judged] for rows in sets]
     yield "verified alone", [Found(v.mean(), *wilson(v.mean(), len(v))) for v in labels]
-    if ppi_mean_ci is None:
-        return
-    for name, guess in (("judge", log.judge), ("posterior", posterior)):
+    for rival, (name, guess) in product(RIVALS, (("judge", log.judge), ("posterior", posterior))):
         if guess is None:
             continue
-        found = []
-        for rows, label in zip(sets, labels, strict=True):
-            own = guess[rows & judged], guess[rows & ~judged]
-            low, high = (float(end[0]) for end in ppi_mean_ci(label, *own, alpha=0.1))
-            found.append(Found((low + high) / 2, low, high))
-        yield f"ppi_py, {name}", found
+        ends = [rival.interval(log.verified[rows], guess[rows], log.groups[rows]) for rows in sets]
+        yield f"{rival.name}, {name}", [Found((low + high) / 2, low, high) for low, high in ends]
 
 
 def compared(found: Comparison) -> tuple[list[Found], list[Found]]:
@@ -267,7 +300,8 @@ def page(rows: pd.DataFrame, command: str) -> str:
         goal.append(
             [kind, of, f"{share:.0%}", met + (" (wider than need be)" if share > most else "")]
         )
-    skipped = "" if ppi_mean_ci else "`ppi_py` was not installed, so its rows are left out.\n"
+    missing = [name for name in ("ppi_py", "cje") if name not in {rival.name for rival in RIVALS}]
+    skipped = f"Not installed, so left out: {', '.join(missing)}.\n" if missing else ""
     logs = len(rows.drop_duplicates(["selection", "base_rate", "seed"]))
     parts = [
         f"# Which system is better: intervals\n\n`{command}`: {logs} logs; {versions()}.\n",
@@ -304,7 +338,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="page to write instead of printing it")
     options = parser.parse_args(arguments)
     cells = chosen(grid(options.seeds), options.only)
-    settings = (ppi_mean_ci is not None,)
+    settings = [rival.name for rival in RIVALS]
     folder = options.work / fingerprint(settings, Path(__file__), apart=APART - {"inference"})
     rows = run_grid(cells, run_cell, folder, options.jobs)
     given = sys.argv[1:] if arguments is None else arguments

@@ -47,6 +47,7 @@ def evaluate(
     from ._pseudo_outcomes import RATES, by_doubly_robust, by_selection, learnt_at_fit
     from ._scores import all_scores, scores_by
     from ._sources import Named
+    from ._within import score_within_prompts
 
     model = load_model_directory(model_dir)
     report = model.report or {}
@@ -102,6 +103,8 @@ def evaluate(
         "truncated_answers": encoder.truncated_answer_count_,
         "sets": all_scores(log, z, prediction, rates),
     }
+    if (within := score_within_prompts(log, z, prediction)) is not None:
+        result["within_prompts"] = within
     if times is not None:
         result["periods"] = scores_by(_calendar(times, period or "W"), log, z, prediction)
     if "model" in log.frame.columns:
@@ -134,6 +137,7 @@ def _calendar(times, period: str):
 
 def _print_tables(result: dict[str, Any]) -> None:
     from ._scores import ERRORS, score_columns, score_rows
+    from ._within import describe_within_prompts
 
     dropped = result["import"].get("n_duplicates", 0)
     print_table(
@@ -144,6 +148,8 @@ def _print_tables(result: dict[str, Any]) -> None:
         score_columns("rows of"),
         score_rows(result["sets"].items()),
     )
+    if "within_prompts" in result:
+        typer.echo(describe_within_prompts(result["within_prompts"]))
     for key, title in (("periods", "By period (UTC)"), ("models", "By model of the log")):
         if key in result:
             sets = ((found["name"] or "unknown", found) for found in result[key])

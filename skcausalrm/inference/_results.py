@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,6 +184,29 @@ class Comparison:
                 }
             )
         return pd.DataFrame(rows, index=pd.Index(self.order, name="set"))
+
+    def differences(self) -> pd.DataFrame:
+        """Return one row for each pair of sets, the better of the two first.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by set and other: difference, std, the 90% interval low and high, and better,
+            the probability that the set is better. ``to_latex`` writes it for a paper.
+        """
+        import pandas as pd
+
+        rows = {}
+        for name, other in combinations(self.order, 2):
+            gap = self.difference(name, other)
+            rows[name, other] = {
+                "difference": gap.score,
+                "std": gap.std,
+                "low": gap.low,
+                "high": gap.high,
+                "better": self.probability_better(name, other),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["set", "other"])
 
     def verdict(self) -> str:
         """Return in a sentence or two which set is best, how sure, and what raw thumbs say.

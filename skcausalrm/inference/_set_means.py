@@ -36,9 +36,9 @@ class SetMeans(NamedTuple):
         error = max(float(weights @ self.covariance @ weights), 1e-24) ** 0.5
         return float(ndtr(weights @ self.draws / error).mean())
 
-    def loosened(self, std: float) -> Self:
-        """Return the means with a further, independent standard deviation in each set."""
-        return self._replace(covariance=self.covariance + std**2 * np.eye(len(self.covariance)))
+    def loosened(self, further: Array) -> Self:
+        """Return the means with a further, independent error of this covariance, (K, K)."""
+        return self._replace(covariance=self.covariance + further)
 
     def agreement(self, places: NDArray[np.intp], mean: Array, covariance: Array) -> float:
         """Return the p-value of further estimates, as `updated` takes them, given these means."""
@@ -108,3 +108,16 @@ def means_of_sets(
     draws = shares.T @ values
     influence = shares * (values.mean(axis=1)[:, None] - draws.mean(axis=1))
     return SetMeans(draws, clustered_covariance(influence, groups, users, finite_sample=True))
+
+
+def shares_of_raters(
+    rated: NDArray[np.bool_], shares: Array, users: NDArray[np.intp] | None
+) -> Array:
+    """Return the share of each user in the rated weight of each set, shape (n_users, K).
+
+    Without users, rated rows are users of their own, and there is nothing to tell of them: (0, K).
+    """
+    if users is None:
+        return np.zeros((0, shares.shape[1]))
+    own = np.array([np.bincount(users[rated], column[rated]) for column in shares.T]).T
+    return own / np.maximum(own.sum(axis=0), 1e-300)

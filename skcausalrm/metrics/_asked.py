@@ -31,12 +31,13 @@ def asked_score(
 
     Parameters
     ----------
-    metric : {"r2", "mse", "log_loss", "brier", "roc_auc", "accuracy"}
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc", "within_roc_auc", "accuracy"}
         The score, as the function of that name defines it: losses are not negated.
     y : array-like of shape (n,)
         Feedback: 0, 1, or NaN where there is none.
     prediction : array-like of shape (n,)
-        Predicted P(r=1 given x); for "roc_auc" any score that ranks.
+        Predicted P(r=1 given x); for "roc_auc" and "within_roc_auc" any score that
+        ranks.
     asked : array-like of bool, shape (n,)
         Rows drawn at random whose feedback was asked for, not volunteered.
     false_positive_rate, false_negative_rate : float

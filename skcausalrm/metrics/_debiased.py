@@ -285,3 +285,62 @@ def debiased_roc_auc_score(
     0.875
     """
     return _score("roc_auc", z, prediction, groups, users, sample_weight, return_std)
+
+
+def debiased_within_roc_auc_score(
+    z, prediction, *, groups, users=None, sample_weight=None, return_std=False
+) -> float | tuple[float, float]:
+    """Probability that a good answer is ranked above a bad one to the same prompt.
+
+    Best of n picks among answers to one prompt, so this is the AUROC that it needs: an AUROC over
+    all rows also rewards telling easy prompts from hard ones.
+
+    Parameters
+    ----------
+    z : array-like of shape (n,) or (n, m)
+        Pseudo-outcomes or draws of them, as in `debiased_mse`; they may lie outside [0, 1].
+    prediction : array-like of shape (n,)
+        Any score that ranks; ties count one half.
+    groups : array-like of shape (n,)
+        Prompt of each answer: pairs are of one prompt. Also the clusters of the standard error.
+    users, sample_weight : array-like of shape (n,), default=None
+        As in `debiased_roc_auc_score`.
+    return_std : bool, default=False
+        Also return the standard error.
+
+    Returns
+    -------
+    score : float
+        Estimated AUROC within prompts. On few rows it may lie outside [0, 1], because z may.
+    std : float
+        Standard error, by the Hajek projection; only with ``return_std=True``.
+
+    Raises
+    ------
+    GroupsError
+        If groups are None, or as in `debiased_mse`.
+    FeedbackError
+        If by the sum of z no prompt has a good and a bad answer.
+    InvalidInputError
+        As in `debiased_mse`.
+
+    See Also
+    --------
+    rankable_pairs : How many prompts and pairs that rests on.
+    best_of_n : Quality of the picks, where answers have a known quality.
+
+    Notes
+    -----
+    The sums of `debiased_roc_auc_score`, over pairs of rows that share a group. Prompts count by
+    their pairs of a good and a bad answer, so those with one answer, or with answers of one class,
+    do not count: which ones they are nobody can see in a log, and a mean of the prompts' own
+    AUROCs is not linear in z.
+
+    Examples
+    --------
+    >>> from skcausalrm.metrics import debiased_within_roc_auc_score
+    >>> f = [0.9, 0.8, 0.2, 0.1]  # ranks right within both prompts, and wrong between them
+    >>> debiased_within_roc_auc_score([1, 0, 1, 0], f, groups=["a", "a", "b", "b"])
+    1.0
+    """
+    return _score("within_roc_auc", z, prediction, groups, users, sample_weight, return_std)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..exceptions import FeedbackError
 from ._formulas import FORMULAS, Measure
-from ._sample import Array, Sample, check_sample
+from ._sample import Array, Sample
 
 # 95% quantile of the normal distribution: the half-width of a 90% interval.
 NORMAL_95 = 1.6449
@@ -61,7 +61,7 @@ def estimate(
     """
     formula = FORMULAS[metric]
     columns = (z, prediction, groups, users, sample_weight)
-    sample = check_sample(*columns, with_error, formula.probabilities)
+    sample = formula.check(*columns, with_error)
     scores, influence = _measure_all(formula.prepare(sample), sample)
     return (
         _with_error(sample, scores, influence, formula.bounds)
@@ -77,7 +77,7 @@ def estimate_difference(
     formula = FORMULAS[metric]
     parts = []
     for f in (prediction, other):
-        sample = check_sample(z, f, groups, users, sample_weight, True, formula.probabilities)
+        sample = formula.check(z, f, groups, users, sample_weight, True)
         parts.append(_measure_all(formula.prepare(sample), sample))
     (scores, influence), (other_scores, other_influence) = parts
     least, most = formula.bounds

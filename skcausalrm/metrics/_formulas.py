@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..exceptions import FeedbackError
-from ._sample import Array, Sample
+from ._sample import Array, Sample, check_sample
 
 Measure = Callable[[Array], tuple[float, Array]]
 
@@ -26,11 +27,23 @@ class Formula(NamedTuple):
         Name of the score in messages where it takes predictions in [0, 1] only, else "".
     bounds : (float, float)
         Range of the score against clean labels. Pseudo-outcomes can leave it, an interval does not.
+    within : bool
+        Whether the score compares rows of one group only, and so needs groups.
     """
 
     prepare: Callable[[Sample], Measure]
     probabilities: str = ""
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    within: bool = False
+
+    def check(self, z, prediction, groups, users, sample_weight, with_error: bool) -> Sample:
+        """Return the checked columns of a score; see `check_sample`."""
+        return check_sample(
+            *(z, prediction, groups, users, sample_weight),
+            with_error or self.within,
+            probabilities=self.probabilities,
+            within=self.within,
+        )
 
 
 # Range of the mean of z, and smallest variance of a reward, for R2.
@@ -84,34 +97,60 @@ def r2(sample: Sample) -> Measure:
 
 
 def roc_auc(sample: Sample) -> Measure:
-    order = np.argsort(sample.prediction)
-    ranked = sample.prediction[order]
-    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # first row of each run of ties
-    sizes = np.diff(np.r_[first, len(ranked)])
+    return _ranking(sample, np.zeros(len(sample.prediction), dtype=np.intp))
+
+
+def within_roc_auc(sample: Sample) -> Measure:
+    # Both rows of a pair are in one cluster, which must count the pair's error once.
+    return _ranking(sample, np.unique(sample.groups, return_inverse=True)[1].ravel(), share=0.5)
+
+
+def _ranking(sample: Sample, group: NDArray[np.intp], share: float = 1.0) -> Measure:
+    """Return the measure of the AUROC over the pairs of rows that share a group.
+
+    Parameters
+    ----------
+    sample : Sample
+    group : ndarray of int, shape (n,)
+    share : float, default=1.0
+        Share of a pair's error that is the influence of each of its rows.
+    """
+    order = np.lexsort((sample.prediction, group))
+    ranked, group = sample.prediction[order], group[order]
+    start = np.flatnonzero(np.diff(group, prepend=-1))  # first row of each group
+    new = np.r_[True, ranked[1:] != ranked[:-1]]
+    new[start] = True
+    first = np.flatnonzero(new)  # first row of each run of ties
+    sizes, opening = np.diff(np.r_[first, len(ranked)]), group[first]
     weight = sample.weight if isinstance(sample.weight, float) else sample.weight[order]
+
+    def below(ties: Array, total: Array) -> Array:
+        """Return the weight of a row's group below its run of ties, and half of the run."""
+        return np.repeat(np.cumsum(ties) - ties / 2 - (np.cumsum(total) - total)[opening], sizes)
 
     def measure(z):
         good, bad = weight * z[order], weight * (1 - z[order])
-        total_good, total_bad = good.sum(), bad.sum()
+        total_good, total_bad = np.add.reduceat(good, start), np.add.reduceat(bad, start)
         itself = good * bad  # weight of a row paired with itself
-        pairs = total_good * total_bad - itself.sum()
-        if min(total_good, total_bad, pairs) <= 0:
+        pairs = total_good @ total_bad - itself.sum()
+        if min(good.sum(), bad.sum(), pairs) <= 0:
             raise FeedbackError(
-                f"The mean of z over {len(z)} rows is {total_good:.4g}, which leaves no pair of a "
-                f"good and a bad row to rank: AUROC needs rows of both classes, so use mse or "
-                f"log_loss."
+                f"The mean of z over {len(z)} rows is {good.sum():.4g}, which leaves no pair of a "
+                f"good and a bad row to rank{', in one group' * (len(start) > 1)}: AUROC needs "
+                f"rows of both classes, so use mse or log_loss."
             )
-        good_ties, bad_ties = np.add.reduceat(good, first), np.add.reduceat(bad, first)
-        bad_below = np.repeat(np.cumsum(bad_ties) - bad_ties / 2, sizes)
-        concordant = good * bad_below - itself / 2
+        concordant = good * below(np.add.reduceat(bad, first), total_bad) - itself / 2
         score = float(concordant.sum() / pairs)
-        good_above = total_good - np.repeat(np.cumsum(good_ties) - good_ties / 2, sizes)
+        total_good, total_bad = total_good[group], total_bad[group]
+        good_above = total_good - below(np.add.reduceat(good, first), np.add.reduceat(good, start))
         concordant += bad * good_above - itself / 2
         # Hajek projection: the pairs of a row, centred at the score.
         influence = np.empty_like(good)
         influence[order] = (
-            concordant - score * (good * total_bad + bad * total_good - 2 * itself)
-        ) / pairs
+            share
+            * (concordant - score * (good * total_bad + bad * total_good - 2 * itself))
+            / pairs
+        )
         return score, influence
 
     return measure
@@ -123,5 +162,6 @@ FORMULAS = {
     "log_loss": Formula(log_loss, "log loss", bounds=(0, np.inf)),
     "brier": Formula(squared_error, "Brier score", bounds=(0, 1)),
     "roc_auc": Formula(roc_auc, bounds=(0, 1)),
+    "within_roc_auc": Formula(within_roc_auc, bounds=(0, 1), within=True),
     "accuracy": Formula(accuracy, "accuracy", bounds=(0, 1)),
 }

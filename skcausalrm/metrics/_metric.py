@@ -10,10 +10,12 @@ METRICS: dict[str, Callable] = {
     "log_loss": _debiased.debiased_log_loss,
     "brier": _debiased.debiased_brier_score,
     "roc_auc": _debiased.debiased_roc_auc_score,
+    "within_roc_auc": _debiased.debiased_within_roc_auc_score,
     "accuracy": _debiased.debiased_accuracy_score,
 }
-# Scores of which less is better.
+# Scores of which less is better, and scores of the order alone.
 LOSSES = ("mse", "log_loss", "brier")
+RANKINGS = ("roc_auc", "within_roc_auc")
 
 
 def check_metric(metric: str) -> Callable:

@@ -8,7 +8,7 @@ from sklearn.utils import column_or_1d
 
 from .._utils._clusters import cluster_codes, clustered_variance, clusters_at
 from .._utils._validation import check_weights
-from ..exceptions import InvalidInputError
+from ..exceptions import GroupsError, InvalidInputError
 
 Array = NDArray[np.float64]
 
@@ -82,25 +82,41 @@ def check_outcomes(z) -> Array:
 
 
 def check_sample(
-    z, prediction, groups, users, sample_weight, return_std, probabilities: str = ""
+    z,
+    prediction,
+    groups,
+    users,
+    sample_weight,
+    coded: bool,
+    *,
+    probabilities: str = "",
+    within: bool = False,
 ) -> Sample:
-    """Check the columns that every debiased score takes; clusters are coded for an error only.
+    """Check the columns that every debiased score takes.
 
     Parameters
     ----------
     z : array-like of shape (n,) or (n, m)
     prediction, groups, users, sample_weight : array-like of shape (n,)
-    return_std : bool
+    coded : bool
+        Whether clusters are read: for an error, and for a score within groups.
     probabilities : str, default=""
         Name of a score that takes predictions in [0, 1] only.
+    within : bool, default=False
+        Whether groups must be given.
 
     Raises
     ------
     InvalidInputError
         If a value is not finite, the lengths differ, or a prediction is no probability.
     GroupsError
-        If groups or users are not one id per row.
+        If groups or users are not one id per row, or groups are needed and not given.
     """
+    if within and groups is None:
+        raise GroupsError(
+            "An AUROC within groups compares answers to one prompt: pass the prompt of each row "
+            "as groups."
+        )
     z = check_outcomes(z)
     dtype = np.asarray(prediction).dtype
     eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
@@ -110,7 +126,7 @@ def check_sample(
             f"z has {len(z)} rows and prediction has {len(prediction)}: pass the pseudo-outcomes "
             f"of the predicted rows."
         )
-    clusters = cluster_codes(groups, users, len(z)) if return_std else (None, None)
+    clusters = cluster_codes(groups, users, len(z)) if coded else (None, None)
     weight = check_weights(sample_weight, z)
     if weight is not None and not weight.all():
         kept = weight > 0

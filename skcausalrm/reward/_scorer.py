@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from .._utils._sklearn_compat import BaseScorer, cached_call
 from .._utils._validation import decode_labels
 from ..exceptions import InvalidInputError, UnusedParameterError
-from ..metrics._metric import LOSSES, check_metric
+from ..metrics._metric import LOSSES, RANKINGS, check_metric
 from ._pseudo_outcomes import pseudo_outcomes as cross_fit_z
 
 # Held-out sets whose z a scorer keeps in memory: enough for the folds of a study.
@@ -29,7 +29,8 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
 
     Parameters
     ----------
-    metric : {"r2", "mse", "log_loss", "brier", "roc_auc", "accuracy"} or list, default="r2"
+    metric : {"r2", "mse", "log_loss", "brier", "roc_auc", "within_roc_auc", "accuracy"} or list
+        Default: "r2".
         Greater is better: losses ("mse", "log_loss", "brier") are negated. A list of names makes
         a scorer for each; they share the z that they cross-fit.
     pseudo_outcomes : Series of shape (n,) or None, default=None
@@ -50,8 +51,9 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
         returns a float. y may be NaN where a row has no feedback; a classifier's y may hold any
         two labels. Scorers can be pickled and have
         ``set_score_request``. ``pseudo_outcomes`` and ``groups`` are requested already;
-        ``groups`` keeps rows together when z is cross-fitted, and has no effect otherwise. For a
-        list: a dict of scorers by metric, to pass as ``scoring=``.
+        ``groups`` keeps rows together when z is cross-fitted and names the prompts of
+        "within_roc_auc", so that score needs metadata routing. For a list: a dict of scorers by
+        metric, to pass as ``scoring=``.
 
     Raises
     ------
@@ -64,8 +66,8 @@ def make_debiased_scorer(metric="r2", *, pseudo_outcomes=None):
 
     Notes
     -----
-    A classifier is scored by P(class 1), a regressor by `predict`, and for "roc_auc" either by
-    `decision_function` if there is one.
+    A classifier is scored by P(class 1), a regressor by `predict`, and for "roc_auc" and
+    "within_roc_auc" either by `decision_function` if there is one.
 
     Cross-fitting draws its folds with a fixed seed, so z is the same wherever it is computed. The
     scorer keeps it in memory. Copies (`sklearn.base.clone`, pickles) start without it, and a
@@ -128,7 +130,7 @@ class _DebiasedScorer(BaseScorer):
 
     def __init__(self, metric, series, held_out: _HeldOutZ):
         function, sign = check_metric(metric), -1 if metric in LOSSES else 1
-        first = ("decision_function",) if metric == "roc_auc" else ()
+        first = ("decision_function",) if metric in RANKINGS else ()
         super().__init__(function, sign, {}, (*first, "predict_proba", "predict"))
         self._metric = metric
         self._series = series
@@ -158,7 +160,8 @@ class _DebiasedScorer(BaseScorer):
         classes = getattr(estimator, "classes_", None) if is_classifier(estimator) else None
         z = self._find_z(X, y, pseudo_outcomes, groups, sample_weight, classes)
         prediction = self._predict(method_caller, estimator, X, classes)
-        return self._sign * self._score_func(z, prediction, sample_weight=sample_weight)
+        columns = {"sample_weight": sample_weight, "groups": groups}
+        return self._sign * self._score_func(z, prediction, **columns)
 
     def _predict(self, method_caller, estimator, X, classes):
         if is_classifier(estimator):

@@ -339,8 +339,17 @@ def test_evaluate_warns_of_prompts_that_were_trained_on(workspace, run):
 def test_evaluate_prints_tables(workspace, run):
     result = run("evaluate", workspace.model, workspace.held_out, "--cache-dir", workspace.cache)
     assert result.exit_code == 0, result.stderr
-    for word in ("AUROC", "By period (UTC)", "assistant-small", "verified"):
+    for word in ("AUROC", "By period (UTC)", "assistant-small", "verified", "within prompts"):
         assert word in result.stdout
+
+
+def test_evaluate_scores_within_prompts(workspace, run):
+    found = evaluate(run, workspace, workspace.held_out)[0]["within_prompts"]
+    sizes = pd.read_json(workspace.held_out, lines=True)["prompt"].value_counts()
+    assert (found["prompts"], found["several"]) == (len(sizes), (sizes > 1).sum())
+    assert found["pairs"] == (sizes * (sizes - 1) // 2).sum()
+    low, high = found["interval"]
+    assert 0 <= low < found["value"] < high <= 1
 
 
 def test_export_writes_what_the_directory_scores(workspace, run, tmp_path):

@@ -189,6 +189,23 @@ def test_other_rows_with_feedback_and_a_level_that_the_fit_has_settled(log):
     assert mean_reward(settled, log.X[half]).open_std > 0.6 * known.open_std
 
 
+def test_few_raters_make_a_set_less_certain_and_move_what_they_share(
+    log, system, model, monkeypatch
+):
+    """Users slip at rates of their own, and five of them are not a sample of all."""
+    rated, rows = ~np.isnan(log.y), np.arange(len(log.y))
+    few = np.where(rated, rows % 5, 5 + rows)
+    variance = {}
+    for name, users in (("shared", few), ("own", np.where(rated & (system == "c"), few - 5, few))):
+        for further in (0.0, 0.5):
+            monkeypatch.setattr(_compare, "_RATER_STD", further)
+            gap = compare(model, log.X, log.y, by=system, users=users).difference("c", "a")
+            variance[name, further] = gap.std**2
+    # Five raters for each set: their mean has a fifth of the variance, or most of it cancels.
+    assert variance["own", 0.5] - variance["own", 0.0] == pytest.approx(2 * 0.25 / 5, rel=0.1)
+    assert variance["shared", 0.5] - variance["shared", 0.0] < 0.2 * 0.25 / 5
+
+
 def test_a_part_of_the_rows_is_a_set_of_a_comparison(log, system, model):
     part = mean_reward(model, log.X, log.y, rows=system == "a", verified=log.verified)
     both = compare(
@@ -251,6 +268,12 @@ def test_table_and_verdict(log, system, model):
     assert table.loc["c", "difference"] == pytest.approx(found.difference("c", "a").score)
     assert found.table("b").loc["a", "difference"] < 0
     assert table["rank"].tolist() == [1, 2, 3]
+    pairs = found.differences()
+    assert list(pairs.index) == [("c", "b"), ("c", "a"), ("b", "a")]
+    gap = found.difference("b", "a")
+    expected = (gap.score, gap.std, gap.low, gap.high, found.probability_better("b", "a"))
+    assert tuple(pairs.loc[("b", "a")]) == pytest.approx(expected)
+    assert f"{gap.low:.3f}" in pairs.to_latex(float_format="%.3f")
     assert found.verdict().startswith("c ")
     assert "Raw thumbs give" in repr(found)
     with pytest.raises(InvalidInputError, match="There is no set 'd': choose one of 'a', 'b', 'c'"):

@@ -9,7 +9,8 @@ from skcausalrm.exceptions import AssumptionWarning, FeedbackError, GroupsError,
 from skcausalrm.metrics._estimate import estimate, estimate_difference
 from skcausalrm.metrics._metric import METRICS
 
-SCORES = list(METRICS.values())
+WITHIN = m.debiased_within_roc_auc_score  # the one that needs groups
+SCORES = [score for score in METRICS.values() if score is not WITHIN]
 
 
 @st.composite
@@ -72,6 +73,70 @@ def test_roc_auc_and_its_error_are_the_sums_over_pairs():
     assert m.debiased_roc_auc_score(
         z, f, sample_weight=w, groups=g, return_std=True
     ) == pytest.approx((auc, std))
+
+
+def test_roc_auc_within_groups_is_the_sums_over_their_pairs():
+    rng = np.random.default_rng(2)
+    n = 80
+    f = rng.integers(0, 5, n) / 5
+    r = (rng.random(n) < f).astype(float)
+    z, w, g = pseudo_outcomes_of(rng, r), rng.uniform(0.5, 2, n), rng.integers(0, 20, n)
+    kernel = np.where(f[:, None] > f, 1.0, np.where(f[:, None] == f, 0.5, 0.0))
+    pairs = np.outer(w * z, w * (1 - z)) * (g[:, None] == g)
+    np.fill_diagonal(pairs, 0)
+    auc = (pairs * kernel).sum() / pairs.sum()
+    centred = pairs * (kernel - auc) / pairs.sum()
+    by_group = np.bincount(g, centred.sum(axis=0))
+    std = np.sqrt((by_group**2).sum() * len(by_group) / (len(by_group) - 1))
+    assert WITHIN(z, f, sample_weight=w, groups=g, return_std=True) == pytest.approx((auc, std))
+    assert WITHIN(z, f, sample_weight=w, groups=g) == pytest.approx(auc)
+    assert WITHIN(z, f, groups=np.zeros(n)) == pytest.approx(m.debiased_roc_auc_score(z, f))
+    # On labels: the mean of the groups' own AUROCs, by their pairs of a good and a bad row.
+    own, weight = [], []
+    for k in np.unique(g):
+        if 0 < r[g == k].mean() < 1:
+            own.append(sk.roc_auc_score(r[g == k], f[g == k]))
+            weight.append(r[g == k].sum() * (1 - r[g == k]).sum())
+    assert len(own) < len(np.unique(g))  # groups of one class do not count
+    assert WITHIN(r, f, groups=g) == pytest.approx(np.average(own, weights=weight))
+
+
+def test_roc_auc_within_groups_needs_prompts_with_several_answers():
+    z, f = [0.0, 1.0, 1.0, 0.0], [0.1, 0.9, 0.5, 0.5]
+    with pytest.raises(GroupsError, match="pass the prompt of each row as groups"):
+        WITHIN(z, f, groups=None)
+    with pytest.raises(FeedbackError, match="no pair of a good and a bad row to rank, in one"):
+        WITHIN(z, f, groups=[0, 1, 2, 3])
+    assert WITHIN(z, f, groups=[0, 0, 1, 1]) == 0.75
+    assert m.rankable_pairs(f, [0, 0, 1, 1]) == (2, 2, 4, 2, 1)
+    assert m.rankable_pairs([0.5] * 5, [0, 0, 0, 1, 2]) == (3, 1, 3, 3, 3)
+
+
+def test_table_of_a_study_has_paired_differences():
+    rng = np.random.default_rng(3)
+    f, g = rng.uniform(0.1, 0.9, 600), np.arange(600) // 3
+    z = pseudo_outcomes_of(rng, (rng.random(600) < f).astype(float))
+    models = {"flat": np.full(600, 0.5), "close": f + 0.01, "right": f}
+    found = m.compare_predictions(
+        z, models, metrics=["mse", "within_roc_auc"], baseline="close", groups=g
+    )
+    assert list(found.index) == [(a, b) for a in ("mse", "within_roc_auc") for b in models]
+    right = found.loc[("mse", "right")]
+    assert (right["score"], right["std"]) == pytest.approx(
+        m.debiased_mse(z, f, groups=g, return_std=True)
+    )
+    gap = estimate_difference("mse", z, f, f + 0.01, groups=g)
+    assert tuple(right["difference":]) == pytest.approx(gap[:4])
+    assert right["difference_std"] < 0.1 * right["std"]
+    assert (found.xs("close", level="model").loc[:, "difference":] == 0).all(axis=None)
+    latex = found.to_latex(float_format="%.3f")
+    assert f"{right['difference']:.3f}" in latex
+    with pytest.raises(InvalidInputError, match="baseline is 'x', but the predictions are 'flat'"):
+        m.compare_predictions(z, models, baseline="x")
+    with pytest.raises(InvalidInputError, match="nothing to compare"):
+        m.compare_predictions(z, {})
+    with pytest.raises(ValueError, match="must be one of r2"):
+        m.compare_predictions(z, models, metrics="recall")
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -269,8 +334,8 @@ def simulate(rng, n_groups=250):
 def test_unbiased_and_standard_errors_calibrated(metric):
     rng = np.random.default_rng(5)
     score = METRICS[metric]
-    r, f, _, _ = simulate(rng, 200_000)
-    truth = score(r, f)
+    r, f, _, g = simulate(rng, 200_000)
+    truth = score(r, f, groups=g)
     values, stds = [], []
     for _ in range(500):
         r, f, z, g = simulate(rng)

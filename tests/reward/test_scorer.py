@@ -13,7 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skcausalrm import metrics as m
-from skcausalrm.exceptions import FeedbackError, InvalidInputError, UnusedParameterError
+from skcausalrm.exceptions import (
+    FeedbackError,
+    GroupsError,
+    InvalidInputError,
+    UnusedParameterError,
+)
 from skcausalrm.metrics._metric import LOSSES, METRICS
 from skcausalrm.reward import _scorer
 
@@ -99,14 +104,17 @@ def test_score_is_the_signed_metric_on_the_rows_z(logs, metric):
     f = model.predict(logs.X)
     rows = np.random.default_rng(1).permutation(len(f))[:500]
     rows = rows[(f[rows] >= 0) & (f[rows] <= 1)]
-    score = m.make_debiased_scorer(metric, pseudo_outcomes=logs.z)(
-        model, logs.X[rows], logs.y.iloc[rows]
-    )
+    given = (model, logs.X[rows], logs.y.iloc[rows])
+    groups = {"groups": logs.groups[rows]}
+    score = m.make_debiased_scorer(metric, pseudo_outcomes=logs.z)(*given, **groups)
     function, sign = METRICS[metric], -1 if metric in LOSSES else 1
-    assert score == pytest.approx(sign * function(logs.z.to_numpy()[rows], f[rows]))
-    assert m.make_debiased_scorer(metric)(
-        model, logs.X[rows], logs.y.iloc[rows], pseudo_outcomes=logs.z.to_numpy()[rows]
-    ) == pytest.approx(score)
+    assert score == pytest.approx(sign * function(logs.z.to_numpy()[rows], f[rows], **groups))
+    z = logs.z.to_numpy()[rows]
+    scorer = m.make_debiased_scorer(metric)
+    assert scorer(*given, pseudo_outcomes=z, **groups) == pytest.approx(score)
+    if metric == "within_roc_auc":
+        with pytest.raises(GroupsError, match="pass the prompt of each row as groups"):
+            scorer(*given, pseudo_outcomes=z)
 
 
 @pytest.mark.parametrize("metric", ["r2", "mse"])
