@@ -102,7 +102,8 @@ def roc_auc(sample: Sample) -> Measure:
 
 def within_roc_auc(sample: Sample) -> Measure:
     # Both rows of a pair are in one cluster, which must count the pair's error once.
-    return _ranking(sample, np.unique(sample.groups, return_inverse=True)[1].ravel(), share=0.5)
+    codes = np.unique(np.asarray(sample.groups), return_inverse=True)[1]
+    return _ranking(sample, codes.ravel(), share=0.5)
 
 
 def _ranking(sample: Sample, group: NDArray[np.intp], share: float = 1.0) -> Measure:

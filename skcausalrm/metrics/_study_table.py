@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from ..exceptions import InvalidInputError
@@ -95,7 +94,7 @@ def compare_predictions(
         for model in models:
             one = estimate(name, z, predictions[model], **columns)
             row = {"score": one.score, "std": one.std, "low": one.low, "high": one.high}
-            gap: Sequence[float] = np.zeros(4)
+            gap: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
             if model != first:
                 gap = estimate_difference(
                     name, z, predictions[model], predictions[first], **columns
