@@ -5,6 +5,7 @@ from .._utils._lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "BalanceDisplay": "._balance_display",
         "BaseRateDisplay": "._base_rate_display",
         "CalibrationDisplay": "._calibration_display",
         "HabitDisplay": "._habit_display",
@@ -12,7 +13,10 @@ __getattr__, __dir__, __all__ = lazy_names(
         "OverlapDisplay": "._overlap_display",
         "SensitivityDisplay": "._sensitivity_display",
         "TransitionDisplay": "._transition_display",
+        "WeightsDisplay": "._weights_display",
+        "TippingPoint": "._tipping_point",
         "judge_report": "._judge",
         "sensitivity_analysis": "..selection._sensitivity",
+        "tipping_point": "._tipping_point",
     },
 )

@@ -3,14 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, column_or_1d
 
-from .._utils._columns import check_columns
-from .._utils._validation import FLOATS, check_feedback, check_propensity, check_weights, is_missing
-from ..exceptions import FeedbackError, InvalidInputError
 from ..nuisances._recipes import effective_sample_size
-from ..reward._nuisances import FittedNuisances, name_fitted, predicted_propensity
-from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, last_step, show_percent
+from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, show_percent
+from ._propensities import check_propensities, predict_propensities
 
 _N_BINS = 30
 
@@ -116,21 +112,9 @@ class OverlapDisplay:
         Of rows that the model was fitted on, out-of-fold propensities say more: see
         `from_predictions`.
         """
-        fitted = last_step(estimator)
-        X = check_array(X, dtype=FLOATS, input_name="X")
-        nuisances = getattr(fitted, "nuisances_", None)
-        e = None
-        if isinstance(nuisances, FittedNuisances):
-            columns = check_columns(X, asked=asked, propensity=propensity)
-            rated = np.where(is_missing(column_or_1d(y)), np.nan, 1.0)  # by any labels
-            e = nuisances.propensity(X, check_feedback(X, rated), columns)
-        elif hasattr(fitted, "predict_propensity"):
-            e = predicted_propensity(fitted, X)
-        if e is None:
-            raise InvalidInputError(
-                f"{cls.__name__} needs propensities, and a {name_fitted(fitted)} has none: "
-                f"fit PropensityEstimator() on X and on which rows are rated."
-            )
+        e = predict_propensities(
+            estimator, X, y, asked=asked, propensity=propensity, display=cls.__name__
+        )
         return cls.from_predictions(e, y, sample_weight=sample_weight, bound=bound, ax=ax)
 
     @classmethod
@@ -166,22 +150,14 @@ class OverlapDisplay:
         MissingExtraError
             If matplotlib is not installed.
         """
-        rated = ~is_missing(column_or_1d(y))
-        e = check_propensity(propensity, len(rated))
-        weight = check_weights(sample_weight, e)
-        if not rated.any():
-            raise FeedbackError(
-                f"None of the {len(rated)} rows has feedback, so there is no overlap to show: pass "
-                f"the feedback as y, NaN where there is none."
-            )
-        ones = np.ones(len(e)) if weight is None else weight
+        found = check_propensities(propensity, y, sample_weight)
         return cls(
-            propensity=e,
-            rated=rated,
+            propensity=found.values,
+            rated=found.rated,
             bound=bound,
-            share_below=float(np.average(e <= bound, weights=ones)),
-            effective_sample_size=effective_sample_size(ones[rated] / e[rated]),
-            sample_weight=weight,
+            share_below=float(np.average(found.values <= bound, weights=found.row_weight)),
+            effective_sample_size=effective_sample_size(found.weight),
+            sample_weight=found.sample_weight,
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> "OverlapDisplay":

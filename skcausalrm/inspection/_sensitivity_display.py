@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..exceptions import InvalidInputError
 from ..selection._sensitivity import sensitivity_analysis
 from ._display import (
     BLUE,
     GREEN,
+    GREY,
     ORANGE,
     add_legend,
     axes_for,
@@ -14,6 +17,7 @@ from ._display import (
     panels,
     show_percent,
 )
+from ._tipping_point import tipping_point
 
 _COLUMNS = (
     *("selection_log_odds", "base_rate", "base_rate_low", "base_rate_high"),
@@ -33,6 +37,9 @@ class SensitivityDisplay:
     ----------
     table : DataFrame
         Result of `sensitivity_analysis`, in the order of ``selection_log_odds``.
+    threshold : float or None, default=None
+        Mean reward that decides; where the decision turns is marked. Without it, other rows that
+        the table compares with decide.
 
     Attributes
     ----------
@@ -45,6 +52,7 @@ class SensitivityDisplay:
     See Also
     --------
     skcausalrm.inspection.sensitivity_analysis : The table.
+    skcausalrm.inspection.tipping_point : Where the decision turns, as numbers.
 
     Examples
     --------
@@ -63,12 +71,12 @@ class SensitivityDisplay:
     True
     """
 
-    def __init__(self, table):
-        self.table = table
+    def __init__(self, table, *, threshold=None):
+        self.table, self.threshold = table, threshold
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, selection_log_odds, ax=None, **columns
+        cls, estimator, X, y, *, selection_log_odds, threshold=None, ax=None, **columns
     ) -> "SensitivityDisplay":
         """Refit with selection on the preference fixed at each value, and plot the results.
 
@@ -82,10 +90,12 @@ class SensitivityDisplay:
             Feedback, NaN where there is none.
         selection_log_odds : array-like of shape (k,)
             Log odds within -10 and 10; 0 is selection on x alone.
+        threshold : float or None, default=None
+            Mean reward that decides.
         ax : matplotlib Axes or None, default=None
             Where to draw: it is hidden, and holds two axes. None makes a figure.
         **columns : array-like
-            ``rows`` and the per-row columns of `sensitivity_analysis`.
+            ``rows``, ``versus`` and the per-row columns of `sensitivity_analysis`.
 
         Returns
         -------
@@ -103,16 +113,18 @@ class SensitivityDisplay:
         table = sensitivity_analysis(
             estimator, X, y, selection_log_odds=selection_log_odds, **columns
         )
-        return cls.from_table(table, ax=ax)
+        return cls.from_table(table, threshold=threshold, ax=ax)
 
     @classmethod
-    def from_table(cls, table, *, ax=None) -> "SensitivityDisplay":
+    def from_table(cls, table, *, threshold=None, ax=None) -> "SensitivityDisplay":
         """Plot the results of an analysis.
 
         Parameters
         ----------
         table : DataFrame
             Result of `sensitivity_analysis`.
+        threshold : float or None, default=None
+            Mean reward that decides.
         ax : matplotlib Axes or None, default=None
             Where to draw: it is hidden, and holds two axes. None makes a figure.
 
@@ -132,7 +144,8 @@ class SensitivityDisplay:
         if missing or not len(table):
             lack = f"lacks {', '.join(missing)}" if missing else "has no row"
             raise InvalidInputError(f"The table {lack}: pass what sensitivity_analysis returns.")
-        return cls(table.sort_values("selection_log_odds", ignore_index=True)).plot(ax)
+        table = table.sort_values("selection_log_odds", ignore_index=True)
+        return cls(table, threshold=threshold).plot(ax)
 
     def plot(self, ax: Any = None) -> "SensitivityDisplay":
         """Draw the display.
@@ -162,6 +175,17 @@ class SensitivityDisplay:
         upper.plot(
             x, self.table["mean_reward"], "s--", color=ORANGE, label="mean reward of the rows"
         )
+        if self.threshold is not None:
+            upper.axhline(self.threshold, color=GREY, linestyle="--", label="threshold")
+        elif "versus_mean_reward" in self.table:
+            versus = self.table["versus_mean_reward"]
+            upper.plot(x, versus, "^:", color=GREEN, label="mean reward of the other rows")
+        if self.threshold is not None or "versus_mean_reward" in self.table:
+            turn = tipping_point(self.table, threshold=self.threshold)
+            if turn.evidence_lost < np.inf:
+                label = f"the decision turns at {turn.selection_log_odds:.2f}"
+                upper.axvline(turn.selection_log_odds, color=GREY, label=label)
+                lower.axvline(turn.selection_log_odds, color=GREY)
         upper.set(ylim=(0, 1), ylabel="share of good answers", title="Sensitivity to selection")
         show_percent(upper.yaxis)
         add_legend(upper)

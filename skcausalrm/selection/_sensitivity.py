@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import check_columns
 from .._utils._validation import FLOATS, check_feedback
-from ..exceptions import BaseRateUncertainWarning
+from ..exceptions import BaseRateUncertainWarning, InvalidInputError
 from ..model_selection._cross_fitting import make_folds
 from ._fitting import check_likelihood_feedback, fit_likelihood
 from ._inputs import fit_inputs
@@ -27,6 +27,7 @@ def sensitivity_analysis(
     *,
     selection_log_odds,
     rows=None,
+    versus=None,
     groups=None,
     users=None,
     instruments=None,
@@ -57,6 +58,8 @@ def sensitivity_analysis(
         likelier.
     rows : slice, array-like of int or of bool, default=None
         Rows whose mean reward is reported, such as those of one model; None is all.
+    versus : slice, array-like of int or of bool, default=None
+        Rows that these are compared with, such as those of another model; None compares with none.
     groups, users, instruments, signals : array-like of n rows, default=None
         Per-row columns, as in `SelectionModel.fit`.
     signal_directions : dict of str to str, default=None
@@ -69,14 +72,15 @@ def sensitivity_analysis(
     DataFrame
         One row per value: ``selection_log_odds``; ``base_rate``, the mean of P(r=1 given x) over
         the log, with its 90% interval ``base_rate_low`` and ``base_rate_high``; ``mean_reward`` of
-        the chosen rows; ``rank_correlation``, Spearman's, between refitted and fitted reward over
-        the log; ``false_positive_rate`` and ``false_negative_rate``; ``log_evidence`` in nats
-        below the best value of the grid.
+        the chosen rows; ``versus_mean_reward`` of those that they are compared with, where there
+        are such; ``rank_correlation``, Spearman's, between refitted and fitted reward over the
+        log; ``false_positive_rate`` and ``false_negative_rate``; ``log_evidence`` in nats below
+        the best value of the grid.
 
     Raises
     ------
     InvalidInputError
-        If a value lies beyond 10 either way.
+        If a value lies beyond 10 either way, or `rows` or `versus` chooses none.
     TypeError
         If `fitted` cannot predict, or is a Pipeline.
 
@@ -120,7 +124,13 @@ def sensitivity_analysis(
         signals=signals,
         signal_directions=signal_directions,
     )
-    rows = np.arange(len(X))[slice(None) if rows is None else rows]
+    sets = {"mean_reward": np.arange(len(X))[slice(None) if rows is None else rows]}
+    if versus is not None:
+        sets["versus_mean_reward"] = np.arange(len(X))[versus]
+    for name, chosen in sets.items():
+        if not len(chosen):
+            argument = "rows" if name == "mean_reward" else "versus"
+            raise InvalidInputError(f"{argument} chooses none of the {len(X)} rows: choose some.")
     model = _settings(fitted)
     knowledge = [
         check_knowledge(clone(model).set_params(selection_log_odds=float(value)))
@@ -158,7 +168,10 @@ def sensitivity_analysis(
                 "base_rate": fit.whole.base_rate,
                 "base_rate_low": low,
                 "base_rate_high": high,
-                "mean_reward": float(np.average(fit.probability[rows], weights=weight[rows])),
+                **{
+                    name: float(np.average(fit.probability[chosen], weights=weight[chosen]))
+                    for name, chosen in sets.items()
+                },
                 "rank_correlation": float(spearmanr(fit.probability, reference).statistic),
                 "false_positive_rate": rates[0],
                 "false_negative_rate": rates[1],

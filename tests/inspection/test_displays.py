@@ -4,6 +4,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.integrate import trapezoid
 
@@ -11,13 +12,16 @@ from skcausalrm import CausalRewardRegressor, NoiseOnly, PropensityEstimator, Se
 from skcausalrm.datasets import make_observational_feedback
 from skcausalrm.exceptions import FeedbackError, GroupsError, InvalidInputError, MissingExtraError
 from skcausalrm.inspection import (
+    BalanceDisplay,
     BaseRateDisplay,
     CalibrationDisplay,
     HabitDisplay,
     OverlapDisplay,
     SensitivityDisplay,
     TransitionDisplay,
+    WeightsDisplay,
     sensitivity_analysis,
+    tipping_point,
 )
 from skcausalrm.metrics import effective_sample_size
 from skcausalrm.nuisances import NoiseTransitionEstimator
@@ -131,6 +135,69 @@ def test_overlap_takes_a_rewards_propensities_and_any_labels(log, propensity):
         assert display.rated.sum() == (~np.isnan(log.y)).sum()
 
 
+def test_weights_and_balance_take_a_rewards_propensities(log, propensity):
+    rated = ~np.isnan(log.y)
+    weights = WeightsDisplay.from_estimator(propensity, log.X, log.y)
+    e = propensity.predict_propensity(log.X)
+    assert rated[weights.rows].all()
+    np.testing.assert_allclose(weights.weight, np.sort(1 / e[rated])[::-1])
+    np.testing.assert_allclose(weights.weight, 1 / e[weights.rows])
+    assert weights.effective_sample_size == pytest.approx(effective_sample_size(1 / e[rated]))
+    heaviest = weights.weight[: len(weights.weight) // 2].sum() / weights.weight.sum()
+    half = (len(weights.weight) // 2) / len(weights.weight)
+    assert weights.share_of_weight(half) == pytest.approx(heaviest)
+    balance = BalanceDisplay.from_estimator(propensity, log.X, log.y)
+    assert balance.effective_sample_size == weights.effective_sample_size
+    naive = CausalRewardRegressor("naive", random_state=0).fit(log.X[rated], log.y[rated])
+    for display in (BalanceDisplay, WeightsDisplay):
+        with pytest.raises(InvalidInputError, match=f"{display.__name__} needs propensities"):
+            display.from_estimator(naive, log.X, log.y)
+
+
+def test_weights_multiply_sample_weights(log, propensity, ax):
+    e, rated = propensity.oof_propensity_, ~np.isnan(log.y)
+    times = np.random.default_rng(0).integers(0, 3, len(e))
+    found = WeightsDisplay.from_predictions(e, log.y, sample_weight=times, ax=ax)
+    assert (found.ax_, found.figure_) == (ax, ax.figure)
+    np.testing.assert_allclose(found.weight, np.sort((times / e)[rated])[::-1])
+    equal = WeightsDisplay.from_predictions(np.full(8, 0.25), [1.0, 0.0] * 4)
+    assert equal.effective_sample_size == 8
+    assert equal.share_of_weight(0.3) == pytest.approx(0.3)
+
+
+def test_balance_is_the_difference_of_means_along_components(log, propensity, ax):
+    """Along the axes: X is rotated there, so that components are columns, by falling variance."""
+    rng = np.random.default_rng(0)
+    X = np.linalg.qr(rng.normal(size=(800, 3)))[0] * [30, 20, 10]
+    X -= X.mean(axis=0)
+    X = X @ np.linalg.eigh(X.T @ X)[1][:, ::-1]
+    e = rng.uniform(0.2, 1, 800)
+    y = np.where(rng.random(800) < e, 1.0, np.nan)
+    rated = ~np.isnan(y)
+    found = BalanceDisplay.from_predictions(e, X, y, ax=ax)
+    before = X[rated].mean(axis=0) / X.std(axis=0)
+    after = np.average(X[rated], axis=0, weights=1 / e[rated]) / X.std(axis=0)
+    np.testing.assert_allclose(np.abs(found.before), np.abs(before), atol=1e-6)
+    np.testing.assert_allclose(np.abs(found.after), np.abs(after), atol=1e-6)
+    np.testing.assert_allclose(found.variance_ratio, X.var(axis=0) / X.var(axis=0).sum())
+    assert [text.get_text()[0] for text in ax.get_yticklabels()] == ["1", "2", "3"]
+    twice = BalanceDisplay.from_predictions(np.r_[e, e], np.r_[X, X], np.r_[y, y])
+    weighted = BalanceDisplay.from_predictions(e, X, y, sample_weight=np.full(800, 2.0))
+    np.testing.assert_allclose(twice.after, weighted.after, atol=1e-9)
+
+
+def test_balance_needs_columns_that_vary():
+    for X, kept in ((np.ones((6, 2)), 0), (np.c_[np.arange(6.0), np.ones(6)], 1)):
+        given = np.full(6, 0.5), X, np.ones(6)
+        if kept:
+            assert len(BalanceDisplay.from_predictions(*given).after) == kept
+        else:
+            with pytest.raises(InvalidInputError, match="All 6 rows of X are equal"):
+                BalanceDisplay.from_predictions(*given)
+    with pytest.raises(InvalidInputError, match="n_components is 0"):
+        BalanceDisplay.from_predictions(*given, n_components=0)
+
+
 def test_overlap_without_unrated_rows_and_without_rated_ones():
     display = OverlapDisplay.from_predictions(np.full(5, 0.5), np.ones(5))
     assert display.effective_sample_size == 5
@@ -238,6 +305,45 @@ def test_sensitivity_shows_the_table_in_its_order(ax):
         SensitivityDisplay.from_table(table.drop(columns="mean_reward"))
     with pytest.raises(InvalidInputError, match="has no row"):
         SensitivityDisplay.from_table(table[:0])
+    level = table["mean_reward"].mean()
+    marked = SensitivityDisplay.from_table(table, threshold=level).ax_
+    turn = tipping_point(table, threshold=level).selection_log_odds
+    assert f"the decision turns at {turn:.2f}" in texts(marked)
+    beyond = SensitivityDisplay.from_table(table.assign(versus_mean_reward=0.01)).ax_
+    assert "mean reward of the other rows" in texts(beyond)
+    assert not any("turns" in text for text in texts(beyond))
+
+
+def made_table(reward, versus=None, evidence=None):
+    table = pd.DataFrame({"selection_log_odds": np.arange(len(reward)) - 1.0})
+    table = table.assign(mean_reward=reward, log_evidence=0.0 if evidence is None else evidence)
+    return table if versus is None else table.assign(versus_mean_reward=versus)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tipping_point_is_where_the_margin_is_zero(seed):
+    rng = np.random.default_rng(seed)
+    table = made_table(np.sort(rng.random(6))[::-1], rng.random(6), -rng.random(6))
+    found = tipping_point(table.sample(frac=1, random_state=0))
+    x, margin = table["selection_log_odds"], table["mean_reward"] - table["versus_mean_reward"]
+    best = table["log_evidence"].idxmax()
+    assert (found.best, found.margin) == (x[best], pytest.approx(margin[best]))
+    if np.isnan(found.selection_log_odds):
+        assert found.evidence_lost == np.inf
+        assert (np.sign(margin) == np.sign(margin[0])).all()
+    else:
+        assert np.interp(found.selection_log_odds, x, margin) == pytest.approx(0, abs=1e-9)
+        near = np.linspace(x[best], found.selection_log_odds, 50)[:-1]
+        assert (np.sign(np.interp(near, x, margin)) == np.sign(margin[best])).all()
+
+
+def test_tipping_point_on_the_grid_and_without_what_decides():
+    table = made_table([0.7, 0.5, 0.4], evidence=[-3.0, -1.0, 0.0])
+    assert tipping_point(table, threshold=0.5) == (0.0, 1.0, -0.1, 1.0)
+    with pytest.raises(InvalidInputError, match=r"lacks versus_mean_reward: .* threshold="):
+        tipping_point(table)
+    with pytest.raises(InvalidInputError, match="has no row"):
+        tipping_point(table[:0], threshold=0.5)
 
 
 def test_transitions_and_their_intervals(log, selection, ax):

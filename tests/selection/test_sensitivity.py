@@ -64,6 +64,18 @@ def test_mean_reward_of_chosen_rows(log, model):
     assert mask > everything + 0.1
 
 
+def test_mean_reward_of_rows_that_are_compared(log, model):
+    good = log.probability > 0.8
+    found = sensitivity_analysis(
+        model, log.X, log.y, selection_log_odds=1.0, rows=good, versus=~good
+    )
+    assert found["mean_reward"].item() > found["versus_mean_reward"].item() + 0.1
+    for name in ("rows", "versus"):
+        none = {name: np.zeros(len(log.y), dtype=bool)}
+        with pytest.raises(ex.InvalidInputError, match=f"{name} chooses none of the 2000 rows"):
+            sensitivity_analysis(model, log.X, log.y, selection_log_odds=1.0, **none)
+
+
 def test_verified_rows_say_which_value_fits(log, model):
     frame = sensitivity_analysis(
         model, log.X, log.y, selection_log_odds=[-8, 0.7], verified=log.verified
