@@ -20,6 +20,7 @@ _HOMES = {
     "NoiseTransitionEstimator": "nuisances",
     "PropensityEstimator": "nuisances",
     "SelectionModel": "selection",
+    "diagnose": "inspection",
 }
 _FOLDERS = (
     "baselines",

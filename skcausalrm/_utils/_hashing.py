@@ -78,6 +78,8 @@ def hash_rows(X: NDArray, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
 
 
 def feedback_hash(y: NDArray[np.float64]) -> int:
-    """Return a 64-bit hash of feedback 0, 1 and NaN, in the order of the rows."""
-    codes = np.where(np.isnan(y), 2, y).astype(np.uint8)
+    """Return a 64-bit hash of feedback, NaN where there is none, in the order of the rows."""
+    codes = np.where(np.isnan(y), 2, y)
+    if np.isin(codes, (0, 1, 2)).all():
+        codes = codes.astype(np.uint8)
     return int.from_bytes(hashlib.blake2b(codes.tobytes(), digest_size=8).digest(), "big")

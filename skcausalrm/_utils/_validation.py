@@ -13,7 +13,8 @@ from ._warnings import warn
 
 # Embeddings keep their precision; float16 and whole numbers become float32.
 FLOATS = (np.float32, np.float64)
-
+# Number of rated rows of a class below which a reward is little more than a guess.
+FEW_OF_A_CLASS = 50
 
 # scikit-learn's checks search for this sentence.
 ONLY_BINARY = "Only binary classification is supported."
@@ -161,10 +162,10 @@ def check_two_classes(values: NDArray[np.float64], sample_weight=None) -> None:
 def warn_of_rare_class(values: NDArray[np.float64]) -> None:
     """Warn if fewer than 50 rated rows are of a class."""
     counts = [int((values == label).sum()) for label in (0, 1)]
-    if (least := min(counts)) < 50:
+    if (least := min(counts)) < FEW_OF_A_CLASS:
         warn(
             f"Only {least} of {sum(counts)} rated rows are {counts.index(least)}: with fewer than "
-            f"50 rows of a class the reward is little more than a guess.",
+            f"{FEW_OF_A_CLASS} rows of a class the reward is little more than a guess.",
             FewFeedbackWarning,
             "rare-class",
         )

@@ -78,6 +78,7 @@ def fit(
     from ..export import save_model_directory
     from ..heads import MLPHead, RidgeHead
     from ..text._saved import encoder_settings
+    from ._findings import findings_of_fit, print_findings
     from ._fit_report import model_facts, print_report, selection_facts, unused_sources
     from ._fitting import columns_read, correction, out_of_fold_scores
     from ._log_summary import summarise, summary_lines
@@ -110,6 +111,7 @@ def fit(
     for name, reason in unused_sources(reward):
         progress(f"  {name} {reason}")
     progress("scoring out of fold")
+    findings = findings_of_fit(reward, X, log, encoder.truncated_answer_count_)
     report = {
         **log.counts(),
         "logs": [str(path) for path in logs],
@@ -123,6 +125,7 @@ def fit(
         "truncated_prompts": encoder.truncated_prompt_count_,
         "truncated_answers": encoder.truncated_answer_count_,
         "random_state": random_state,
+        "findings": findings.to_dict(),
         "sets": out_of_fold_scores(reward, X, log, columns, known_rates),
         "warnings": ctx.obj,
     }
@@ -137,4 +140,5 @@ def fit(
         print_json({"model_directory": str(out), **report})
     else:
         print_report(report)
+        print_findings(findings, said=(report["selection"] or {}).get("advice_codes", ()))
         typer.echo(f"wrote {out}")

@@ -24,8 +24,10 @@ def inspect(
     Rows, ratings, users, conversations, models, period, signals and why one is not used, the
     columns that are read and those that are not, what is left out and why, and some rows.
     Where rows are verified, also how far thumbs and the column judge_score agree with them.
+    Then what there is to see to: findings with a code, each with a section in the documentation.
     """
     from ..datasets._labels import answer_texts
+    from ._findings import findings_of_frame, print_findings
     from ._judges import compare_judges, print_judges
     from ._log_summary import summarise, summary_lines
     from ._logs import join_names, read_frame
@@ -35,6 +37,7 @@ def inspect(
     frame = read_frame(logs, **options.of_logs(ctx))
     sources = read_sources(frame, Named(**options.of_sources(ctx)))
     facts, judges = summarise(frame, sources), compare_judges(frame, sources)
+    findings = findings_of_frame(frame, sources)
     some = frame.iloc[frame["feedback"].isna().argsort(kind="stable").to_numpy()[:examples]]
     texts = list(zip(*answer_texts(some), strict=True))
     marks = [None if mark != mark else float(mark) for mark in some["feedback"]]
@@ -43,10 +46,19 @@ def inspect(
             {"feedback": mark, "prompt": prompt, "completion": completion}
             for mark, (prompt, completion) in zip(marks, texts, strict=True)
         ]
-        print_json({**facts, "judges": judges, "examples": rows, "warnings": ctx.obj})
+        print_json(
+            {
+                **facts,
+                "judges": judges,
+                "findings": findings.to_dict(),
+                "examples": rows,
+                "warnings": ctx.obj,
+            }
+        )
         return
     print_table("Log", ["", ""], [(name, harmless(text)) for name, text in summary_lines(facts)])
     print_judges(judges)
+    print_findings(findings)
     for mark, (prompt, completion) in zip(marks, texts, strict=True):
         feedback = {None: "not rated", 1.0: "liked", 0.0: "disliked"}[mark]
         typer.echo(f"{feedback}\n  prompt  {_shorten(prompt)}\n  answer  {_shorten(completion)}")

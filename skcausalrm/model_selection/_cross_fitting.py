@@ -36,7 +36,7 @@ class Folds(NamedTuple):
     groups: NDArray[np.intp]
 
 
-def _equal_rows(X: NDArray) -> NDArray[np.intp]:
+def equal_rows(X: NDArray) -> NDArray[np.intp]:
     """Return the same code for rows of X that are equal, bit for bit.
 
     Eight bytes of a row identify most rows at the price of an integer sort; only rows that agree in
@@ -85,7 +85,7 @@ def check_groups(X: NDArray, groups) -> NDArray[np.intp]:
     """
     if groups is not None:
         return group_codes(groups, len(X))
-    codes = _equal_rows(X)
+    codes = equal_rows(X)
     alone = np.bincount(codes)[codes] > max(1, _LARGEST_SHARE * len(X))
     if not alone.any():
         return codes

@@ -1,7 +1,7 @@
 """Flip rates from s(x) = P(s=1 given x, rated): anchors, levels of the curve, confident counts.
 
 Each estimator returns (rates, standard errors), both of the false positive and the false negative
-rate, shape (2,).
+rate, shape (2,). Anchors also return for which of them there are none.
 """
 
 import numpy as np
@@ -55,11 +55,13 @@ def anchor_rates(curve: NoisySigmoid, scores, folds: Folds, weight, rng, quantil
             AssumptionWarning,
             "absent-anchors",
         )
-        return levels, level_stds
+        return levels, level_stds, tuple(rate is None for rate in known)
+    absent = [False, False]
     for end, name in enumerate(("false_positive_rate", "false_negative_rate")):
         bottom, top = np.quantile(resampled[end], (0.05, 0.95))
         rising = rates[end] - (curve.low, 1 - curve.high)[end] > _LEVEL_GAP
         if (top - bottom > _WIDE_INTERVAL or rising) and known[end] is None:
+            absent[end] = True
             warn(
                 f"The {name} from the {'lowest' if end == 0 else 'highest'} "
                 f"{100 * quantile:.3g}% of s(x) is {rates[end]:.2f} (90% interval "
@@ -69,7 +71,7 @@ def anchor_rates(curve: NoisySigmoid, scores, folds: Folds, weight, rng, quantil
                 AssumptionWarning,
                 "absent-anchors",
             )
-    return rates, stds
+    return rates, stds, tuple(absent)
 
 
 def sigmoid_rates(curve: NoisySigmoid):

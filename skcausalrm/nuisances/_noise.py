@@ -59,6 +59,9 @@ class NoiseTransitionEstimator(FoldClassifier):
         by group and by user; 0 for known rates.
     transition_matrix_ : ndarray of shape (2, 2)
         Row: true class, column: logged class.
+    anchors_absent_ : (bool, bool) or None
+        Whether surely bad, and surely good rows seem to be absent; False for a known rate. None for
+        a method other than "anchor".
     oof_probability_ : ndarray of shape (n,)
         Out-of-fold s(x) of every training row, rated or not.
     model_ : FoldProbability
@@ -167,8 +170,11 @@ class NoiseTransitionEstimator(FoldClassifier):
         rng = check_random_state(self.random_state)
         known = self.false_positive_rate, self.false_negative_rate
         curve = self.model_.calibrate
+        self.anchors_absent_ = None
         if self.method == "anchor":
-            rates, stds = anchor_rates(curve, scores, folds, weight, rng, self.quantile, known)
+            rates, stds, self.anchors_absent_ = anchor_rates(
+                curve, scores, folds, weight, rng, self.quantile, known
+            )
         elif self.method == "sigmoid":
             rates, stds = sigmoid_rates(curve)
         else:

@@ -14,7 +14,7 @@ from ._probability import FoldClassifier
 from ._recipes import effective_sample_size
 
 # Share of clipped training rows above which a warning is raised.
-_CLIPPED_SHARE = 0.1
+CLIPPED_SHARE = 0.1
 
 
 class PropensityEstimator(FoldClassifier):
@@ -148,7 +148,7 @@ class PropensityEstimator(FoldClassifier):
         rated = observed == 1
         weight = columns.weighted(np.ones(len(p)))[rated]
         self.effective_sample_size_ = effective_sample_size(weight / self.oof_propensity_[rated])
-        if self.clipped_share_ > _CLIPPED_SHARE:
+        if self.clipped_share_ > CLIPPED_SHARE:
             warn(
                 f"{clipped.sum()} of {len(p)} propensities were below the clipping threshold of "
                 f"{self.clipping_threshold} and were raised to it. Such rows hardly ever get "

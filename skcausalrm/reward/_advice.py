@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..metrics._estimate import NORMAL_95, Estimate
 
 # AUROC of a ranking by chance, and loss of AUROC to naive's that does not matter.
-_CHANCE, _TOLERANCE = 0.5, 0.02
+_CHANCE, TOLERANCE = 0.5, 0.02
 
 
 class Evidence(NamedTuple):
@@ -59,10 +59,11 @@ def advice_codes(evidence: Evidence) -> list[str]:
         then "level-open", "level-unchecked" or "level-reliable".
     """
     level = "level-reliable" if evidence.level_told_by else "level-unchecked"
-    return [_ranking_code(evidence), "level-open" if evidence.level_is_open else level]
+    return [ranking_code(evidence), "level-open" if evidence.level_is_open else level]
 
 
-def _ranking_code(evidence: Evidence) -> str:
+def ranking_code(evidence: Evidence) -> str:
+    """Return the code on the ranking."""
     posterior, rated, verified = evidence.posterior, evidence.rated, evidence.verified
     if rated is not None and rated.high < _CHANCE:
         return "ranking-contradicted"
@@ -74,7 +75,7 @@ def _ranking_code(evidence: Evidence) -> str:
     if posterior is None or direct is None or min(posterior.low, direct.low) <= _CHANCE:
         return "ranking-unproven"
     over_naive = evidence.over_naive
-    if over_naive is not None and over_naive.low < -_TOLERANCE:
+    if over_naive is not None and over_naive.low < -TOLERANCE:
         return "ranking-below-naive"
     return "ranking-reliable"
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._binary_classifier import BinaryClassifier
 from .._utils._columns import check_columns
+from .._utils._hashing import feedback_hash
 from .._utils._sklearn_compat import HasMethods, StrOptions
 from .._utils._validation import (
     FLOATS,
@@ -150,6 +151,7 @@ class _CausalReward(BaseEstimator):
         self.target_, self.weight_ = fit.target
         self.method_, self.binary_ = self.nuisances_.method, feedback.binary
         self.group_hashes_ = None if groups is None else group_hashes(groups)
+        self.feedback_hash_ = feedback_hash(feedback.values)
         return self
 
     def _report_stage(self, stage: str) -> None:
@@ -263,6 +265,8 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
         True if the feedback was 0/1.
     group_hashes_ : ndarray of uint64 or None
         Hashes of the groups trained on.
+    feedback_hash_ : int
+        Hash of the feedback fitted on: tells whether rows are the training rows.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str

@@ -39,7 +39,7 @@ from ._nuisances import (
 # Share of asked rows without an answer above which a warning is raised.
 _NONRESPONSE = 0.2
 # Effective sample size, as a share of the rated rows, below which a warning is raised.
-_LOW_SHARE = 0.1
+LOW_SHARE = 0.1
 
 
 class Defaults(NamedTuple):
@@ -307,7 +307,7 @@ def _stack_judge_score(m, judge_score, t, weight, folds: Folds) -> NDArray[np.fl
 def _effective_sample_size(observed, e, columns: RowColumns) -> float:
     weight = columns.weighted(np.ones(len(observed)))[observed]
     ess = effective_sample_size(weight if e is None else weight / e[observed])
-    if ess < _LOW_SHARE * observed.sum():
+    if ess < LOW_SHARE * observed.sum():
         warn(
             f"The weights 1/propensity leave an effective sample of {ess:.0f} of "
             f"{observed.sum()} rated rows: raise the clipping threshold, or collect feedback where "

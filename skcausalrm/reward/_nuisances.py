@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._columns import RowColumns
+from .._utils._hashing import feedback_hash
 from .._utils._validation import Feedback
 from ..exceptions import InvalidInputError, UnusedParameterError
 from ..nuisances._recipes import NEEDS, RECIPES, Target, methods_reading, unread_columns
@@ -167,6 +168,13 @@ def find_selection_model(fitted: Any) -> SelectionModel | None:
     if isinstance(fitted, SelectionModel):
         return fitted
     return getattr(getattr(fitted, "nuisances_", None), "selection_model", None)
+
+
+def was_fitted_on(fitted: Any, values: NDArray[np.float64]) -> bool:
+    """Return whether a reward or a selection model was fitted on this feedback."""
+    own = fitted if isinstance(fitted, SelectionModel) else fitted.nuisances_.selection_model
+    n_fitted = len(fitted.target_) if own is None else len(own.oof_probability_)
+    return n_fitted == len(values) and fitted.feedback_hash_ == feedback_hash(values)
 
 
 def name_fitted(fitted: Any) -> str:

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import RowColumns, check_columns
 from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
-from ..exceptions import (
-    FeedbackError,
-    GroupsError,
-    InvalidInputError,
-    SkcausalrmWarning,
-    UnusedParameterError,
-)
-from ..metrics._estimate import Estimate, estimate, estimate_difference
+from ..exceptions import InvalidInputError, SkcausalrmWarning, UnusedParameterError
+from ..metrics._estimate import estimate
 from ..model_selection._cross_fitting import Folds, make_folds
-from ..nuisances._recipes import Target, correct_labels, effective_sample_size
-from ..selection._draws import N_DRAWS, outcome_draws
-from ..selection._fitting import UNCERTAIN
-from ..selection._habit import FEW_USERS, LEAST_REACH, find_keenest
+from ..nuisances._recipes import Target, effective_sample_size
 from ..selection._model import SelectionModel
-from ._advice import Evidence, advice, advice_codes
+from ._advice import advice, advice_codes
+from ._evidence import Rows, estimate_on, n_verified, score_targets, selection_evidence
 from ._fit_nuisances import Defaults, fit_nuisances
 from ._head import fit_head, out_of_fold_predictions
 
@@ -47,15 +39,6 @@ _FACTS = (
     "instrument_reach",
     "signal_log_odds",
 )
-# Standard deviations from which on a signal's log odds are not 0.
-_CLEAR = 2.0
-
-
-class _Rows(NamedTuple):
-    """Rows of one kind, and z of all rows."""
-
-    rows: NDArray[np.bool_]
-    z: NDArray[np.float64]
 
 
 def selection_report(
@@ -148,7 +131,7 @@ def selection_report(
     defaults = Defaults(model.cv, model.random_state, model.n_jobs)
     recipes = {}
     by_row: dict[str, Any] = {"columns": columns, "groups": folds.groups}
-    targets = _targets(selection, feedback, columns, model.random_state)
+    targets = score_targets(selection, feedback, columns, model.random_state)
     with warnings.catch_warnings():
         # These fits serve the comparison alone.
         warnings.simplefilter("ignore", SkcausalrmWarning)
@@ -160,7 +143,7 @@ def selection_report(
             base_rate = np.average(prediction, weights=columns.sample_weight)
             scores = _scores(targets, prediction, **by_row)
             recipes[name] = {"base_rate": float(base_rate), **facts, **scores}
-    evidence = _evidence(selection, feedback, targets, predictions["naive"][0], **by_row)
+    evidence = selection_evidence(selection, feedback, targets, predictions["naive"][0], **by_row)
     codes = advice_codes(evidence)
     return {
         "advice": advice(codes, evidence),
@@ -170,7 +153,7 @@ def selection_report(
             for name, found in evidence.aucs().items()
         },
         **{name: getattr(selection, f"{name}_") for name in _FACTS},
-        "n_verified": _n_verified(columns),
+        "n_verified": n_verified(columns),
         "n_asked": 0 if columns.asked is None else int(columns.asked.sum()),
         "level_told_by": list(evidence.level_told_by),
         "recipes": recipes,
@@ -218,98 +201,11 @@ def _facts(rates: tuple[float, float], ess: float) -> dict[str, float]:
     }
 
 
-def _targets(
-    selection: SelectionModel, feedback: Feedback, columns: RowColumns, random_state
-) -> dict[str, _Rows]:
-    """Return the rows of each kind of score, and what stands for their labels."""
-    everyone = np.ones(len(feedback.values), dtype=bool)
-    draws = outcome_draws(selection, feedback.values, columns, N_DRAWS, random_state)
-    kinds = {"debiased": _Rows(everyone, draws)}
-    if columns.asked is not None:
-        rates = selection.false_positive_rate_, selection.false_negative_rate_
-        labels = correct_labels(feedback.values, rates)
-        kinds["asked"] = _Rows(columns.asked & feedback.observed, labels)
-    if columns.verified is not None:
-        kinds["verified"] = _Rows(~np.isnan(columns.verified), columns.verified)
-    return kinds
-
-
-def _estimate(
-    score, metric: str, kind: _Rows, *predictions: NDArray, columns: RowColumns, groups: NDArray
-) -> Estimate | None:
-    """Return `score` on rows of one kind, or None where they are too few."""
-    rows, z = kind
-    by_row = {
-        "groups": groups,
-        "users": columns.users,
-        "sample_weight": columns.sample_weight,
-    }
-    given = {name: None if column is None else column[rows] for name, column in by_row.items()}
-    try:
-        return score(metric, z[rows], *(f[rows] for f in predictions), **given)
-    except (FeedbackError, InvalidInputError, GroupsError):
-        return None
-
-
-def _scores(targets: dict[str, _Rows], prediction: NDArray, **by_row) -> dict[str, float]:
+def _scores(targets: dict[str, Rows], prediction: NDArray, **by_row) -> dict[str, float]:
     found: dict[str, float] = {}
     for metric in _METRICS:
         for kind, target in targets.items():
-            score = _estimate(estimate, metric, target, prediction, **by_row)
+            score = estimate_on(estimate, metric, target, prediction, **by_row)
             if score is not None:
                 found[f"{kind}_{metric}"], found[f"{kind}_{metric}_std"] = score.score, score.std
     return found
-
-
-def _evidence(
-    selection: SelectionModel,
-    feedback: Feedback,
-    targets: dict[str, _Rows],
-    naive: NDArray | None,
-    **by_row,
-) -> Evidence:
-    columns, ranking = by_row["columns"], selection.oof_probability_
-    unasked, rated = columns.unasked(len(ranking)), feedback.observed
-    if len(np.unique(feedback.values[rated & unasked])) < 2:
-        rated = rated & ~unasked  # clicks hold no dislikes: only asked answers say what is liked
-    targets = {"rated": _Rows(rated, feedback.values), **targets}
-    auc = {
-        kind: _estimate(estimate, "roc_auc", target, ranking, **by_row)
-        for kind, target in targets.items()
-    }
-    over_naive = None
-    if naive is not None:
-        over_naive = _estimate(
-            estimate_difference, "roc_auc", targets["debiased"], ranking, naive, **by_row
-        )
-    return Evidence(
-        posterior=auc["debiased"],
-        rated=auc["rated"],
-        verified=auc.get("verified"),
-        over_naive=over_naive,
-        level_is_open=selection.base_rate_doubt_ > UNCERTAIN,
-        level_told_by=_told_by(selection, feedback, columns),
-        n_verified=_n_verified(columns),
-        base_rate_interval=selection.base_rate_interval_,
-    )
-
-
-def _told_by(selection: SelectionModel, feedback: Feedback, columns: RowColumns) -> tuple[str, ...]:
-    """Return what has a say on the level: a source may be used and still say nothing of it."""
-    used = [name for name, reason in selection.level_source_.items() if reason == "used"]
-    told = ["verified", "asked", "base_rate"]
-    habit = selection.habit_
-    if habit is not None:
-        weight = columns.weighted(columns.unasked(len(habit)).astype(np.float64))
-        users = columns.users if "users" in used else None
-        reach, effective = find_keenest(habit, feedback.observed, weight, users)
-        if reach >= LEAST_REACH and effective >= FEW_USERS:
-            told += ["users", "instruments"]
-    for name, (mean, std) in (selection.signal_log_odds_ or {}).items():
-        if abs(mean) > _CLEAR * std:
-            told.append("judge_score" if name == "judge_score" else "signals")
-    return tuple(name for name in dict.fromkeys(told) if name in used)
-
-
-def _n_verified(columns: RowColumns) -> int:
-    return 0 if columns.verified is None else int((~np.isnan(columns.verified)).sum())

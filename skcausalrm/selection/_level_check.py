@@ -11,7 +11,7 @@ from ..exceptions import AssumptionWarning
 from ._mixture import Mixture
 
 # Standard errors beyond which the two disagree.
-_DISAGREE = 2.0
+DISAGREE = 2.0
 
 
 class LevelCheck(NamedTuple):
@@ -75,7 +75,7 @@ def check_level(
     spread = logs_only.weights @ (totals - expected) ** 2
     difference = verified[judged].sum() - expected
     score = float(difference / np.sqrt((p * (1 - p)).sum() + spread))
-    if abs(score) > _DISAGREE:
+    if abs(score) > DISAGREE:
         warn(
             f"Of {judged.sum()} verified rows {verified[judged].sum():.0f} are good, but by the "
             f"log alone {expected:.0f} would be, {abs(score):.1f} standard errors away: "

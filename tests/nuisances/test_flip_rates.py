@@ -34,11 +34,12 @@ def test_anchors_are_doubted_if_uncertain_or_still_rising(reach, phi_variance, d
     rng = np.random.RandomState(0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rates, stds = anchor_rates(curve, scores, folds, None, rng, 0.03, (None, None))
+        rates, stds, absent = anchor_rates(curve, scores, folds, None, rng, 0.03, (None, None))
     at = 1 / (1 + np.exp(reach * (1 - 2 * 0.03)))
     np.testing.assert_allclose(rates, 0.1 + 0.8 * at, atol=1e-3)
     assert (stds > 0.1).all() == (phi_variance > 0)
     assert len(caught) == (0 if due is None else 2)
+    assert absent == (due is not None,) * 2
     for one, name in zip(caught, ("false_positive_rate", "false_negative_rate"), strict=False):
         assert one.category is AssumptionWarning
         assert str(one.message).startswith(f"The {name} from the")
