@@ -51,7 +51,8 @@ class Case:
     Attributes
     ----------
     model : CausalRewardRegressor, CausalRewardClassifier, SelectionModel or None
-    X : ndarray of shape (n, d) or None
+    X : ndarray of shape (n, d)
+        Without columns where there is no model.
     feedback : Feedback
         No row needs to be rated.
     columns : RowColumns
@@ -65,7 +66,7 @@ class Case:
     """
 
     model: Any
-    X: NDArray | None
+    X: NDArray
     feedback: Feedback
     columns: RowColumns
     clusters: Clusters

@@ -1,7 +1,6 @@
 """`diagnose`: every check of a reward and its log, in one call."""
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from .._utils._validation import (
 from ..exceptions import FeedbackError, GroupsError, InvalidInputError
 from ..model_selection._cross_fitting import equal_rows
 from ..reward._nuisances import FittedNuisances, find_selection_model, name_fitted
-from ..selection._model import SelectionModel
 from . import _log_checks as of_log
 from . import _model_checks as of_model
 from ._case import Case, NotCheckedError, Outcome
@@ -144,8 +142,10 @@ def diagnose(
         X = check_array(X, dtype=FLOATS, input_name="X")
     feedback = _check_feedback(model, y, None if X is None else len(X))
     n = len(feedback.values)
+    codes = _answer_codes(answers, X, n)
+    X = np.empty((n, 0)) if X is None else X
     columns = check_columns(
-        np.empty((n, 1)) if X is None else X,
+        X,
         groups,
         users,
         sample_weight,
@@ -161,7 +161,7 @@ def diagnose(
         columns,
         cluster_codes(groups, users, n),
         _check_times(times, n),
-        _answer_codes(answers, X, n),
+        codes,
         _check_count(n_shortened, n),
         random_state,
     )
@@ -221,7 +221,7 @@ def _check_feedback(model: Any, y, n_rows: int | None) -> Feedback:
     values = column_or_1d(np.asarray(y, dtype=object) if isinstance(y, list) else y)
     n = len(values) if n_rows is None else n_rows
     classes = getattr(model, "classes_", None)
-    if classes is not None and not (isinstance(model, SelectionModel) and is_missing(values).all()):
+    if classes is not None:
         values = decode_labels(values, classes, n_rows=n)
     else:
         values = np.where(is_missing(values), np.nan, values)
@@ -272,6 +272,6 @@ def _answer_codes(answers, X: NDArray | None, n: int) -> NDArray[np.intp] | None
 def _check_count(count, n: int) -> int | None:
     if count is None:
         return None
-    if not isinstance(count, Integral) or not 0 <= count <= n:
+    if not isinstance(count, (int, np.integer)) or not 0 <= count <= n:
         raise InvalidInputError(f"n_shortened is {count!r}, but must be a number from 0 to {n}.")
     return int(count)

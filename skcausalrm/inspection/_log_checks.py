@@ -154,13 +154,12 @@ def check_users(case: Case) -> Outcome:
 def check_folds(case: Case) -> Outcome:
     case.need_rated()
     groups = case.columns.groups
-    if groups is None and case.X is None:
+    if groups is None and not case.X.shape[1]:
         raise NotCheckedError("no groups are given.")
-    X = np.empty((case.n, 1)) if case.X is None else case.X
     cv, seed = (5, 0) if case.model is None else (case.model.cv, case.random_state)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SkcausalrmWarning)
-        folds = make_folds(X, case.feedback.values, groups, cv, seed)
+        folds = make_folds(case.X, case.feedback.values, groups, cv, seed)
     sizes, of_groups = np.bincount(folds.of_row), np.bincount(folds.groups)
     codes = {one.message.code for one in caught if isinstance(one.message, FewFeedbackWarning)}
     largest, group = sizes.max() / case.n, of_groups.max() / case.n

@@ -141,7 +141,8 @@ def check_effective_sample(case: Case) -> Outcome:
 
 def check_shared_groups(case: Case) -> Outcome:
     case.need_model()
-    if case.columns.groups is None:
+    codes = case.clusters[0]
+    if codes is None:
         raise NotCheckedError("no groups are given.")
     if not hasattr(case.model, "group_hashes_"):
         raise NotCheckedError("a SelectionModel does not keep the groups that it was fitted on.")
@@ -149,7 +150,6 @@ def check_shared_groups(case: Case) -> Outcome:
     if trained_on is None:
         if not case.is_training:
             raise NotCheckedError("the model was fitted without groups.")
-        codes = case.clusters[0]
         several = int(np.count_nonzero(np.bincount(codes)[codes] > 1))
         return Outcome(
             several > 0,
@@ -224,11 +224,10 @@ def check_ranking(case: Case) -> Outcome:
             figures |= {name: found.score, f"{name}_low": found.low, f"{name}_high": found.high}
     text = advice([code], evidence)
     text = text[0].lower() + text[1:]
-    found, severity = code != "ranking-reliable", "serious"
-    if code == "ranking-below-naive":
+    if code == "ranking-below-naive" and evidence.over_naive is not None:
         # The advice warns of what is possible: logs of a few hundred ratings leave it open.
-        found, severity = evidence.over_naive.score < -TOLERANCE, "moderate"
-    return Outcome(found, text, figures, severity)
+        return Outcome(evidence.over_naive.score < -TOLERANCE, text, figures, "moderate")
+    return Outcome(code != "ranking-reliable", text, figures)
 
 
 def check_level(case: Case) -> Outcome:

@@ -52,13 +52,14 @@ def fit_evidence(model: Any, X: NDArray, feedback: Feedback, columns: RowColumns
     selection = find_selection_model(model)
     if selection is not None:
         targets = score_targets(selection, feedback, columns, model.random_state)
-        by_row = {"columns": columns, "groups": folds.groups}
-        return selection_evidence(selection, feedback, targets, naive, **by_row)
+        return selection_evidence(
+            selection, feedback, targets, naive, columns=columns, groups=folds.groups
+        )
     target = Target(model.target_, columns.weighted(model.weight_))
     defaults = Defaults(model.cv, model.random_state, model.n_jobs)
     head = fit_head(model.estimator, X, target, folds, defaults)
     ranking = out_of_fold_predictions(head, X, target, folds, n_jobs=model.n_jobs)
-    by_row = {
+    by_row: dict[str, Any] = {
         "columns": columns._replace(sample_weight=target.weight),
         "groups": folds.groups,
     }

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -272,3 +273,15 @@ def test_advice_and_warnings_are_findings_or_have_a_reason_not_to_be():
     raised = {"judge-chance", "judge-reversed"}  # documented by `judge_report`
     assert documented | set(_advice._SENTENCES) | raised == set(same) | set(APART)
     assert skcausalrm.diagnose is diagnose
+
+
+def test_the_page_has_a_section_for_each_code():
+    page = Path(skcausalrm.__file__).parents[1] / "docs" / "guide" / "findings.md"
+    if not page.exists():
+        pytest.skip("the documentation is not in this distribution")
+    text = page.read_text()
+    for code, about in CATALOGUE.items():
+        same = ", ".join(f"`{other}`" for other in about.same_as)
+        assert f"| [{code}](#{code.lower()}) | {about.title} | {about.severity} | {same} |" in text
+        section = f"({code.lower()})= ## {code}: {about.title} {about.why}"
+        assert section in " ".join(text.split())
