@@ -1,4 +1,4 @@
-"""`diagnose`: what it finds, what it leaves unchecked and why, and the codes it stands beside."""
+"""`diagnose`: what it finds, what it leaves unchecked and why, and which other codes say the same."""
 
 import json
 import re
