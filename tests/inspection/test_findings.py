@@ -1,4 +1,4 @@
-"""`diagnose`: what it finds, what it leaves unchecked and why, and which other codes say the same."""
+"""`diagnose`: what it finds, what it leaves unchecked and why, which other codes say the same."""
 
 import json
 import re
