@@ -30,6 +30,10 @@ class ModelDirectoryError(ValueError):
     """A model directory that is incomplete, altered, or from a newer version."""
 
 
+class ThresholdError(ValueError):
+    """The verified rows certify no threshold at the stated risk."""
+
+
 class ExportParityError(RuntimeError):
     """The exported file does not reproduce the fitted model, so it was not kept."""
 

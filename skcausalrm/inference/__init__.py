@@ -7,7 +7,9 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "Comparison": "._results",
         "MeanReward": "._results",
+        "RewardThreshold": "._threshold",
         "compare": "._compare",
         "mean_reward": "._compare",
+        "threshold_for": "._threshold",
     },
 )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._columns import RowColumns
+from .._utils._columns import RowColumns, check_columns
 from .._utils._hashing import feedback_hash
 from .._utils._validation import check_new_rows, decode_labels
 from ..exceptions import FeedbackError, InvalidInputError
@@ -82,6 +82,34 @@ def read_rewards(model: Any, X, y, columns: RowColumns, rng) -> RowRewards:
     if columns.judge_score is not None:
         proxies.append(columns.judge_score)
     return RowRewards(values, draws, np.column_stack(proxies))
+
+
+def out_of_fold_rewards(model: Any, X, y, verified) -> NDArray[np.float64]:
+    """Return rewards of rows, (n,), out of fold where a selection model was fitted on them.
+
+    Parameters
+    ----------
+    model : object with ``predict`` or ``predict_proba``
+    X : array-like of n rows
+    y : array-like of shape (n,) or None
+    verified : array-like of shape (n,)
+
+    Raises
+    ------
+    FeedbackError
+        If the model was fitted on these rows and on their labels.
+    """
+    selection = find_selection_model(model)
+    if y is not None and selection is not None:
+        values = decode_labels(y, getattr(model, "classes_", selection.classes_), n_rows=len(X))
+        if _was_fitted_on(selection, values):
+            columns = check_columns(check_new_rows(model, X), verified=verified)
+            _refuse_used_labels(selection, columns)
+            if getattr(model, "estimator_", selection.head_) is selection.head_:
+                return selection.oof_probability_
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba(X)[:, 1]
+    return np.asarray(model.predict(X), dtype=np.float64)
 
 
 def _selection_of(model: Any) -> SelectionModel:
