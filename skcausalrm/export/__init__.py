@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "ModelDirectory": "._model_directory",
         "RewardScorer": "._scorer",
         "export_transformers": "._transformers_checkpoint",
+        "keep_threshold": "._acceptance",
         "load_model_directory": "._model_directory",
         "save_model_directory": "._model_directory",
         "text_to_onnx": "._text_file",

@@ -99,6 +99,7 @@ def read_metadata(
             "feature_names": json.loads(raw["feature_names"]),
             "single_fit": json.loads(raw.get("single_fit", "null")),
             "text": text,
+            "acceptance": json.loads(raw.get("acceptance", "null")),
             "created_with": json.loads(raw["created_with"]),
         }
         return metadata, linear and LinearReward(linear), text and TextSettings(**text)

@@ -191,7 +191,7 @@ def save_model_directory(
         "versions": created_with(),
         "files": {name: hash_bytes(content) for name, content in files.items()},
     }
-    files[CONFIG] = _signed(config)
+    files[CONFIG] = signed_config(config)
     with new_folder(place) as folder:
         for name, content in files.items():
             write_synced(folder / name, content)
@@ -259,7 +259,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _signed(config: dict[str, Any]) -> bytes:
+def signed_config(config: dict[str, Any]) -> bytes:
     """Return JSON of `config` that begins with its SHA-256, computed with zeros in its place."""
     for name in ("encoder_settings", "report"):
         try:

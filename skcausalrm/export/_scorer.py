@@ -9,11 +9,11 @@ from typing import Any, Self
 import numpy as np
 
 from .._utils._batching import length_sorted_batches
-from .._utils._extras import import_extra
-from .._utils._warnings import warn
-from ..exceptions import ExportWarning, InvalidInputError, ModelDirectoryError, UnusedParameterError
+from ..exceptions import ModelDirectoryError, UnusedParameterError
 from ..text._window import warn_truncated
 from ._metadata import read_metadata
+from ._ranking import best_first, check_answers
+from ._session import CPU, start_session
 from ._text_tokens import EMBEDDING, TextSettings, TextTokenizer
 
 # Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
@@ -21,8 +21,7 @@ from ._text_tokens import EMBEDDING, TextSettings, TextTokenizer
 _BATCH_BYTES, _BATCH_ROWS = 16 * 2**20, 2**15
 # Maximum texts in a batch, and tokens with padding. Larger batches overflow a CPU's caches.
 _BATCH_TEXTS, _BATCH_TOKENS = 32, 2048
-_CPU = "CPUExecutionProvider"
-_PROVIDERS: dict[str, list] = {"cpu": [_CPU], "cuda": ["CUDAExecutionProvider", _CPU]}
+_PROVIDERS: dict[str, list] = {"cpu": [CPU], "cuda": ["CUDAExecutionProvider", CPU]}
 
 
 class RewardScorer:
@@ -53,9 +52,9 @@ class RewardScorer:
         Metadata of the file: format_version, skcausalrm_version, head, method, binary,
         n_features, feature_names, outputs (names of the graph's outputs), single_fit (distance
         between the selection model's mixture and its nearest sigmoid, see :func:`to_onnx`; None
-        for other heads), created_with, and text. For embeddings text is None; for text it holds
-        encoder, precision, max_length, agreement with the original (see :func:`text_to_onnx`) and
-        more.
+        for other heads), created_with, acceptance (see :func:`keep_threshold`; None without), and
+        text. For embeddings text is None; for text it holds encoder, precision, max_length,
+        agreement with the original (see :func:`text_to_onnx`) and more.
     truncated_prompt_count_, truncated_answer_count_ : int
         Rows of the last call whose prompt was not read to its beginning, and whose answer was
         shortened (text files only).
@@ -201,6 +200,32 @@ class RewardScorer:
         reward, score = self._run(["reward", "score"], X)
         return reward, score
 
+    def accepts(self, X) -> np.ndarray:
+        """Return which rows have at least the reward from which on few answers are bad.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or text rows
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            True where the row is accepted; ``metadata_["acceptance"]`` says at which risk.
+
+        Raises
+        ------
+        UnusedParameterError
+            If the file holds no threshold.
+        """
+        if (acceptance := self.metadata_["acceptance"]) is None:
+            raise UnusedParameterError(
+                "This file holds no threshold from which on answers are accepted: find one with "
+                "skcausalrm.inference.threshold_for and keep it with skcausalrm.export."
+                "keep_threshold."
+            )
+        return np.asarray(self.predict(X)) >= acceptance["threshold"]
+
     def rank(self, prompt, completions: Sequence) -> tuple[np.ndarray, np.ndarray]:
         """Order answers to one prompt, the best first.
 
@@ -248,40 +273,18 @@ class RewardScorer:
         self._start()
 
     def _start(self) -> None:
-        onnxruntime = import_extra("onnxruntime", extra="cpu", purpose="RewardScorer")
-        available = onnxruntime.get_available_providers()
-        usable = [provider for provider in self._wanted if _name(provider) in available]
-        options = onnxruntime.SessionOptions()
-        # Threads that wait by spinning take cores from the code that feeds them. Without spinning
-        # one text is scored a third faster, and a batch as fast.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            session = onnxruntime.InferenceSession(self._model, options, providers=usable or [_CPU])
-        except Exception as error:  # onnxruntime's errors have no common base of their own
-            raise ModelDirectoryError(
-                f"The ONNX model ({len(self._model)} bytes) cannot be loaded by onnxruntime "
-                f"{onnxruntime.__version__}; export it again."
-            ) from error
+        session, self._part = start_session(self._model, self._wanted)
         self._session = session
         self.provider_: str = session.get_providers()[0]
         self.metadata_, linear, text = read_metadata(session.get_modelmeta().custom_metadata_map)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
         self._text = None if text is None else self._read_tokenizer(text)
-        self._linear = linear if self.provider_ == _CPU else None
+        self._linear = linear if self.provider_ == CPU else None
         self.n_features_in_: int = self.metadata_["n_features"]
         # Inputs of the part of a graph that a call does not run: onnxruntime asks for all.
         ids, X = np.ones((1, 1), np.int64), np.zeros((1, self.n_features_in_), np.float32)
         kinds = {one.name: one.type for one in session.get_inputs()}
         self._unused = {name: ids if "int" in kind else X for name, kind in kinds.items()}
-        self._part = onnxruntime.RunOptions()
-        self._part.only_execute_path_to_fetches = True
-        if self.provider_ != (wanted := _name(self._wanted[0])):
-            warn(
-                f"{wanted} is not usable here, so {self.provider_} runs; install the matching "
-                "onnxruntime and drivers (for CUDA: `pip install skcausalrm[gpu]`).",
-                ExportWarning,
-                "provider-fallback",
-            )
 
     def _read_tokenizer(self, settings: TextSettings) -> TextTokenizer:
         """Return the tokenizer of a text file, and keep its content as bytes."""
@@ -366,34 +369,9 @@ class RewardScorer:
         return X
 
 
-def check_answers(completions: Any) -> None:
-    """Raise if one text is given in place of a list of answers.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    if isinstance(completions, str):
-        raise InvalidInputError(
-            "completions is one text, but rank compares a list of answers: put it in a list."
-        )
-
-
-def best_first(scores: np.ndarray) -> np.ndarray:
-    """Return positions by falling score, equal scores in their order.
-
-    Every ranking uses unbounded scores: clipped rewards tie at 0 and 1.
-    """
-    return np.argsort(-scores, kind="stable")
-
-
 def _check_finite(scores: np.ndarray, start: int = 0) -> None:
     if len(bad := np.flatnonzero(~np.isfinite(scores))):
         raise ValueError(
             f"Row {start + bad[0]} of X has no finite score; it must not hold NaN, inf or values "
             f"beyond float32."
         )
-
-
-def _name(provider) -> str:
-    return provider if isinstance(provider, str) else provider[0]

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._utils._extras import import_extra
 from .._version import __version__
-from ..export._scorer import best_first
+from ..export._ranking import best_first
 from ..text._chat_markup import EMPTY_REWARD
 from ._models import TextModel
 
@@ -223,7 +223,9 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
             rewards[row], scores[row] = reward, unbounded
         return rewards, scores
 
-    @guarded.post("/score")
+    acceptance = getattr(model, "acceptance", None)
+
+    @guarded.post("/score", response_model_exclude_none=True)
     async def score_rows(
         request: schemas.ScoreRequest | TextPairs,
     ) -> schemas.ScoreResponse | PairScores:
@@ -232,7 +234,10 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
         if isinstance(request, TextPairs):
             data = [PairScore(index=i, score=reward) for i, reward in enumerate(rewards)]
             return PairScores(model=model.name, data=data)
-        return schemas.ScoreResponse(rewards=rewards, model=model.name)
+        accept = None
+        if acceptance is not None:
+            accept = [reward >= acceptance["threshold"] for reward in rewards]
+        return schemas.ScoreResponse(rewards=rewards, accept=accept, model=model.name)
 
     @guarded.post("/rank")
     async def rank(request: schemas.RankRequest) -> schemas.RankResponse:

@@ -21,7 +21,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ..exceptions import InvalidInputError
-from ..export._scorer import best_first
+from ..export._ranking import best_first
 from ..text._chat_markup import split_query
 
 Score = Callable[[list[tuple[Any, Any]]], Awaitable[tuple[list[float], list[float]]]]

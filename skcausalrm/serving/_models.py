@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import ModelDirectoryError
 from ..export import RewardScorer, load_model_directory
-from ..export._scorer import best_first, check_answers
+from ..export._ranking import best_first, check_answers
 
 RewardsAndScores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -98,6 +98,11 @@ class TextModel:
         rewards, scores = self.rewards_and_scores([(prompt, answer) for answer in completions])
         return best_first(scores), rewards
 
+    @property
+    def acceptance(self) -> dict[str, Any] | None:
+        """The threshold that the model's files hold (see `keep_threshold`), or None."""
+        return self._facts.get("acceptance")
+
     def truncated_counts(self) -> tuple[int, int]:
         """Return the rows of the last call whose prompt and whose answer were shortened.
 
@@ -171,14 +176,16 @@ def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextMod
     return TextModel(path.name, scorer.rewards_and_scores, facts, scorer)
 
 
-def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> dict[str, str]:
-    return {
+def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> dict[str, Any]:
+    facts = {
         "method": method,
         "head": scorer.metadata_["head"],
         "encoder": encoder,
         "precision": precision,
         "skcausalrm_version": scorer.metadata_["skcausalrm_version"],
     }
+    acceptance = scorer.metadata_["acceptance"]
+    return facts if acceptance is None else {**facts, "acceptance": acceptance}
 
 
 def _from_directory(path: Path, device: str | None) -> TextModel:

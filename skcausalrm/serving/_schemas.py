@@ -70,9 +70,10 @@ class ScoreRequest(BaseModel):
 
 
 class ScoreResponse(BaseModel):
-    """Rewards in the order of the rows."""
+    """Rewards in the order of the rows, and which are accepted if the model holds a threshold."""
 
     rewards: list[float]
+    accept: list[bool] | None = None
     model: str
 
 

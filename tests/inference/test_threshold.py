@@ -88,7 +88,7 @@ def test_a_model_that_ranks_backwards_has_no_threshold():
 
 def test_rows_that_the_model_was_fitted_on_are_judged_out_of_fold():
     log = make_observational_feedback(
-        2000, 8, base_rate=0.8, signal="strong", n_verified=300, random_state=0
+        1200, 8, base_rate=0.8, signal="strong", n_verified=300, random_state=0
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkcausalrmWarning)

@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from skcausalrm.serving import ServerSettings, create_app
+from skcausalrm.serving import ServerSettings, TextModel, create_app
 from skcausalrm.text._conversation import as_conversations
 
 pytest.importorskip("httpx")
@@ -39,6 +39,16 @@ def test_score(client, model):
     assert reply.status_code == 200
     pairs = [("What is 2 + 2?", "4."), ("What is 2 + 2?", "4."), ("Hi", "good")]
     assert reply.json() == {"rewards": model.predict(pairs).tolist(), "model": "test-model"}
+
+
+def test_score_says_what_is_accepted_where_the_model_has_a_threshold(model):
+    rewards = model.predict([("p", text) for text in ("a", "good, good answer")])
+    known = {"acceptance": {"threshold": float(rewards.mean()), "max_bad": 0.1}}
+    with TestClient(create_app(TextModel("m", model.rewards_and_scores, known))) as client:
+        rows = [{"prompt": "p", "completion": text} for text in ("a", "good, good answer", "  ")]
+        reply = client.post("/score", json={"rows": rows}).json()
+        assert reply == {"rewards": [*rewards, 0], "accept": [False, True, False], "model": "m"}
+        assert client.get("/readyz").json()["acceptance"] == known["acceptance"]
 
 
 def test_rank(client, model):
