@@ -28,16 +28,17 @@ def anchor_rates(curve: NoisySigmoid, scores, folds: Folds, weight, rng, quantil
     sample of n points is the sorted original at a Beta(qn, (1-q)n) fraction, so no row is
     resampled; the curve is redrawn from its clustered covariance.
     """
+    weight = np.ones(len(scores)) if weight is None else weight
     K, B = folds.n_splits, _BOOTSTRAP_DRAWS
     thetas = rng.multivariate_normal(curve.theta, curve.covariance, size=B)
     found, draws = np.empty((2, K)), np.empty((2, K, B))
     for k in range(K):
-        rows = folds.of_row == k
+        rows = (folds.of_row == k) & (weight > 0)
         n_units = max(len(np.unique(folds.groups[rows])), 2)
         fractions = rng.beta(quantile * n_units + 0.5, (1 - quantile) * n_units + 0.5, size=B)
         for end in (0, 1):
             at = np.append(quantile, fractions)
-            cuts = _quantile(scores[rows], 1 - at if end else at, weight, rows)
+            cuts = _quantile(scores[rows], 1 - at if end else at, weight[rows])
             p = np.append(curve(cuts[:1]), curve(cuts[1:], thetas))
             p = 1 - p if end else p
             found[end, k], draws[end, k] = p[0], p[1:]
@@ -113,11 +114,13 @@ def confident_rates(curve: NoisySigmoid, scores, s, folds: Folds, weight, rng):
     return np.array(rates_of(cells.sum(axis=2))), np.std(draws, axis=0)
 
 
-def _quantile(values, fractions, weight, rows) -> NDArray[np.float64]:
-    """Return quantiles of `values`, weighted where there are weights."""
-    if weight is None:
-        return np.quantile(values, fractions)
+def _quantile(values, fractions, weight) -> NDArray[np.float64]:
+    """Return quantiles of `values`: `np.quantile` of as many copies of each as its weight.
+
+    Weights under 1 are counted in units of the smallest.
+    """
     order = np.argsort(values)
-    w = weight[rows][order]
-    below = np.cumsum(w) - w
-    return np.interp(fractions, below / max(below[-1], np.finfo(float).tiny), values[order])
+    copies = weight[order] / min(1.0, weight.min())
+    last = np.cumsum(copies) - 1
+    places = np.column_stack([last - copies + 1, last]).ravel()
+    return np.interp(fractions * last[-1], places, np.repeat(values[order], 2))

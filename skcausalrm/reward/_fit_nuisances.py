@@ -156,7 +156,7 @@ def fit_nuisances(
         propensity, e, volunteer_rate = _fit_propensity(
             given_propensity, X, observed, columns, folds, everyone, defaults
         )
-        e = union_propensity(e, columns.asked)
+        e = union_propensity(e, columns)
     if columns.judge_score is not None:
         weight = columns.weighted(observed / e)
         m = _stack_judge_score(m, columns.judge_score, t, weight, folds)

@@ -110,7 +110,7 @@ class FittedNuisances:
                 "The model was fitted with known propensities or without unrated rows, so scoring "
                 "a log with unrated rows needs propensity=."
             )
-        return union_propensity(e, columns.asked)
+        return union_propensity(e, columns)
 
 
 def refuse_unread_columns(method: str, columns: RowColumns) -> None:
@@ -128,9 +128,11 @@ def refuse_unread_columns(method: str, columns: RowColumns) -> None:
             )
 
 
-def union_propensity(e: NDArray, asked: NDArray[np.bool_] | None) -> NDArray:
+def union_propensity(e: NDArray, columns: RowColumns) -> NDArray:
     """Return P(rated) where a random share of the rows is asked and the others volunteer."""
-    return e if asked is None else e + (1 - e) * asked.mean()
+    if columns.asked is None:
+        return e
+    return e + (1 - e) * np.average(columns.asked, weights=columns.sample_weight)
 
 
 def predicted_propensity(estimator: Any, X: NDArray) -> NDArray[np.float64]:

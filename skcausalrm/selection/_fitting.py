@@ -185,7 +185,11 @@ def fit_likelihood(
         target = recalibration.move(target, probability)
         probability = recalibration(probability)
         covariance = recalibration_covariance(
-            recalibration, probability, verified, error_rate=knowledge.verified_error_rate
+            recalibration,
+            probability,
+            verified,
+            sample_weight=sample_weight,
+            error_rate=knowledge.verified_error_rate,
         )
     level_check = None
     if checks_level and verified is not None and (habits is not None or shown is not None):

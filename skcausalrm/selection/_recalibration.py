@@ -37,7 +37,7 @@ def fit_recalibration(
         Logged feedback, NaN where unrated. Verified rows are weighted to the shares of unrated,
         disliked and liked rows in the log, so that choosing them by feedback does no harm.
     sample_weight : ndarray of shape (n,) or None, default=None
-        Weights of the rows; None counts each once.
+        A weight counts as so many rows; None counts each once.
     error_rate : float, default=0.0
         Probability that the person errs.
     posterior : ndarray of shape (n,) or None, default=None
@@ -73,6 +73,7 @@ def fit_recalibration(
         start = logit(np.clip(posterior[judged], 1e-6, 1 - 1e-6))
     if not judged.any():
         return Recalibration(0.0, 0.0, center)
+    weight = weight * (rows[judged].sum() / weight.sum())
     return _maximise(start, l[judged] - center, center, verified[judged], weight, error_rate)
 
 
@@ -81,6 +82,7 @@ def recalibration_covariance(
     prediction: NDArray,
     verified: NDArray,
     *,
+    sample_weight: NDArray | None = None,
     error_rate: float = 0.0,
 ) -> NDArray[np.float64]:
     """Return the covariance of a fitted intercept and slope by Laplace's approximation, (2, 2).
@@ -92,15 +94,18 @@ def recalibration_covariance(
         Recalibrated P(r=1 given x) of the training rows.
     verified : ndarray of shape (n,)
         The labels that it was fitted to.
+    sample_weight : ndarray of shape (n,) or None, default=None
+        Weights of the rows; None counts each once.
     error_rate : float, default=0.0
         Probability that the person behind the labels errs.
     """
-    judged = ~np.isnan(verified)
+    rows = np.ones(len(prediction)) if sample_weight is None else sample_weight
+    judged = ~np.isnan(verified) & (rows > 0)
     p = clip_probability(prediction[judged])
     l = (logit(p) - recalibration.offset) / recalibration.scale
     design = np.column_stack([np.ones(len(l)), l - recalibration.center])
     q = error_rate + (1 - 2 * error_rate) * p
-    information = ((1 - 2 * error_rate) * p * (1 - p)) ** 2 / (q * (1 - q))
+    information = rows[judged] * ((1 - 2 * error_rate) * p * (1 - p)) ** 2 / (q * (1 - q))
     precision = design.T @ (design * information[:, None])
     precision += np.diag(1 / np.array([_INTERCEPT_SD, _SLOPE_SD]) ** 2)
     covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
@@ -124,7 +129,6 @@ def draw_recalibrations(
 
 def _maximise(start, z, center: float, label, weight, error_rate: float) -> Recalibration:
     """Maximise the posterior of the labels, whose log odds are ``start + intercept + slope z``."""
-    weight = weight * (len(weight) / weight.sum())
 
     def loss(theta):
         p = expit(start + theta[0] + theta[1] * z)
