@@ -42,6 +42,7 @@ def all_scores(
         A set of rows ("log", "verified", "asked") to its size, mean reward and scores.
     """
     sets = {"log": _score_set(z, prediction, log.clusters())}
+    sets["log"]["prediction_distribution"] = _distribution(prediction)
     verified, asked = log.columns.get("verified"), log.columns.get("asked")
     if verified is not None:
         rows = ~np.isnan(verified)
@@ -82,6 +83,13 @@ def scores_by(
             }
         )
     return result
+
+
+def _distribution(prediction: np.ndarray) -> dict[str, list[float]]:
+    """Return deciles and the share of predictions up to each, which ties may make larger."""
+    deciles = np.quantile(prediction, np.arange(1, 10) / 10)
+    shares = np.searchsorted(np.sort(prediction), deciles, side="right") / len(prediction)
+    return {"points": deciles.tolist(), "shares": shares.tolist()}
 
 
 def _score_set(

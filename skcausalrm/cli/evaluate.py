@@ -10,6 +10,8 @@ from ._console import print_json, print_table, progress
 
 # Minimum ratings of each class that scores need.
 _MIN_RATED = 20
+# Chance of a false alarm where --alarm names none.
+_FALSE_ALARMS = 0.05
 
 
 @options.reads_logs()
@@ -27,6 +29,38 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    alarm: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=1e-6,
+            max=0.5,
+            help="Exit with 3 if reward, share rated or level have moved; P is the largest chance "
+            "of a false alarm at any of all looks, such as .05.",
+            show_default=False,
+        ),
+    ] = None,
+    least_change: Annotated[
+        float, typer.Option(min=0, max=1, help="With --alarm: smaller changes raise none.")
+    ] = 0.0,
+    fail_below: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL",
+            min=0,
+            max=1,
+            help="Exit with 3 if the share of good answers is surely below it.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Watch from this date on, after a change that you know of.",
+            show_default=False,
+        ),
+    ] = None,
     cache_dir: options.CacheDirectory = None,
     random_state: options.RandomState = 0,
     as_json: options.AsJson = False,
@@ -40,9 +74,22 @@ def evaluate(
     Verified and asked rows of these logs replace that of the level.
     Users, instruments and signals are those of the fit, as far as these logs have them.
     """
+    import numpy as np
+
+    from .._utils._clusters import cluster_codes
     from ..export import load_model_directory
     from ..text._saved import load_encoder
     from ._logs import encode, join_names, read_log
+    from ._monitoring import (
+        ALARM_STATUS,
+        MIN_ROWS,
+        Rows,
+        is_alarm,
+        merge_periods,
+        print_watched,
+        since_fit,
+        watch,
+    )
     from ._prompts import count_shared
     from ._pseudo_outcomes import RATES, by_doubly_robust, by_selection, learnt_at_fit
     from ._scores import all_scores, scores_by
@@ -64,10 +111,12 @@ def evaluate(
     log = read_log(logs, named=named, of_model=of_model, **options.of_logs(ctx))
     _refuse_unusable(log, name)
     times = log.frame.get("timestamp")
-    if period is not None and times is None:
-        raise UnusedParameterError(
-            f"--period was given, but {name} has no column 'timestamp': leave it out."
-        )
+    for option, value in {"--period": period, "--alarm": alarm, "--since": since}.items():
+        if value is not None and times is None:
+            raise UnusedParameterError(
+                f"{option} was given, but {name} has no column 'timestamp': leave it out."
+            )
+    start = None if since is None else _parse_date(since)
     shared = count_shared(log.text, report.get("training_prompts"))
     encoder = load_encoder(model.encoder_settings, model_dir, cache_dir)
     X = encode(encoder, log.text)
@@ -105,14 +154,38 @@ def evaluate(
     }
     if (within := score_within_prompts(log, z, prediction)) is not None:
         result["within_prompts"] = within
+    rows = Rows(
+        prediction, ~np.isnan(log.y), log.y == 1, z, cluster_codes(**log.clusters(), n_rows=len(z))
+    )
+    every = np.ones(len(z), dtype=bool)
     if times is not None:
-        result["periods"] = scores_by(_calendar(times, period or "W"), log, z, prediction)
+        calendar = _calendar(times, period or "W")
+        periods = merge_periods(calendar, every, MIN_ROWS)
+        result["periods"] = scores_by(periods.labels(), log, z, prediction)
+        if start is not None:
+            calendar = calendar.where(times >= start)
+            periods = merge_periods(calendar, every, MIN_ROWS)
+    else:
+        periods = merge_periods(["the first row"] * len(z), every, 1)
+    result["since_fit"] = since_fit(report, prediction, rows.rated)
+    result["monitoring"] = watch(
+        rows,
+        periods,
+        false_alarms=_FALSE_ALARMS if alarm is None else alarm,
+        least_change=least_change,
+        fail_below=fail_below,
+    )
     if "model" in log.frame.columns:
         result["models"] = scores_by(log.frame["model"], log, z, prediction)
     if as_json:
         print_json({**result, "warnings": ctx.obj})
     else:
         _print_tables(result)
+        if times is not None or fail_below is not None:
+            print_watched(result["monitoring"])
+    shortfall = result["monitoring"]["shortfall"]
+    if (alarm is not None and is_alarm(result["monitoring"])) or (shortfall and shortfall["alarm"]):
+        raise typer.Exit(ALARM_STATUS)
 
 
 def _refuse_unusable(log, name: str) -> None:
@@ -133,6 +206,16 @@ def _calendar(times, period: str):
     """Return the first day of each row's period in UTC, or its month, as text."""
     periods = times.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period(period)
     return periods.dt.start_time.dt.strftime("%Y-%m" if period == "M" else "%Y-%m-%d")
+
+
+def _parse_date(text: str):
+    import pandas as pd
+
+    try:
+        date = pd.Timestamp(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--since {text!r} is no date: write it as 2026-05-01.") from error
+    return date.tz_localize("UTC") if date.tzinfo is None else date.tz_convert("UTC")
 
 
 def _print_tables(result: dict[str, Any]) -> None:

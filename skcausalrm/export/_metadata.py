@@ -100,6 +100,7 @@ def read_metadata(
             "single_fit": json.loads(raw.get("single_fit", "null")),
             "text": text,
             "acceptance": json.loads(raw.get("acceptance", "null")),
+            "reward_reference": json.loads(raw.get("reward_reference", "null")),
             "created_with": json.loads(raw["created_with"]),
         }
         return metadata, linear and LinearReward(linear), text and TextSettings(**text)

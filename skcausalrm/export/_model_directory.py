@@ -70,6 +70,14 @@ class ModelDirectory:
         return self.config["report"]
 
     @property
+    def reward_reference(self) -> dict[str, Any] | None:
+        """Mean and distribution of the rewards of the training rows, out of fold, as saved."""
+        found = (self.report or {}).get("sets", {}).get("log", {})
+        if "prediction_distribution" not in found:
+            return None  # saved from Python, or by an earlier version
+        return {"mean": found["mean_prediction"], **found["prediction_distribution"]}
+
+    @property
     def onnx(self) -> bytes:
         """Content of ``head.onnx``, read and checked at each access."""
         return self.read(ONNX)

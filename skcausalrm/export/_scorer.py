@@ -52,9 +52,10 @@ class RewardScorer:
         Metadata of the file: format_version, skcausalrm_version, head, method, binary,
         n_features, feature_names, outputs (names of the graph's outputs), single_fit (distance
         between the selection model's mixture and its nearest sigmoid, see :func:`to_onnx`; None
-        for other heads), created_with, acceptance (see :func:`keep_threshold`; None without), and
-        text. For embeddings text is None; for text it holds encoder, precision, max_length,
-        agreement with the original (see :func:`text_to_onnx`) and more.
+        for other heads), created_with, acceptance (see :func:`keep_threshold`; None without),
+        reward_reference (mean and distribution of the training rewards, for drift; None where
+        unknown), and text. For embeddings text is None; for text it holds encoder, precision,
+        max_length, agreement with the original (see :func:`text_to_onnx`) and more.
     truncated_prompt_count_, truncated_answer_count_ : int
         Rows of the last call whose prompt was not read to its beginning, and whose answer was
         shortened (text files only).

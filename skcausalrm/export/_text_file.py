@@ -155,6 +155,8 @@ def text_to_onnx(
     def content(settings: TextSettings) -> bytes:
         properties = {entry.key: entry.value for entry in head.metadata_props}
         properties["text"] = json.dumps(asdict(settings))
+        if isinstance(fitted, ModelDirectory):
+            properties["reward_reference"] = json.dumps(fitted.reward_reference)
         onnx.helper.set_model_props(model, properties)
         return model.SerializeToString()
 

@@ -34,6 +34,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
 
 from . import _schemas as schemas  # noqa: E402
 from ._compatible import PairScore, PairScores, TextPairs, compatible_routes  # noqa: E402
+from ._drift import RewardMetrics  # noqa: E402
 from ._engine import RewardEngine  # noqa: E402
 from ._limits import BodyLimit, CancelOnDisconnect, TokenCheck, add_error_handlers, check_pairs  # noqa: E402
 
@@ -79,7 +80,10 @@ class _Metrics:
     """Prometheus metrics in a registry of their own."""
 
     def __init__(
-        self, engine: RewardEngine, truncated_counts: Callable[[], tuple[int, int]] | None
+        self,
+        engine: RewardEngine,
+        truncated_counts: Callable[[], tuple[int, int]] | None,
+        reference: dict[str, Any] | None,
     ):
         self.truncated_counts = truncated_counts
         registry = self.registry = CollectorRegistry()
@@ -107,6 +111,7 @@ class _Metrics:
         )
         waiting = Gauge("skcausalrm_waiting_rows", "Rows that wait", registry=registry)
         waiting.set_function(lambda: engine.n_waiting)
+        self.rewards = RewardMetrics(registry, reference)
         engine.observe = self.observe
 
     def observe(self, n_rows: int, seconds: float) -> None:
@@ -153,7 +158,8 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     ----------
     model : TextModel
         Model to serve, from :func:`load_model`, or any object with ``rewards_and_scores(rows)``,
-        ``name`` and ``info()``. If it has ``truncated_counts()``, the metrics hold these counts.
+        ``name`` and ``info()``. If it has ``truncated_counts()``, the metrics hold these counts;
+        if it has a ``reward_reference``, they hold drift.
     settings : ServerSettings, default=None
         Token and limits; None uses all defaults, without a token.
 
@@ -175,12 +181,16 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     >>> uvicorn.run(create_app(load_model("reward.onnx")))             # doctest: +SKIP
     """
     settings = settings or ServerSettings()
-    engine = RewardEngine(
-        lambda rows: np.column_stack(model.rewards_and_scores(rows)),
-        max_batch=settings.max_batch,
-        max_queue=settings.max_queue,
-    )
-    metrics = _Metrics(engine, getattr(model, "truncated_counts", None))
+
+    def predict(rows: list) -> np.ndarray:
+        found = np.column_stack(model.rewards_and_scores(rows))
+        if np.isfinite(found).all():  # else the engine refuses them
+            metrics.rewards.observe(found[:, 0])
+        return found
+
+    engine = RewardEngine(predict, max_batch=settings.max_batch, max_queue=settings.max_queue)
+    counts, reference = (getattr(model, k, None) for k in ("truncated_counts", "reward_reference"))
+    metrics = _Metrics(engine, counts, reference)
 
     @asynccontextmanager
     async def lifespan(_app):

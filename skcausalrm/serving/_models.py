@@ -28,6 +28,8 @@ class TextModel:
         Description of the model, as JSON can hold it.
     reader : RewardScorer or ConversationEncoder, default=None
         Reader of the texts, which counts those that it shortened.
+    reward_reference : dict, default=None
+        Mean and distribution of the rewards at the fit, from which the metrics tell drift.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class TextModel:
         rewards_and_scores: Callable[[Any], RewardsAndScores],
         facts: dict,
         reader: Any = None,
+        reward_reference: dict[str, Any] | None = None,
     ):
         self.name = name
         self._rewards_and_scores, self._facts, self._reader = rewards_and_scores, facts, reader
+        self.reward_reference = reward_reference
 
     def predict(self, rows: Any) -> NDArray[np.float64]:
         """Return the rewards of text rows, shape (n,).
@@ -173,7 +177,8 @@ def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextMod
             f"text_to_onnx (`skcausalrm export --text`), or name the model directory."
         )
     facts = _facts(scorer, scorer.metadata_["method"], text["encoder"], text["precision"])
-    return TextModel(path.name, scorer.rewards_and_scores, facts, scorer)
+    reference = scorer.metadata_["reward_reference"]
+    return TextModel(path.name, scorer.rewards_and_scores, facts, scorer, reference)
 
 
 def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> dict[str, Any]:
@@ -200,4 +205,5 @@ def _from_directory(path: Path, device: str | None) -> TextModel:
         return scorer.rewards_and_scores(encoder.transform(rows))
 
     facts = _facts(scorer, directory.config["method"], str(encoder.model), encoder.dtype)
-    return TextModel(path.resolve().name, rewards_and_scores, facts, encoder)
+    name, reference = path.resolve().name, directory.reward_reference
+    return TextModel(name, rewards_and_scores, facts, encoder, reference)
