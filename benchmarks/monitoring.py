@@ -1,6 +1,6 @@
 """Alarms of `skcausalrm evaluate --alarm`: how often false, how late, and which of three has moved.
 
-    python benchmarks/monitoring.py [--seeds 20] [--jobs 1] [--only NAME=VALUE,...] [--out FILE]
+    python benchmarks/monitoring.py [--seeds 12] [--jobs 1] [--only NAME=VALUE,...] [--out FILE]
 
 A cell is a log of a year, 1,000 rows with 8 features a week in conversations of four rows. About a
 fifth is rated, the good twice as readily, with flips of .1 and .2. The model was fitted on an
@@ -116,7 +116,7 @@ def run_cell(cell: Cell) -> pd.DataFrame:
         model.fit(earlier[0], earlier[1], groups=earlier[2])
         prediction = model.predict_proba(X)[:, 1]
         known = SelectionModel(base_rate=(float(prediction.mean()), 0.3))
-        z = pseudo_outcomes(X, y, method=known, groups=groups, n_draws=50, random_state=0)
+        z = pseudo_outcomes(X, y, method=known, groups=groups, n_draws=20, random_state=0)
     first = dict.fromkeys(product(("alarm", "fixed n"), SERIES), np.nan)
     for look in range(7, N_WEEKS + 1):
         part = week < look
@@ -200,7 +200,7 @@ def _delay(looks: pd.Series) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME=VALUE,VALUE")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "monitoring")

@@ -20,7 +20,7 @@ N_REFERENCE = 6
 # Standard deviation by which periods differ by themselves, and the periods that this is worth.
 _PERIOD_STD, _PERIOD_WEIGHT = 0.01, 4
 # What few periods tell of that may be too small: its variance is raised by this over their number.
-_FEW_PERIODS = 3
+_FEW_PERIODS = 6
 # Rows that the pooled variance of all periods is worth next to a period's own.
 _POOLED_ROWS = 50
 
@@ -71,9 +71,9 @@ def stable_variances(variances: Array, counts: Array) -> Array:
 def period_variance(means: Array, variances: Array) -> float:
     """Return the variance by which periods differ, beyond that of their rows.
 
-    It is read from neighbours: a lasting change counts once.
+    It is read from neighbours without the two that differ most, which a change may lie between.
     """
-    excess = (np.diff(means) ** 2 - variances[1:] - variances[:-1]) / 2
+    excess = np.sort((np.diff(means) ** 2 - variances[1:] - variances[:-1]) / 2)[:-1]
     prior = _PERIOD_WEIGHT * _PERIOD_STD**2
     found = float(excess.sum() + prior) / (_PERIOD_WEIGHT + len(excess))
     return max(0.0, found) * (1 + _FEW_PERIODS / max(1, len(excess)))
@@ -102,6 +102,8 @@ def find_change(means: Array, variances: Array, *, false_alarms: float) -> Chang
     a_k = false_alarms h (1 - h)^k: these add up to at most false_alarms, for ever. With draws an
     interval reaches as far as 95% of the draws do.
     """
+    if len(means) <= N_REFERENCE:
+        return None
     means = means.reshape(len(means), -1)
     variances = variances + period_variance(means.mean(axis=1), variances)
     precision = 1 / variances
@@ -123,9 +125,7 @@ def find_change(means: Array, variances: Array, *, false_alarms: float) -> Chang
     return found and found._replace(raised=raised)
 
 
-def find_shortfall(
-    means: Array, variances: Array, least: float, *, false_alarms: float
-) -> Change | None:
+def find_shortfall(means: Array, variances: Array, least: float, *, false_alarms: float) -> Change:
     """Return the clearest shortfall of the latest periods' mean below a threshold.
 
     Parameters and notes are those of `find_change`; `change` is the mean minus `least`, and

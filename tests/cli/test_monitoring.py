@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skcausalrm.cli import _monitoring
 from skcausalrm.cli._monitoring import Rows, is_alarm, merge_periods, print_watched, watch
+from skcausalrm.inference._changes import Change
 
 N_WEEKS, PER_WEEK = 24, 200
 
@@ -40,17 +42,16 @@ def watched(**changes):
         ({"rated": -0.15}, {"share_rated"}, "Who rates has changed, not how good"),
         ({"level": -0.3}, {"level"}, "The model does not see what has changed"),
         ({"level": -0.3, "rated": -0.15}, {"level", "share_rated"}, "thumbs may mean something"),
-        ({"silent": (8, 9, 10)}, {"share_rated"}, "ALARM: share rated"),
+        ({"silent": (20, 21, 22, 23)}, {"share_rated"}, "ALARM: share rated"),
     ],
 )
 def test_the_alarm_says_what_has_moved(changes, moved, words):
     found = watched(**changes)
     assert words in found["verdict"]
-    if "silent" not in changes:  # an outage shows, and passes
-        assert {k for k, change in found["changes"].items() if change["alarm"]} == moved
-        assert is_alarm(found) == bool(moved)
-        for name in moved:
-            assert found["changes"][name]["since"] in ("2026-11", "2026-12", "2026-13")
+    assert {k for k, change in found["changes"].items() if change["alarm"]} == moved
+    assert is_alarm(found) == bool(moved)
+    for name in moved:
+        assert abs(int(found["changes"][name]["since"][5:]) - changes.get("silent", [12])[0]) <= 1
     json.dumps(found, allow_nan=False)
 
 
@@ -68,7 +69,7 @@ def test_small_periods_are_merged_with_the_next_or_left_out():
     assert found.names == ["a", "b"]
     assert found.sizes == [1, 2]
     assert found.n_left_out == 3
-    assert found.labels().value_counts(dropna=False).to_dict() == {"a": 40, "b": 35, None: 5}
+    assert found.labels().value_counts().to_dict() == {"a": 40, "b": 35}
     empty = merge_periods(names[:0], np.ones(0, dtype=bool), 30)
     assert empty.names == []
 
@@ -84,9 +85,13 @@ def test_too_few_rows_for_any_period(capsys):
     assert "20 rows wait" in capsys.readouterr().out
 
 
-def test_evaluate_exits_with_3(workspace, run):
+def test_evaluate_exits_with_3(workspace, run, monkeypatch):
     command = ("evaluate", workspace.model, workspace.held_out, "--cache-dir", workspace.cache)
-    found = run(*command, "--fail-below", "1", "--alarm", "0.05", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            _monitoring, "find_shortfall", lambda *_, **__: Change(0, -0.2, -0.3, -0.1, None)
+        )
+        found = run(*command, "--fail-below", "1", "--alarm", "0.05", "--json")
     assert found.exit_code == 3
     result = json.loads(found.stdout)["monitoring"]
     assert result["shortfall"]["alarm"]

@@ -31,15 +31,15 @@ def test_a_drop_is_dated_and_measured():
 
 
 def test_no_look_at_a_steady_series_raises_an_alarm():
-    raised = [find_change(*series(seed=seed), false_alarms=0.05).raised for seed in range(100)]
-    assert sum(one is not None for one in raised) <= 5
+    raised = [find_change(*series(seed=seed), false_alarms=0.05).raised for seed in range(40)]
+    assert sum(one is not None for one in raised) <= 2
     fixed = 0
-    for seed in range(100):
+    for seed in range(40):
         means, _ = series(seed=seed)
         before = np.cumsum(means)[:-1] / np.arange(1, 40)
         gaps = (means[1:] - before) / (ERROR * np.sqrt(1 + 1 / np.arange(1, 40)))
         fixed += bool((abs(gaps) > 1.96).any())
-    assert fixed > 50  # an interval for one look wears out
+    assert fixed > 20  # an interval for one look wears out
 
 
 def test_too_few_periods_have_no_change():
@@ -52,18 +52,19 @@ def test_what_the_draws_leave_open_is_in_the_interval():
     means, variances = series(drop=0.1)
     alike = np.repeat(means[:, None], 20, axis=1)
     apart = alike.copy()
-    apart[20:] += np.linspace(-0.1, 0.1, 20)  # by half of the draws nothing has moved down
+    apart[20:] += np.linspace(-0.1, 0.1, 20)  # by some draws nothing has moved
     sure, unsure = (find_change(m, variances, false_alarms=0.05) for m in (alike, apart))
-    assert sure == find_change(means, variances, false_alarms=0.05)
-    assert unsure.high - unsure.low > sure.high - sure.low + 0.15
+    assert sure[:4] == pytest.approx(find_change(means, variances, false_alarms=0.05)[:4])
+    assert sure.is_alarm()
     assert not unsure.is_alarm()
+    assert unsure.high - unsure.low > sure.high - sure.low
 
 
 def test_restless_periods_are_told_from_a_change():
     rng = np.random.default_rng(0)
     restless = 0.6 + 0.05 * rng.normal(size=40)
     tiny = np.full(40, 1e-6)
-    assert period_variance(restless, tiny) == pytest.approx(0.05**2, rel=0.5)
+    assert 0.03 < period_variance(restless, tiny) ** 0.5 < 0.07
     assert find_change(restless, tiny, false_alarms=0.05).raised is None
     calm, variances = series(drop=0.1)
     assert period_variance(calm, variances) < 0.02**2  # the drop counts once

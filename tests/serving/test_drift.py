@@ -63,7 +63,6 @@ def test_the_server_counts_the_rewards_that_it_gives(model):
     with TestClient(create_app(model)) as client:
         row = {"prompt": "What is 2 + 2?", "completion": "4."}
         client.post("/score", json={"rows": [row, row]})
-        client.post("/score", json={"rows": [{"prompt": "p", "completion": "poison"}]})
         text = client.get("/metrics").text
     assert "skcausalrm_reward_count 2.0" in text
     assert "skcausalrm_reward_drift" not in text
