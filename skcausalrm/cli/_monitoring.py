@@ -27,6 +27,7 @@ from ._console import print_table
 MIN_ROWS, MIN_RATED = 30, 20
 # Exit status of an alarm, unlike those of a failure and of bad usage.
 ALARM_STATUS = 3
+Series = tuple[np.ndarray, np.ndarray]
 _TITLES = {"reward": "reward", "share_rated": "share rated", "level": "level"}
 
 
@@ -126,7 +127,7 @@ def watch(
         np.where(periods.codes < 0, np.nan, periods.codes), rows.rated, MIN_RATED
     )
     series = _series(rows, periods.codes, len(periods.names))
-    level = _series(rows, at_level.codes, len(at_level.names), counted=rows.rated)["level"]
+    level = _series(rows, at_level.codes, len(at_level.names))["level"]
     level_names = [periods.names[int(float(name))] for name in at_level.names]
     each = false_alarms / len(_TITLES)
     given = {
@@ -160,31 +161,26 @@ def watch(
     }
 
 
-def _series(
-    rows: Rows, codes: np.ndarray, n_periods: int, counted: np.ndarray | None = None
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return means, (T,) or (T, m), and their variances, (T,), of all three."""
-    mean_z = rows.z.mean(axis=1)
-    values = np.column_stack([rows.prediction, rows.rated, mean_z])
-    members = np.split(
-        np.argsort(codes, kind="stable"), np.searchsorted(np.sort(codes), range(n_periods))
-    )[1:]
-    means, variances = np.empty((n_periods, 3)), np.empty((n_periods, 3))
-    draws, counts = np.empty((n_periods, rows.z.shape[1])), np.empty((n_periods, 3))
-    for period, own in enumerate(members):
+def _series(rows: Rows, codes: np.ndarray, n_periods: int) -> dict[str, Series]:
+    """Return means and their variances of all three by period, (T,), of the level (T, m)."""
+    values = np.column_stack([rows.prediction, rows.rated, rows.z])
+    means, variances = np.empty((2, n_periods, values.shape[1]))
+    n_rows, n_rated = np.ones((2, n_periods))
+    ends = np.searchsorted(np.sort(codes), range(n_periods))
+    for period, own in enumerate(np.split(np.argsort(codes, kind="stable"), ends)[1:]):
         part = values[own]
         means[period] = part.mean(axis=0)
         influence = (part - means[period]) / len(own)
-        inside = clusters_at(rows.clusters, own)
-        variances[period] = np.diag(clustered_covariance(influence, *inside))
-        draws[period] = rows.z[own].mean(axis=0)
-        # the error of a level is that of the ratings
-        counts[period] = len(own), len(own), max(1, np.count_nonzero(rows.rated[own]))
-    if n_periods == 0:
-        return dict.fromkeys(_TITLES, (means[:, 0], means[:, 0]))
-    stable = [stable_variances(variances[:, j], counts[:, j]) for j in range(3)]
-    of_means = (means[:, 0], means[:, 1], draws)
-    return dict(zip(_TITLES, zip(of_means, stable, strict=True), strict=True))
+        covariance = clustered_covariance(influence, *clusters_at(rows.clusters, own))
+        variances[period] = np.diag(covariance)
+        n_rows[period] = len(own)
+        n_rated[period] = max(1, np.count_nonzero(rows.rated[own]))
+    # the error of a level is that of the ratings
+    parts = {"reward": (0, n_rows), "share_rated": (1, n_rows), "level": (slice(2, None), n_rated)}
+    return {
+        name: (means[:, at], stable_variances(variances[:, at], counts))
+        for name, (at, counts) in parts.items()
+    }
 
 
 def _facts(change: Change | None, names: list[str], least: float) -> dict[str, Any] | None:
@@ -208,7 +204,7 @@ def _figures(rows: Rows, periods: Periods, series: Mapping[str, Any]) -> Iterato
         n_rated = int(np.count_nonzero(rated))
         reward, variance = (values[period] for values in series["reward"])
         level = with_open_error(
-            series["level"][0][period], series["level"][1][period] ** 0.5, (0.0, 1.0)
+            series["level"][0][period], series["level"][1][period].mean() ** 0.5, (0.0, 1.0)
         )
         shares = (
             rate_of(rows.rated, own, rows.clusters),

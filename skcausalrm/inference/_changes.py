@@ -58,25 +58,29 @@ def stable_variances(variances: Array, counts: Array) -> Array:
 
     Parameters
     ----------
-    variances : ndarray of shape (T,)
+    variances : ndarray of shape (T,) or (T, m)
         Estimated variances of the means, by clusters.
     counts : ndarray of shape (T,)
         Rows that the means are of.
     """
+    if len(counts) == 0:
+        return variances
+    counts = counts.reshape(-1, *[1] * (variances.ndim - 1))
     of_a_row = variances * counts
-    pooled = float(of_a_row @ counts / counts.sum())
+    pooled = (of_a_row * counts).sum(axis=0) / counts.sum()
     return (of_a_row * counts + pooled * _POOLED_ROWS) / (counts + _POOLED_ROWS) / counts
 
 
-def period_variance(means: Array, variances: Array) -> float:
-    """Return the variance by which periods differ, beyond that of their rows.
+def period_variance(means: Array, variances: Array) -> Array:
+    """Return the variance by which periods differ, beyond that of their rows, shape () or (m,).
 
     It is read from neighbours without the two that differ most, which a change may lie between.
     """
-    excess = np.sort((np.diff(means) ** 2 - variances[1:] - variances[:-1]) / 2)[:-1]
+    excess = (np.diff(means, axis=0) ** 2 - variances[1:] - variances[:-1]) / 2
+    excess = np.sort(excess, axis=0)[:-1]
     prior = _PERIOD_WEIGHT * _PERIOD_STD**2
-    found = float(excess.sum() + prior) / (_PERIOD_WEIGHT + len(excess))
-    return max(0.0, found) * (1 + _FEW_PERIODS / max(1, len(excess)))
+    found = (excess.sum(axis=0) + prior) / (_PERIOD_WEIGHT + len(excess))
+    return np.maximum(0.0, found) * (1 + _FEW_PERIODS / max(1, len(excess)))
 
 
 def find_change(means: Array, variances: Array, *, false_alarms: float) -> Change | None:
@@ -86,7 +90,7 @@ def find_change(means: Array, variances: Array, *, false_alarms: float) -> Chang
     ----------
     means : ndarray of shape (T,) or (T, m)
         Means of the periods, in order, or m equally likely draws of them.
-    variances : ndarray of shape (T,)
+    variances : ndarray of the same shape
         Variances of the means, by rows.
     false_alarms : float
         Largest chance that any look at a series without a change raises an alarm.
@@ -99,24 +103,22 @@ def find_change(means: Array, variances: Array, *, false_alarms: float) -> Chang
 
     at some look with a chance of at most a, for normal means (Robbins 1970; in large samples for
     any, Waudby-Smith et al., arXiv 2103.06476). s is .1. Period k has its share of the error,
-    a_k = false_alarms h (1 - h)^k: these add up to at most false_alarms, for ever. With draws an
-    interval reaches as far as 95% of the draws do.
+    a_k = false_alarms h (1 - h)^k: these add up to at most false_alarms, for ever. With draws,
+    each has its interval, and the one returned reaches as far as 95% of them do.
     """
     if len(means) <= N_REFERENCE:
         return None
-    means = means.reshape(len(means), -1)
-    variances = variances + period_variance(means.mean(axis=1), variances)
-    precision = 1 / variances
-    total, weighted = np.cumsum(precision), np.cumsum(means * precision[:, None], axis=0)
+    means, precision = _weighed(means, variances)
+    total, weighted = np.cumsum(precision, axis=0), np.cumsum(means * precision, axis=0)
     found, raised = None, None
     best = -np.inf
     for start in range(N_REFERENCE, len(means)):
         before, mean_before = total[start - 1], weighted[start - 1] / total[start - 1]
         since = total[start:] - before
-        change = (weighted[start:] - weighted[start - 1]) / since[:, None] - mean_before
+        change = (weighted[start:] - weighted[start - 1]) / since - mean_before
         share = false_alarms * _HAZARD * (1 - _HAZARD) ** (start - N_REFERENCE)
         low, high, strength = _interval(change, 1 / since + 1 / before, share)
-        if (over := np.flatnonzero(strength > 0)).size:
+        if (over := np.flatnonzero((low > 0) | (high < 0))).size:
             first = start + int(over[0])
             raised = first if raised is None else min(raised, first)
         if strength[-1] > best:
@@ -131,28 +133,31 @@ def find_shortfall(means: Array, variances: Array, least: float, *, false_alarms
     Parameters and notes are those of `find_change`; `change` is the mean minus `least`, and
     `high` is below 0 where the mean since a period is surely below it.
     """
-    means = means.reshape(len(means), -1)
-    variances = variances + period_variance(means.mean(axis=1), variances)
-    precision = 1 / variances
-    since = np.cumsum(precision[::-1])[::-1]
-    change = np.cumsum((means * precision[:, None])[::-1], axis=0)[::-1] / since[:, None] - least
-    share = false_alarms * _HAZARD * (1 - _HAZARD) ** np.arange(len(means))
+    means, precision = _weighed(means, variances)
+    since = np.cumsum(precision[::-1], axis=0)[::-1]
+    change = np.cumsum((means * precision)[::-1], axis=0)[::-1] / since - least
+    share = false_alarms * _HAZARD * (1 - _HAZARD) ** np.arange(len(means))[:, None]
     low, high, _ = _interval(change, 1 / since, share)
     start = int(np.argmin(high))
     return Change(start, float(change[start].mean()), float(low[start]), float(high[start]), None)
 
 
+def _weighed(means: Array, variances: Array) -> tuple[Array, Array]:
+    """Return means and their precisions as draws, (T, m), that allow for restless periods."""
+    means, variances = (values.reshape(len(means), -1) for values in (means, variances))
+    return means, 1 / (variances + period_variance(means, variances))
+
+
 def _interval(change: Array, variance: Array, share: Array | float) -> tuple[Array, Array, Array]:
-    """Return the ends of each row's interval, and how far it is from 0 in half-widths.
+    """Return the ends of each row's interval, (T,), and how far 95% of the draws are from 0.
 
     Parameters
     ----------
-    change : ndarray of shape (T, m)
-    variance : ndarray of shape (T,)
-    share : ndarray of shape (T,), or float
+    change, variance : ndarray of shape (T, m)
+    share : ndarray of shape (T, 1), or float
     """
     ratio = _TYPICAL_CHANGE**2 / variance
     half = np.sqrt(variance * (1 + 1 / ratio) * (np.log1p(ratio) + 2 * np.log(1 / share)))
-    low, high = np.quantile(change, (0.05, 0.95), axis=1)
-    low, high = low - half, high + half
-    return low, high, np.maximum(low, -high) / half
+    low, high = np.quantile(change - half, 0.05, axis=1), np.quantile(change + half, 0.95, axis=1)
+    up, down = np.quantile(change / half, (0.05, 0.95), axis=1)
+    return low, high, np.maximum(up, -down) - 1
