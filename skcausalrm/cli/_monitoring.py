@@ -174,9 +174,13 @@ def _series(rows: Rows, codes: np.ndarray, n_periods: int) -> dict[str, Series]:
         covariance = clustered_covariance(influence, *clusters_at(rows.clusters, own))
         variances[period] = np.diag(covariance)
         n_rows[period] = len(own)
-        n_rated[period] = max(1, np.count_nonzero(rows.rated[own]))
+        n_rated[period] = max(1, int(np.count_nonzero(rows.rated[own])))
     # the error of a level is that of the ratings
-    parts = {"reward": (0, n_rows), "share_rated": (1, n_rows), "level": (slice(2, None), n_rated)}
+    parts: dict[str, tuple[Any, np.ndarray]] = {
+        "reward": (0, n_rows),
+        "share_rated": (1, n_rows),
+        "level": (slice(2, None), n_rated),
+    }
     return {
         name: (means[:, at], stable_variances(variances[:, at], counts))
         for name, (at, counts) in parts.items()

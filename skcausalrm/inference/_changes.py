@@ -148,7 +148,7 @@ def _weighed(means: Array, variances: Array) -> tuple[Array, Array]:
     return means, 1 / (variances + period_variance(means, variances))
 
 
-def _interval(change: Array, variance: Array, share: Array | float) -> tuple[Array, Array, Array]:
+def _interval(change: Array, variance: Array, share: NDArray | float) -> tuple[Array, Array, Array]:
     """Return the ends of each row's interval, (T,), and how far 95% of the draws are from 0.
 
     Parameters
