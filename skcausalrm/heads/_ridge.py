@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
+from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
@@ -302,6 +303,37 @@ class RidgeHead(RegressorMixin, BaseEstimator):
         """
         X = check_new_rows(self, X)
         return linear_scores(X, self.coef_) + self.intercept_
+
+    def pessimistic(self, X, beta: float, *, binary: bool = True) -> NDArray[np.float64]:
+        """Return ``-log mean exp(-beta t) / beta`` over the models of the folds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Embeddings.
+        beta : float
+            How much the lower predictions t count; 0 would be their mean.
+        binary : bool, default=True
+            Clip each prediction to [0, 1] first.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n,)
+            Pessimistic predictions.
+
+        Notes
+        -----
+        The folds' models share most of their rows, so their deviations, around the model of all
+        rows, are stretched by ``sqrt(K - 1)``, as in the delete-a-group jackknife.
+        """
+        X = check_new_rows(self, X)
+        members = linear_scores(X, self.fold_coefs_.T) + self.fold_intercepts_
+        members -= members.mean(axis=1, keepdims=True)
+        members *= np.sqrt(max(members.shape[1] - 1, 1))
+        members += (linear_scores(X, self.coef_) + self.intercept_)[:, None]
+        if binary:
+            np.clip(members, 0, 1, out=members)
+        return (np.log(members.shape[1]) - logsumexp(-beta * members, axis=1)) / beta
 
     def predict_std(self, X, *, binary: bool = True) -> NDArray[np.float64]:
         """Return the standard deviation of the prediction over the models of the folds.

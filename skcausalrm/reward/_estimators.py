@@ -18,7 +18,6 @@ from .._utils._validation import (
     FLOATS,
     Feedback,
     check_feedback,
-    check_new_rows,
     decode_labels,
     encode_labels,
 )
@@ -27,10 +26,11 @@ from ..selection._model import SelectionModel
 from ._corrections import DEFAULTS, Correction
 from ._fit_nuisances import Defaults
 from ._fit_reward import debiased_score, fit_reward, group_hashes, warn_of_shared_groups
-from ._head import reward_and_std
+from ._row_scores import RowScores
+from ._support import fit_support
 
 
-class _CausalReward(BaseEstimator):
+class _CausalReward(RowScores, BaseEstimator):
     """Everything that does not depend on how labels are named."""
 
     __metadata_request__fit: ClassVar = dict.fromkeys(
@@ -151,35 +151,13 @@ class _CausalReward(BaseEstimator):
         self.target_, self.weight_ = fit.target
         self.method_, self.binary_ = self.nuisances_.method, feedback.binary
         self.group_hashes_ = None if groups is None else group_hashes(groups)
+        self.log_support_ = fit_support(X, self.random_state)
         self.feedback_hash_ = feedback_hash(feedback.values)
         return self
 
     def _report_stage(self, stage: str) -> None:
         if self.verbose:
             print(f"[{type(self).__name__}] {stage}", file=sys.stderr)
-
-    def decision_function(self, X) -> NDArray[np.float64]:
-        """Return the head's unbounded score, which ranks like the reward.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Embeddings.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Scores; a classifier's are positive where the positive class is likelier.
-        """
-        X = check_new_rows(self, X)
-        if hasattr(self.estimator_, "decision_function"):
-            return self.estimator_.decision_function(X)
-        return np.asarray(self.estimator_.predict(X), dtype=np.float64)
-
-    def _reward(self, X, return_std: bool = False):
-        """Return reward and standard deviation (None unless asked for) of each row."""
-        X = check_new_rows(self, X)
-        return reward_and_std(self, X, return_std=return_std)
 
     def score(self, X, y, sample_weight=None, *, groups=None, asked=None, propensity=None) -> float:
         """Return the debiased R2 (regressor) or accuracy (classifier) on a log.
@@ -265,6 +243,8 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
         True if the feedback was 0/1.
     group_hashes_ : ndarray of uint64 or None
         Hashes of the groups trained on.
+    log_support_ : LogSupport
+        Distances to the log, behind `support`.
     feedback_hash_ : int
         Hash of the feedback fitted on: tells whether rows are the training rows.
     n_features_in_ : int
@@ -317,7 +297,7 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
     def _decode(self, y):
         return y
 
-    def predict(self, X, return_std: bool = False):
+    def predict(self, X, return_std: bool = False, *, pessimism: float | None = None):
         """Return the reward, for binary feedback P(r=1 given x) in [0, 1].
 
         A ridge head's prediction is clipped to [0, 1]; `decision_function` is not.
@@ -328,6 +308,10 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
             Embeddings.
         return_std : bool, default=False
             Also return standard deviations.
+        pessimism : float or None, default=None
+            A number b makes the reward ``-log mean exp(-b r) / b`` over the solutions that the log
+            allows and the fold models, in place of their mean: lower where these disagree. For
+            picking among answers that the log hardly knows; 5 to 50 are of interest.
 
         Returns
         -------
@@ -335,9 +319,10 @@ class CausalRewardRegressor(RegressorMixin, _CausalReward):
             Predicted rewards.
         std : ndarray of shape (n,)
             Only if `return_std`: standard deviation over the solutions that the log allows
-            ("selection") or over the fold models. UnusedParameterError if the head has neither.
+            ("selection") or over the fold models. UnusedParameterError if the head has neither,
+            as with `pessimism`.
         """
-        reward, std = self._reward(X, return_std)
+        reward, std = self._reward(X, return_std, pessimism)
         return (reward, std) if return_std else reward
 
 

@@ -106,7 +106,7 @@ def out_of_fold_predictions(
 
 
 def reward_and_std(
-    fitted: Any, X: NDArray, *, return_std: bool
+    fitted: Any, X: NDArray, *, return_std: bool, pessimism: float | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Return the rewards of a fitted estimator, and their standard deviations or None.
 
@@ -115,20 +115,24 @@ def reward_and_std(
     Raises
     ------
     UnusedParameterError
-        If `return_std` and the head keeps neither folds nor components.
+        If `return_std` or `pessimism` and the head keeps neither folds nor components.
     """
     head, recalibration, std = fitted.estimator_, fitted.recalibration_, None
-    if not return_std:
-        reward = np.asarray(head.predict(X), dtype=np.float64)
-    elif isinstance(head, RidgeHead):
-        reward, std = head.predict(X), head.predict_std(X, binary=fitted.binary_)
-    elif isinstance(head, MixtureHead):
-        reward, std = head.predict(X, return_std=True)
-    else:
+    own = isinstance(head, RidgeHead | MixtureHead)
+    if not own and (return_std or pessimism is not None):
         raise UnusedParameterError(
-            f"return_std needs a head that keeps its folds or components, but a "
-            f"{type(head).__name__} is one model: leave estimator out."
+            f"{'return_std' if return_std else 'pessimism'} needs a head that keeps its folds or "
+            f"components, but a {type(head).__name__} is one model: leave estimator out."
         )
+    binary = {"binary": fitted.binary_} if isinstance(head, RidgeHead) else {}
+    if pessimism is None:
+        reward = np.asarray(head.predict(X), dtype=np.float64)
+    else:
+        reward = head.pessimistic(X, pessimism, **binary)
+    if return_std and isinstance(head, RidgeHead):
+        std = head.predict_std(X, **binary)
+    elif return_std:
+        std = head.predict(X, return_std=True)[1]
     if fitted.binary_:
         reward = np.clip(reward, 0, 1)
     if recalibration is None:

@@ -257,4 +257,6 @@ def _make_head(
         single_slopes=single_slopes,
         single_intercept=float(single_intercept),
         single_difference=float(np.abs(single - probability).max()),
+        fold_directions=None if (folds := predictors.first_by_fold()) is None else folds[0],
+        fold_offsets=None if folds is None else folds[1],
     )

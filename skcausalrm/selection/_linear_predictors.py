@@ -121,6 +121,17 @@ class LinearPredictors(NamedTuple):
         first = models if j == 0 else self.first
         return self._replace(z=z, directions=directions, offsets=offsets, slope=slope, first=first)
 
+    def first_by_fold(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return directions (d, K) and offsets (K,) of the first predictor by each fold's model.
+
+        Their mean is that of `directions` and `offsets`.
+        """
+        if self.first is None:
+            return None
+        directions = self.slope[0] * self.first.coefs.T
+        change = self.mean_row @ (self.directions[:, :1] - directions)
+        return directions, self.offsets[0] + change
+
 
 def fit_linear_predictors(
     X: NDArray,

@@ -43,6 +43,11 @@ class MixtureHead:
     single_difference : float
         Largest difference in probability between the sigmoid and the mixture over the training
         rows.
+    fold_directions : ndarray of shape (d, K), or None, default=None
+        The first predictor's direction by the model of each fold; their mean is that of
+        `directions`. None where it is 0 throughout.
+    fold_offsets : ndarray of shape (K,), or None, default=None
+        Its constants.
 
     Notes
     -----
@@ -76,6 +81,8 @@ class MixtureHead:
     single_slopes: NDArray[np.float64]
     single_intercept: float
     single_difference: float
+    fold_directions: NDArray[np.float64] | None = None
+    fold_offsets: NDArray[np.float64] | None = None
 
     def linear_predictors(self, X) -> NDArray[np.float64]:
         """Return the two linear predictors z of each row, shape (n, 2)."""
@@ -103,6 +110,35 @@ class MixtureHead:
         mean, std = average_sigmoids(z, *components, return_std=return_std)
         return (mean, std) if return_std else mean
 
+    def pessimistic(self, X, beta: float) -> NDArray[np.float64]:
+        """Return ``-log mean exp(-beta p) / beta`` over the components and the folds' models, (n,).
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Embeddings, float32 or float64.
+        beta : float
+            How much the lower probabilities count; 0 would be their mean.
+
+        Notes
+        -----
+        Models of folds share most of their rows, so their deviations from the mean are stretched by
+        ``sqrt(K - 1)``: their spread is then the delete-a-group jackknife's standard error.
+        """
+        X = np.asarray(X)
+        z = self.linear_predictors(X)
+        apart = np.zeros((len(z), 1))
+        if self.fold_directions is not None:
+            apart = linear_scores(X, self.fold_directions) + self.fold_offsets - z[:, :1]
+            apart *= np.sqrt(apart.shape[1] - 1)
+        total = np.zeros(len(z))
+        for rows in gen_batches(len(z), _BLOCK_ROWS):
+            u = z[rows] @ self.slopes.T + self.intercepts
+            for change in apart[rows].T:
+                p = expit(u + np.outer(change, self.slopes[:, 0]))
+                total[rows] += np.exp(-beta * p, out=p) @ self.weights
+        return -np.log(total / apart.shape[1]) / beta
+
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return the log odds of `predict`, which do not saturate, shape (n,)."""
         z = self.linear_predictors(X)
@@ -129,6 +165,8 @@ class MixtureHead:
             intercepts=np.array([self.single_intercept]),
             slopes=np.asarray(self.single_slopes, dtype=np.float64)[None],
             single_difference=0.0,
+            fold_directions=None,
+            fold_offsets=None,
         )
 
 
