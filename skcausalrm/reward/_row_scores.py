@@ -1,15 +1,21 @@
 """What a fitted reward says of rows, however its labels are named."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._validation import check_new_rows
 from ..exceptions import InvalidInputError
 from ._head import reward_and_std
+from ._support import LogSupport
 
 
 class RowScores:
     """Scores of rows, for estimators with a fitted head and a `LogSupport`."""
+
+    estimator_: Any
+    log_support_: LogSupport
 
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return the head's unbounded score, which ranks like the reward.
