@@ -13,6 +13,7 @@ import pandas as pd
 from .._utils._warnings import warn
 from ..datasets import load_feedback
 from ..datasets._labels import answer_keys, match_labels, read_labels
+from ..datasets._top_up import label_propensity
 from ..exceptions import DataLossWarning, FeedbackError
 from ._console import progress
 from ._sources import Named, Sources, read_sources
@@ -49,6 +50,12 @@ class FeedbackLog:
     def users(self) -> np.ndarray | None:
         """User ids, missing where unknown; None if the log has none, or one for all rows."""
         return self.sources.users
+
+    @property
+    def verified_propensity(self) -> np.ndarray | None:
+        """How likely each row was drawn to be verified; None if all were drawn alike."""
+        found = self.frame.get("verified_propensity")
+        return None if found is None else found.to_numpy(dtype=float)
 
     @property
     def text(self) -> pd.DataFrame:
@@ -139,6 +146,10 @@ def read_frame(
                 "judge some by `skcausalrm label`, or pass the log that was judged."
             )
         frame = frame.assign(verified=values)
+        if table["top_up"].notna().any():
+            drawn = pd.Series(keys).map(label_propensity(table)).to_numpy(dtype=float)
+            known = frame.get("verified_propensity", np.ones(len(frame)))
+            frame["verified_propensity"] = np.where(np.isnan(drawn), known, drawn)
     return frame
 
 

@@ -46,7 +46,11 @@ def all_scores(
     verified, asked = log.columns.get("verified"), log.columns.get("asked")
     if verified is not None:
         rows = ~np.isnan(verified)
-        sets["verified"] = _score_set(verified[rows], prediction[rows], log.clusters(rows))
+        propensity = log.verified_propensity
+        weight = None if propensity is None else 1 / propensity[rows]
+        sets["verified"] = _score_set(
+            verified[rows], prediction[rows], {**log.clusters(rows), "sample_weight": weight}
+        )
     if asked is not None:
         score = partial(
             asked_score,
@@ -93,18 +97,18 @@ def _distribution(prediction: np.ndarray) -> dict[str, list[float]]:
 
 
 def _score_set(
-    z: np.ndarray, prediction: np.ndarray, clusters: dict[str, np.ndarray | None]
+    z: np.ndarray, prediction: np.ndarray, columns: dict[str, np.ndarray | None]
 ) -> dict[str, Any]:
     # Against a prediction of 0 the mean squared error is the mean of z.
-    reward = _or_reason(estimate, metric="mse", z=z, prediction=np.zeros(len(z)), **clusters)
+    reward = _or_reason(estimate, metric="mse", z=z, prediction=np.zeros(len(z)), **columns)
     return {
         "rows": len(z),
         "mean_reward": reward["value"] if reward["value"] is not None else float(z.mean()),
         "mean_reward_std": reward["std"],
         "mean_reward_interval": reward.get("interval"),
-        "mean_prediction": float(prediction.mean()),
+        "mean_prediction": float(np.average(prediction, weights=columns.get("sample_weight"))),
         "scores": {
-            name: _or_reason(estimate, metric=name, z=z, prediction=prediction, **clusters)
+            name: _or_reason(estimate, metric=name, z=z, prediction=prediction, **columns)
             for name in _TITLES
         },
     }

@@ -90,6 +90,7 @@ def compare(
         baseline=baseline,
         paired=paired,
         verified=verified,
+        verified_propensity=None if verified is None else log.verified_propensity,
         trust_log=not distrust_log,
         random_state=random_state,
         **log.clusters(),

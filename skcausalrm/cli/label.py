@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._utils._extras import import_extra
 from . import _options as options
 from ._console import print_json, progress
 from ._screen import Screen
@@ -28,8 +31,36 @@ def label(
     logs: options.Logs,
     out: Annotated[Path, typer.Option(help="Label file (.jsonl) to create or to continue.")],
     n: Annotated[
-        int, typer.Option("--n", min=1, help="Answers to judge, not counting skipped ones.")
-    ] = 50,
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            help="Answers to judge, not counting skipped ones. Default: 50; 20 of a top-up.",
+            show_default=False,
+        ),
+    ] = None,
+    top_up: Annotated[
+        bool,
+        typer.Option(
+            "--top-up",
+            help="Say whether more are due, as labels age, and judge them: of the last 90 days, "
+            "half of them unrated, the others liked and disliked.",
+        ),
+    ] = False,
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Judge on a local page, also several reviewers at a time."),
+    ] = False,
+    twice: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="With --serve: share of the answers that two reviewers judge."
+        ),
+    ] = 0.2,
+    host: Annotated[str, typer.Option(help="With --serve: address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --serve: port; 0 takes a free one.")
+    ] = 8001,
     random_state: Annotated[int, typer.Option(help="Seed of the random order of answers.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -42,6 +73,8 @@ def label(
     Keys: g good, b bad, s skip (another answer is drawn instead), u undo,
     m more (the whole of a long text), q quit.
 
+    With --serve, reviewers judge on a page that the printed address opens, with the same keys.
+
     Each judgement is saved at once: the same command continues where the
     last one stopped, also when the logs have grown. FILE holds the texts.
     """
@@ -49,22 +82,39 @@ def label(
         raise ValueError(f"--out {out} must end in .jsonl, because it holds JSON lines: rename it.")
     options.check_parent(out)
 
-    from ..datasets._labels import read_labels
+    if serve:
+        for package in ("fastapi", "uvicorn"):
+            import_extra(package, extra="serve", purpose="label --serve")
+
+    from ..datasets._labels import read_judgements, read_labels
+    from ..datasets._top_up import BATCH, utc_now
     from ._logs import join_names, read_frame
 
-    judged = read_labels(out, missing_ok=True)
+    labels, judgements = (read(out, missing_ok=True) for read in (read_labels, read_judgements))
+    if top_up and (not_due := _not_due(labels, out, n or BATCH)) is not None:
+        if as_json:
+            print_json({"labels": str(out), **not_due, "warnings": ctx.obj})
+        else:
+            typer.echo(f"{out}: {_said(not_due)}")
+        return
     progress(f"reading {join_names(logs)}")
     frame = read_frame(logs, **options.of_logs(ctx))
-    session = Session.start(frame, judged, out, n, random_state)
-    if (missing := n - session.n_judged - session.left) > 0:
+    own = {key for key, reviewer in judgements if not reviewer}
+    session = Session.start(frame, labels, out, n or 50, random_state, own=own)
+    if top_up:
+        session.top_up(frame, labels, n or BATCH, utc_now())
+    if (missing := session.n - session.n_judged - session.left) > 0:
         progress(
             f"{join_names(logs)} has {session.left} more answers to judge, {missing} too few for "
-            f"--n {n}"
+            f"--n {n or 50}"
         )
-    if session.left:
-        with suppress(KeyboardInterrupt):  # between keys
-            run(session, Screen())
-    result = session.counts()
+    if serve:
+        result = _serve(session, frame, judgements, twice=twice, host=host, port=port)
+    else:
+        if session.left:
+            with suppress(KeyboardInterrupt):  # between keys
+                run(session, Screen())
+        result = session.counts()
     if as_json:
         print_json({"labels": str(out), **result, "warnings": ctx.obj})
         return
@@ -88,6 +138,64 @@ def label(
     typer.echo(line)
 
 
+def _not_due(labels: pd.DataFrame, out: Path, n: int) -> dict[str, Any] | None:
+    """Return why no more labels are due, or None if they are; print what they are worth."""
+    from ..datasets._top_up import ENOUGH, freshness, open_batch, utc_now
+
+    now = utc_now()
+    found = freshness(labels, now)
+    if not found.count:
+        raise ValueError(
+            f"{out} has no judged answer that could age: judge the first fifty without --top-up."
+        )
+    facts = {
+        "judged": found.count,
+        "fresh": round(found.fresh, 1),
+        "due": found.due <= now,
+        "due_date": found.due.date().isoformat(),
+    }
+    begun = sum(open_batch(labels, now, n)[1].values())
+    if not (facts["due"] or begun):
+        return facts
+    progress(f"{_said(facts)} (enough are {ENOUGH})" + f"; {begun} of {n} are judged" * (begun > 0))
+    return None
+
+
+def _said(facts: dict[str, Any]) -> str:
+    when = "more are due" if facts["due"] else f"more are due on {facts['due_date']}"
+    return (
+        f"{facts['judged']} judged answers count as {facts['fresh']:.0f} of today, because one of "
+        f"90 days ago counts half; {when}"
+    )
+
+
+def _serve(
+    session: Session, frame: pd.DataFrame, judgements: dict, *, twice: float, host: str, port: int
+) -> dict[str, int]:
+    """Let reviewers judge on a page until a signal, and return the counts."""
+    from ..serving._label_app import create_label_app, new_token
+    from ._label_desk import Desk
+    from ._server import is_loopback, listen, loopback_names
+    from ._server import run as run_server
+
+    desk = Desk(
+        frame,
+        session.path,
+        session.n + session.n_of_others,
+        session.waiting,
+        judgements,
+        twice=twice,
+        top_up=session.facts,
+    )
+    token = new_token()
+    names = loopback_names(host) if is_loopback(host) else None
+    listening = listen(host, port)
+    progress("open the address in a browser; reviewers share it; Ctrl-C stops")
+    app = create_label_app(desk, token, names)
+    run_server(app, listening, purpose="label --serve", path=f"/#{token}")
+    return desk.counts()
+
+
 @dataclass
 class Session:
     """State of the judging; every change is written to the file first.
@@ -98,6 +206,10 @@ class Session:
         Rows in the order of judging, with the verdict; None is skipped.
     waiting : deque of int
         Rows to ask about, the next one first.
+    n_of_others : int
+        Answers that named reviewers have judged on the page: they count, and cannot be undone here.
+    facts : dict of int to dict
+        What to keep with the label of a row of a top-up.
     """
 
     path: Path
@@ -107,12 +219,20 @@ class Session:
     answers: list[str]
     done: list[tuple[int, float | None]]
     waiting: deque[int]
+    n_of_others: int = 0
+    facts: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def start(
-        cls, frame: pd.DataFrame, labels: pd.DataFrame, path: Path, n: int, random_state: int
+        cls,
+        frame: pd.DataFrame,
+        labels: pd.DataFrame,
+        path: Path,
+        n: int,
+        random_state: int,
+        own: Collection[str] | None = None,
     ) -> Session:
-        """Return a session that continues after the labels.
+        """Return a session that continues after the labels, `own` being those that it may undo.
 
         Warns
         -----
@@ -126,13 +246,26 @@ class Session:
         keys = answer_keys(frame)
         match_labels(frame, labels, keys=keys)
         row_of = {key: row for row, key in reversed(list(enumerate(keys)))}
-        done = [
-            (row_of[key], None if np.isnan(value) else value)
+        found = [
+            (key, (row_of[key], None if np.isnan(value) else value))
             for key, value in labels["verified"].items()
             if key in row_of
         ]
+        done = [verdict for key, verdict in found if own is None or key in own]
+        n_judged = sum(verdict is not None for _, (_, verdict) in found)
+        n_of_others = n_judged - sum(verdict is not None for _, verdict in done)
         order = draw_answers(frame, labels, random_state=random_state, keys=keys)
-        return cls(path, n, keys, *answer_texts(frame), done, deque(order.tolist()))
+        texts = answer_texts(frame)
+        waiting = deque(order.tolist())
+        return cls(path, max(0, n - n_of_others), keys, *texts, done, waiting, n_of_others)
+
+    def top_up(self, frame: pd.DataFrame, labels: pd.DataFrame, n: int, now: datetime) -> None:
+        """Ask about the answers of a top-up alone."""
+        from ..datasets._top_up import draw_top_up
+
+        drawn = draw_top_up(frame, list(self.waiting), labels, n, now)
+        self.waiting, self.facts = deque(drawn.order.tolist()), drawn.facts
+        self.n = self.n_judged + drawn.wanted
 
     @property
     def n_judged(self) -> int:
@@ -163,6 +296,7 @@ class Session:
             skipped=skipped,
             prompt=self.prompts[row],
             completion=self.answers[row],
+            top_up=self.facts.get(row),
         )
 
     def counts(self) -> dict[str, int]:

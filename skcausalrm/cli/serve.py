@@ -1,17 +1,15 @@
 """``skcausalrm serve``: a reward model over HTTP."""
 
-import ipaddress
 import os
-import signal
-import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .._utils._extras import import_extra
 from ..exceptions import InvalidInputError
 from ._console import progress
+from ._server import is_loopback, listen, loopback_names, run
 
 _TOKEN = "SKCAUSALRM_TOKEN"
 
@@ -57,9 +55,9 @@ def serve(
     Prints the address on stdout once it listens. SIGTERM and Ctrl-C shut it down gracefully:
     accepted requests are answered first.
     """
-    uvicorn: Any = import_extra("uvicorn", extra="serve", purpose="serve")
+    import_extra("uvicorn", extra="serve", purpose="serve")
     token = _read_token(token_file)
-    if token is None and not _is_loopback(host) and not without_token:
+    if token is None and not is_loopback(host) and not without_token:
         raise InvalidInputError(
             f"Without a token anybody who reaches {host} could use the server: set {_TOKEN} or "
             f"--token-file, listen on 127.0.0.1, or pass --without-token."
@@ -67,8 +65,7 @@ def serve(
 
     from ..serving import ServerSettings, create_app, load_model
 
-    # "[" is the host that Starlette reads from an IPv6 address
-    names = ("localhost", "127.0.0.1", "[", host) if token is None and _is_loopback(host) else None
+    names = loopback_names(host) if token is None and is_loopback(host) else None
     settings = ServerSettings(
         token=token,
         max_batch=max_batch,
@@ -79,27 +76,9 @@ def serve(
     )
     loaded = load_model(model, device=device)
     app = create_app(loaded, settings)
-    listening = _listen(host, port)
-    address = listening.getsockname()
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    listening = listen(host, port)
     progress(f"serving {loaded.name}; Ctrl-C stops")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-
-    class Server(uvicorn.Server):
-        """Server that prints its address when it has started."""
-
-        async def startup(self, sockets=None):
-            await super().startup(sockets)
-            if self.started:
-                typer.echo(f"http://{shown}:{address[1]}")
-
-    server = Server(config)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal again after the shutdown: the exit status would not be 0
-        signal.signal(number, signal.SIG_IGN)
-    server.run(sockets=[listening])
-    if not server.started:
-        raise RuntimeError("The server did not start: read the reason above.")
+    run(app, listening, purpose="serve")
 
 
 def _read_token(file: Path | None) -> str | None:
@@ -107,21 +86,3 @@ def _read_token(file: Path | None) -> str | None:
     if file is not None and not token:
         raise ValueError(f"{file} is empty: write the token into it.")
     return token or None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
-    except OSError as error:
-        raise ValueError(
-            f"The server cannot listen on {host} port {port} ({error.strerror}): choose another "
-            "--port."
-        ) from error

@@ -6,8 +6,10 @@ A label file is JSON lines, one line per judgement, appended and never rewritten
      "time": "2026-11-25T09:00:00+00:00"}
 
 ``verified`` is 1 (good), 0 (bad) or null. Null is a skipped answer if ``skipped`` is true, and a
-withdrawn judgement otherwise. The last line of a key counts. The texts allow a person to audit the
-file, so protect it as you protect the logs. Files of several people may be concatenated.
+withdrawn judgement otherwise. The last line of a key counts, of each ``reviewer`` where lines have
+one: an answer is what most of them say. ``top_up`` holds batch, stratum and probability of answers
+that were not drawn alike. The texts allow a person to audit the file, so protect it as you protect
+the logs. Files of several people may be concatenated.
 """
 
 import json
@@ -31,6 +33,7 @@ __all__ = [
     "append_label",
     "draw_answers",
     "match_labels",
+    "read_judgements",
     "read_labels",
 ]
 
@@ -150,6 +153,8 @@ def append_label(
     skipped: bool = False,
     prompt: str = "",
     completion: str = "",
+    reviewer: str = "",
+    top_up: dict[str, Any] | None = None,
 ) -> None:
     """Append one judgement to a label file and wait until it is on disk.
 
@@ -166,6 +171,8 @@ def append_label(
         True if the person left the answer unjudged.
     prompt, completion : str, default=""
         Texts for people who read the file.
+    reviewer, top_up
+        Who judged; batch, stratum and probability of an answer not drawn as all others.
     """
     line = {
         "key": key,
@@ -174,6 +181,8 @@ def append_label(
         "prompt": prompt,
         "completion": completion,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"reviewer": reviewer} if reviewer else {}),
+        **({"top_up": top_up} if top_up else {}),
     }
     path = Path(path)
     is_new = not path.exists()
@@ -192,6 +201,45 @@ def append_label(
         sync_folder(path.parent)
 
 
+def read_judgements(
+    path: str | os.PathLike, *, missing_ok: bool = False
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Read the last line of each key and reviewer, in order, without withdrawn judgements.
+
+    Parameters, errors and warnings are those of `read_labels`.
+    """
+    path = Path(path)
+    if not (missing_ok or path.exists()):
+        raise FileNotFoundError(
+            f"There is no label file {path}: create it by `skcausalrm label LOGS --out {path}`."
+        )
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    torn = []
+    content = path.read_bytes() if path.exists() else b""
+    # Split at newlines only, because texts may hold other line separators.
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            torn.append(number)
+            continue
+        _check_record(record, number, path)
+        who = (record["key"], str(record.get("reviewer") or ""))
+        found.pop(who, None)  # the order is that of the last judgements
+        if record["verified"] is not None or record.get("skipped"):
+            found[who] = record
+    if torn:
+        warn(
+            f"{len(torn)} lines of {path} are cut off or not JSON and are left out "
+            f"(first: line {torn[0]}): judge their answers again, or repair them.",
+            DataLossWarning,
+            "torn-label",
+        )
+    return found
+
+
 def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.DataFrame:
     """Read a label file.
 
@@ -207,8 +255,9 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
     DataFrame
         Judgements indexed by ``key``, in order, without the withdrawn ones:
 
-        - ``verified`` : 1.0, 0.0, or NaN for skipped answers;
-        - ``prompt``, ``completion`` : str, empty if the line has none.
+        - ``verified`` : 1.0, 0.0 (what most reviewers say), or NaN for skipped answers;
+        - ``prompt``, ``completion`` : str, empty if the line has none;
+        - ``time``, ``top_up`` : of the last judgement, as written, or None.
 
     Raises
     ------
@@ -220,7 +269,8 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
     Warns
     -----
     DataLossWarning
-        If lines are not JSON, such as a line cut by a kill. They are left out.
+        If lines are not JSON, such as a line cut by a kill, or reviewers disagree by half. These
+        are left out.
 
     Examples
     --------
@@ -234,47 +284,33 @@ def read_labels(path: str | os.PathLike, *, missing_ok: bool = False) -> pd.Data
     ...     read_labels(path)["verified"].to_dict()
     {'b': 0.0}
     """
-    path = Path(path)
-    if not (missing_ok or path.exists()):
-        raise FileNotFoundError(
-            f"There is no label file {path}: create it by `skcausalrm label LOGS --out {path}`."
-        )
-    found: dict[str, dict[str, Any]] = {}
-    torn = []
-    content = path.read_bytes() if path.exists() else b""
-    # Split at newlines only, because texts may hold other line separators.
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            torn.append(number)
-            continue
-        _check_record(record, number, path)
-        found.pop(record["key"], None)  # the order is that of the last judgements
-        if record["verified"] is not None or record.get("skipped"):
-            found[record["key"]] = record
-    if torn:
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for (key, _), record in read_judgements(path, missing_ok=missing_ok).items():
+        by_key[key] = [*by_key.pop(key, []), record]
+    verdicts = [
+        [r["verified"] for r in records if r["verified"] is not None] for records in by_key.values()
+    ]
+    shares = np.array([np.mean(v) if v else np.nan for v in verdicts], dtype=np.float64)
+    if split := int(np.count_nonzero(shares == 0.5)):
         warn(
-            f"{len(torn)} lines of {path} are cut off or not JSON and are left out "
-            f"(first: line {torn[0]}): judge their answers again, or repair them.",
+            f"Reviewers of {path} disagree by half on {split} answers, which are left out: have "
+            f"one more reviewer judge them.",
             DataLossWarning,
-            "torn-label",
+            "split-label",
         )
+    last = [records[-1] for records in by_key.values()]
+    columns = {
+        "prompt": [record.get("prompt", "") for record in last],
+        "completion": [record.get("completion", "") for record in last],
+        "time": [record.get("time") for record in last],
+        "top_up": [record.get("top_up") for record in last],
+    }
     return pd.DataFrame(
         {
-            "verified": pd.array([_label(r) for r in found.values()], dtype="float64").to_numpy(),
-            **{
-                name: pd.Series([r.get(name, "") for r in found.values()], dtype=object)
-                for name in ("prompt", "completion")
-            },
+            "verified": np.where(shares == 0.5, np.nan, np.round(shares)),
+            **{name: pd.Series(values, dtype=object) for name, values in columns.items()},
         },
-    ).set_index(pd.Index(list(found), name="key", dtype=object))
-
-
-def _label(record: dict[str, Any]) -> float:
-    return np.nan if record["verified"] is None else float(record["verified"])
+    ).set_index(pd.Index(list(by_key), name="key", dtype=object))
 
 
 def _check_record(record: Any, number: int, path: Path) -> None:
