@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.console import Console
 from skcausalrm.cli._screen import fold, harmless
 from skcausalrm.cli.label import Session
 from skcausalrm.datasets import load_feedback
-from skcausalrm.datasets._labels import match_labels, read_labels
+from skcausalrm.datasets._labels import answer_keys, append_label, match_labels, read_labels
 from skcausalrm.exceptions import DataLossWarning
 
 pty = pytest.importorskip("pty")
@@ -298,3 +299,105 @@ def test_text_of_all_scripts_is_left_alone():
     for text in ("naïve 日本語 👩‍👩‍👧 שלום مرحبا\n\tcode", ""):
         assert harmless(text) == text
     assert harmless("a\rb\x00\x7f\x85\u2028") == r"a\rb\x00\x7f\x85\u2028"
+
+
+@pytest.fixture
+def old_labels(tmp_path):
+    """A log of recent answers, and twelve labels of half a year ago."""
+    log, out = write_log(tmp_path / "log.jsonl", 60), tmp_path / "labels.jsonl"
+    frame = load_feedback(log)
+    session = Session.start(frame, read_labels(out, missing_ok=True), out, 12, 0)
+    for _ in range(12):
+        session.judge(1.0)
+    year = str(datetime.now(UTC).year)
+    out.write_text(out.read_text().replace(f'"time": "{year}', f'"time": "{int(year) - 1}'))
+    return log, out
+
+
+def test_a_top_up_draws_from_strata_and_keeps_their_probability(old_labels):
+    log, out = old_labels
+    frame, labels = load_feedback(log), read_labels(out)
+    session = Session.start(frame, labels, out, 50, 0)
+    session.top_up(frame, labels, 20, datetime.now(UTC))
+    assert (session.n_judged, session.left) == (12, 20)
+    session.judge(0.0)
+    line = json.loads(out.read_text().splitlines()[-1])
+    assert line["top_up"]["stratum"] in ("unrated", "liked", "disliked")
+    assert 0 < line["top_up"]["probability"] <= 1
+    session.undo()
+    assert read_labels(out)["top_up"].isna().all()
+
+
+def test_a_top_up_that_is_not_due_says_when(run, old_labels, tmp_path):
+    log, out = old_labels
+    due = run("label", log, "--out", out, "--top-up")
+    assert due.exit_code == 2  # there is no terminal
+    assert "12 judged answers count as" in due.stderr
+    frame = load_feedback(log)
+    session = Session.start(frame, read_labels(out), out, 60, 0)
+    for _ in range(40):
+        session.judge(1.0)
+    found = run("label", log, "--out", out, "--top-up")
+    assert found.exit_code == 0, found.stderr
+    assert "52 judged answers count as 4" in found.stdout
+    assert "more are due on 2" in found.stdout
+    facts = json.loads(run("label", log, "--out", out, "--top-up", "--json").stdout)
+    assert facts["due"] is False
+    none = run("label", log, "--out", tmp_path / "new.jsonl", "--top-up")
+    assert none.exit_code == 2
+    assert "no judged answer that could age" in none.stderr
+
+
+def test_labels_of_a_top_up_weigh_by_their_probability(old_labels):
+    from skcausalrm.cli._logs import read_log
+
+    log, out = old_labels
+    assert read_log([log], verified=[str(out)]).verified_propensity is None
+    frame, labels = load_feedback(log), read_labels(out)
+    session = Session.start(frame, labels, out, 50, 0)
+    session.top_up(frame, labels, 20, datetime.now(UTC))
+    for _ in range(20):
+        session.judge(1.0)
+    found = read_log([log], verified=[str(out)])
+    judged = found.frame["verified"].notna()
+    assert judged.sum() == 32
+    inverse = 1 / found.verified_propensity[judged]
+    assert inverse.mean() == pytest.approx(1)
+    assert (inverse == 1).sum() >= 12
+    assert len(set(inverse.round(6))) > 2
+
+
+def test_what_reviewers_have_judged_counts_in_the_terminal_too(tmp_path):
+    log, out = write_log(tmp_path / "log.jsonl", 12), tmp_path / "labels.jsonl"
+    frame = load_feedback(log)
+    keys = answer_keys(frame)
+    for row, reviewer in ((0, "Anna"), (1, "Ben"), (2, "")):
+        append_label(out, keys[row], 1, reviewer=reviewer)
+    session = Session.start(frame, read_labels(out), out, 8, 0, own={keys[2]})
+    assert [row for row, _ in session.done] == [2]
+    assert (session.n_judged, session.left, session.n_of_others) == (1, 5, 2)
+    assert not {0, 1, 2} & set(session.waiting)
+
+
+def test_the_page_is_served_until_a_signal(tmp_path):
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("uvicorn")
+    log, out = write_log(tmp_path / "log.jsonl", 8), tmp_path / "labels.jsonl"
+    command = ["label", log, "--out", out, "--n", 4, "--serve", "--port", 0]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skcausalrm", *map(str, command)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address, _, token = process.stdout.readline().strip().partition("/#")
+        assert address.startswith("http://127.0.0.1:")
+        client = httpx.Client(base_url=address, headers={"X-Token": token})
+        card = client.post("/next", json={"reviewer": "Anna"}).json()["card"]
+        body = {"reviewer": "Anna", "key": card["key"], "verdict": "bad"}
+        assert client.post("/judge", json=body).json()["judged"] == 1
+        process.terminate()
+        stdout, _ = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "0 good, 1 bad, 0 skipped, 3 left (the same command continues)" in stdout
+    assert verdicts(out) == {card["key"]: 0}

@@ -32,6 +32,7 @@ function problem(text) {
 function show(found) {
   card = found.card;
   byId("who").hidden = true;
+  byId("top").hidden = false;
   byId("card").hidden = byId("keys").hidden = !card;
   byId("done").hidden = Boolean(card);
   const wanted = Math.min(found.wanted, found.judged + found.left);
