@@ -90,7 +90,8 @@ def label(
     from ..datasets._top_up import BATCH, utc_now
     from ._logs import join_names, read_frame
 
-    labels, judgements = (read(out, missing_ok=True) for read in (read_labels, read_judgements))
+    judgements = read_judgements(out, missing_ok=True)
+    labels = read_labels(out, missing_ok=True)
     if top_up and (not_due := _not_due(labels, out, n or BATCH)) is not None:
         if as_json:
             print_json({"labels": str(out), **not_due, "warnings": ctx.obj})
@@ -144,12 +145,12 @@ def _not_due(labels: pd.DataFrame, out: Path, n: int) -> dict[str, Any] | None:
 
     now = utc_now()
     found = freshness(labels, now)
-    if not found.count:
+    if not found.n:
         raise ValueError(
             f"{out} has no judged answer that could age: judge the first fifty without --top-up."
         )
     facts = {
-        "judged": found.count,
+        "judged": found.n,
         "fresh": round(found.fresh, 1),
         "due": found.due <= now,
         "due_date": found.due.date().isoformat(),

@@ -26,7 +26,7 @@ class Freshness(NamedTuple):
 
     Attributes
     ----------
-    count : int
+    n : int
         Labels.
     fresh : float
         Labels of today that they are worth.
@@ -34,7 +34,7 @@ class Freshness(NamedTuple):
         When more are due, which may have passed.
     """
 
-    count: int
+    n: int
     fresh: float
     due: datetime
 
@@ -103,19 +103,20 @@ def draw_top_up(
     now : datetime
     """
     batch, done = open_batch(labels, now, n)
-    order = np.array(order, dtype=np.intp)
+    open_rows = np.array(order, dtype=np.intp)
     if "timestamp" in frame.columns and frame["timestamp"].notna().any():
         times = frame["timestamp"]
         recent = (times >= times.max() - pd.Timedelta(days=HALF_LIFE)).to_numpy()
-        order = order[recent[order]]
-    feedback = frame["feedback"].to_numpy(dtype=float)[order]
+        open_rows = open_rows[recent[open_rows]]
+    feedback = frame["feedback"].to_numpy(dtype=float)[open_rows]
     rows = {
-        "unrated": order[np.isnan(feedback)],
-        "liked": order[feedback > 0.5],
-        "disliked": order[feedback <= 0.5],
+        "unrated": open_rows[np.isnan(feedback)],
+        "liked": open_rows[feedback > 0.5],
+        "disliked": open_rows[feedback <= 0.5],
     }
     quotas = _quotas({name: len(found) + done[name] for name, found in rows.items()}, n)
-    facts, turns = {}, []
+    facts: dict[int, dict[str, Any]] = {}
+    turns: list[tuple[float, int]] = []
     for name, found in rows.items():
         left = quotas[name] - done[name]
         if left <= 0:

@@ -44,7 +44,7 @@ def log(n=600):
 
 def test_fifty_labels_are_enough_for_about_two_months():
     found = freshness(labels_of((50, 0, None)), NOW)
-    assert (found.count, found.fresh) == (50, pytest.approx(50))
+    assert (found.n, found.fresh) == (50, pytest.approx(50))
     assert found.due - NOW == pytest.approx(timedelta(days=66.3), abs=timedelta(days=1))
     old = freshness(labels_of((50, HALF_LIFE, None), (4, 0, None)), NOW)
     assert old.fresh == pytest.approx(29)
