@@ -20,6 +20,7 @@ from .fit import fit
 from .inspect import inspect
 from .label import label
 from .pull import pull
+from .report import report
 from .score import score
 from .serve import serve
 
@@ -41,7 +42,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (pull, inspect, fit, label, compare, score, evaluate, export, serve, demo):
+for command in (
+    *(pull, inspect, fit, label, compare, score, evaluate),
+    *(report, export, serve, demo),
+):
     app.command()(command)
 
 

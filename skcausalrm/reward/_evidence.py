@@ -48,7 +48,7 @@ def fit_evidence(model: Any, X: NDArray, feedback: Feedback, columns: RowColumns
     folds = make_folds(X, feedback.values, columns.groups, model.cv, model.random_state)
     naive = None
     if len(np.unique(feedback.values[feedback.observed])) == 2:
-        naive = _naive_ranking(X, feedback, columns, folds)
+        naive = naive_ranking(X, feedback, columns, folds)
     selection = find_selection_model(model)
     if selection is not None:
         targets = score_targets(selection, feedback, columns, model.random_state)
@@ -108,8 +108,8 @@ def _with_flips(auc: Estimate | None, model: Any) -> Estimate | None:
     )
 
 
-def _naive_ranking(X, feedback: Feedback, columns: RowColumns, folds: Folds) -> NDArray:
-    """Return out-of-fold predictions of a ridge regression on the feedback as it is."""
+def naive_ranking(X, feedback: Feedback, columns: RowColumns, folds: Folds) -> NDArray:
+    """Return out-of-fold predictions of a ridge regression on the feedback as it is, (n,)."""
     values, weight = RECIPES["naive"](feedback.values, feedback.observed, None, None, None)
     target = Target(values, columns.weighted(weight))
     head = fit_head(None, X, target, folds, Defaults())
