@@ -145,16 +145,76 @@ class _Graph:
             "reward": reward,
             "score": self.node("Sub", score, self.constant(network.threshold)),
         }
+        if network.pessimism is not None:
+            outputs |= self.pessimistic(network, X, last)
+        std = ""
         if weights is not None:
             std = self.spread(self.node("Sigmoid", last), weights)
         elif network.fold_weights is not None and network.fold_biases is not None:
             folds = self.affine(X, network.fold_weights, network.fold_biases)
             n_folds = len(network.fold_biases)
             std = self.spread(self.clipped(network, folds), np.full(n_folds, 1 / n_folds))
-        else:
-            return outputs
-        outputs["reward_std"] = self.recalibrated_std(network, std, prediction, reward)
+        if std:
+            outputs["reward_std"] = self.recalibrated_std(network, std, prediction, reward)
+        if network.support is not None:
+            outputs["distance"] = self.distance(network, X)
         return outputs
+
+    def distance(self, network: RewardNetwork, X: str) -> str:
+        """Compute `LogSupport.distances`."""
+        support = network.support
+        centred = self.node("Sub", X, self.constant(support.mean))
+        inside = self.node("MatMul", centred, self.constant(support.whitening))
+        inside = self.node("Mul", inside, inside)
+        total = self.row_sum(self.node("Mul", centred, centred))
+        known = self.squeeze(self.mean(inside, support.variances))
+        outside = self.node("Max", self.node("Sub", total, known), self.constant(0.0))
+        outside = self.node("Div", outside, self.constant(support.rest))
+        return self.node("Add", self.row_sum(inside), outside)
+
+    def row_sum(self, values: str) -> str:
+        return self.node("ReduceSum", values, self.constant(np.array([1])), keepdims=0)
+
+    def pessimistic(self, network: RewardNetwork, X: str, last: str) -> dict[str, str]:
+        """Compute the pessimistic reward, and as its score the same before clipping."""
+        if (weights := network.component_weights) is None:
+            members, n_folds = self.folds(network, X)
+            share = np.full(n_folds, 1 / n_folds)
+        else:
+            members, share = self.members(network, X, last, weights)
+        value = self.soft_minimum(members, share, network.pessimism)
+        clipped = self.soft_minimum(self.clipped(network, members), share, network.pessimism)
+        reward = self.recalibrated(network, self.clipped(network, clipped))
+        return {"reward": reward, "score": value}
+
+    def folds(self, network: RewardNetwork, X: str) -> tuple[str, int]:
+        """Compute a ridge head's stretched models of the folds, (N, n_folds), and their number."""
+        weight, bias = np.asarray(network.fold_weights), np.asarray(network.fold_biases)
+        stretch = np.sqrt(max(len(bias) - 1, 1))
+        weight = network.weights[0] + stretch * (weight - weight.mean(axis=1, keepdims=True))
+        bias = network.biases[0] + stretch * (bias - bias.mean())
+        return self.affine(X, weight, bias), len(bias)
+
+    def members(
+        self, network: RewardNetwork, X: str, last: str, weights: np.ndarray
+    ) -> tuple[str, np.ndarray]:
+        """Compute a mixture's components by the model of each fold, (N, n_folds * m)."""
+        if network.spread_weights is None or network.spread_biases is None:
+            return self.node("Sigmoid", last), weights
+        one, two = self.constant(np.array([1])), self.constant(np.array([2]))
+        change = self.affine(X, network.spread_weights, network.spread_biases)
+        slopes = self.constant(np.ascontiguousarray(network.weights[1][0]))
+        change = self.node("Mul", self.node("Unsqueeze", change, two), slopes)
+        u = self.node("Add", self.node("Unsqueeze", last, one), change)
+        flat = self.node("Reshape", self.node("Sigmoid", u), self.constant(np.array([0, -1])))
+        n_folds = len(network.spread_biases)
+        return flat, np.tile(weights, n_folds) / n_folds
+
+    def soft_minimum(self, members: str, share: np.ndarray, beta: float | None) -> str:
+        """Compute ``-log(exp(-beta members) @ share) / beta``, shape (N,)."""
+        powers = self.node("Mul", members, self.constant(-float(beta or 0)))
+        powers = self.node("Add", powers, self.constant(np.log(share)))
+        return self.node("Div", self.log_sum_exp(powers), self.constant(-float(beta or 0)))
 
     def layers(self, network: RewardNetwork, hidden: str) -> str:
         """Apply the layers: (N, m) for a mixture, otherwise (N,)."""

@@ -28,7 +28,8 @@ _TOLERANCE = 5e-6
 
 def describe_linear(network: RewardNetwork) -> str:
     """Return JSON for `LinearReward`: a network of one linear layer, null for other networks."""
-    if network.before is not None or len(network.weights) != 1:
+    other = network.before is not None or network.pessimism is not None
+    if other or len(network.weights) != 1:
         return "null"
     recalibration = network.recalibration
     weight = network.weights[0][:, 0].astype("<f8")

@@ -41,6 +41,10 @@ def write_metadata(
         "n_features": str(network.n_features),
         "feature_names": json.dumps(feature_names),
         "single_fit": json.dumps(network.single_fit),
+        "pessimism": json.dumps(network.pessimism),
+        "support_quantiles": json.dumps(
+            None if network.support is None else network.support.quantiles.tolist()
+        ),
         "linear": describe_linear(network),
         "created_with": json.dumps(created_with()),
     }
@@ -99,6 +103,8 @@ def read_metadata(
             "feature_names": json.loads(raw["feature_names"]),
             "single_fit": json.loads(raw.get("single_fit", "null")),
             "text": text,
+            "pessimism": json.loads(raw.get("pessimism", "null")),
+            "support_quantiles": json.loads(raw.get("support_quantiles", "null")),
             "acceptance": json.loads(raw.get("acceptance", "null")),
             "reward_reference": json.loads(raw.get("reward_reference", "null")),
             "created_with": json.loads(raw["created_with"]),

@@ -128,6 +128,7 @@ def save_model_directory(
     encoder_settings: dict[str, Any] | None = None,
     report: dict[str, Any] | None = None,
     overwrite: bool = False,
+    pessimism: float | None = None,
 ) -> Path:
     """Save a fitted reward as a directory without pickle.
 
@@ -146,6 +147,8 @@ def save_model_directory(
         Numbers to keep with the model, as JSON can hold them, without NaN.
     overwrite : bool, default=False
         Whether to replace a model directory at `path`. Nothing else is ever replaced.
+    pessimism : float, default=None
+        Pessimism of the saved reward, as in :func:`to_onnx`.
 
     Returns
     -------
@@ -182,7 +185,7 @@ def save_model_directory(
     path = Path(path)
     place = path.resolve()  # if path is a link, replace the directory that it points to
     check_place(place, overwrite)
-    network = describe(fitted)
+    network = describe(fitted, pessimism=pessimism)
     files = {ONNX: onnx_bytes(fitted, network), WEIGHTS: _weights_bytes(network)}
     config = {
         "format": FORMAT,
@@ -313,6 +316,7 @@ def _head_config(network: RewardNetwork) -> dict[str, Any]:
         "recalibration": None if recalibration is None else asdict(recalibration),
         "threshold": network.threshold,
         "single_fit": network.single_fit,
+        "pessimism": network.pessimism,
     }
 
 
@@ -323,6 +327,8 @@ def _weights_bytes(network: RewardNetwork) -> bytes:
         "component_weights": network.component_weights,
         "folds.weight": network.fold_weights,
         "folds.bias": network.fold_biases,
+        "spread.weight": None if network.pessimism is None else network.spread_weights,
+        "spread.bias": None if network.pessimism is None else network.spread_biases,
     }
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         arrays[f"layers.{layer}.weight"], arrays[f"layers.{layer}.bias"] = weight, bias

@@ -43,6 +43,14 @@ class RewardNetwork:
         Weights of a ridge head's models of the folds. The standard deviation is theirs.
     fold_biases : ndarray of shape (n_folds,) or None
         Intercepts of these models.
+    pessimism : float or None
+        How much the lower members count in the prediction (see :func:`to_onnx`).
+    spread_weights : ndarray of shape (d, n_folds) or None
+        By how much a mixture's first direction differs in each fold, stretched.
+    spread_biases : ndarray of shape (n_folds,) or None
+        By how much its constant does.
+    support : LogSupport or None
+        Distances to the log.
     single_fit : dict or None
         Distance between a mixture and its nearest sigmoid (see :func:`to_onnx`).
     estimator : object
@@ -62,6 +70,10 @@ class RewardNetwork:
     component_weights: np.ndarray | None = None
     fold_weights: np.ndarray | None = None
     fold_biases: np.ndarray | None = None
+    pessimism: float | None = None
+    spread_weights: np.ndarray | None = None
+    spread_biases: np.ndarray | None = None
+    support: Any = None
     single_fit: dict[str, float] | None = None
     estimator: Any = None
     before: Any = None
@@ -84,7 +96,9 @@ class RewardNetwork:
         return self.component_weights is not None or self.fold_weights is not None
 
 
-def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
+def describe(
+    fitted: Any, *, any_head: bool = False, pessimism: float | None = None
+) -> RewardNetwork:
     """Return the network of a fitted CausalRewardRegressor or CausalRewardClassifier.
 
     Parameters
@@ -93,9 +107,13 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
         Fitted reward. A Pipeline needs `any_head`.
     any_head : bool, default=False
         Whether to accept heads and steps of scikit-learn.
+    pessimism : float or None, default=None
+        Pessimism of the exported reward.
 
     Raises
     ------
+    UnusedParameterError
+        If the head keeps neither folds nor components for `pessimism`.
     TypeError
         If `fitted` is another kind of object, or its head is from another library.
     UnsupportedExportError
@@ -106,6 +124,7 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import check_is_fitted
 
+    from ..reward._head import reward_and_std
     from ..text import ConversationEncoder
 
     if any_head and isinstance(fitted, Pipeline):
@@ -115,7 +134,7 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
                 "text_to_onnx, or pass the steps after it (pipeline[1:])."
             )
         check_is_fitted(fitted)
-        last = describe(fitted[-1], any_head=True)
+        last = describe(fitted[-1], any_head=True, pessimism=pessimism)
         return last if len(fitted) == 1 else replace(last, before=fitted[:-1])
     if not (hasattr(fitted, "decision_function") and hasattr(fitted, "method")):
         raise TypeError(
@@ -127,8 +146,13 @@ def describe(fitted: Any, *, any_head: bool = False) -> RewardNetwork:
     raw_score = head.decision_function if hasattr(head, "decision_function") else head.predict
     origin = np.zeros((1, fitted.n_features_in_))
     named = frame(origin, feature_names(fitted))
+    if pessimism is not None:
+        # refuses heads and numbers for which there is none
+        reward_and_std(fitted, origin, return_std=False, pessimism=pessimism)
     return RewardNetwork(
         **_layers(head, any_head),
+        pessimism=pessimism,
+        support=getattr(fitted, "log_support_", None),
         binary=bool(fitted.binary_),
         recalibration=fitted.recalibration_,
         threshold=float(raw_score(origin)[0] - fitted.decision_function(named)[0]),
@@ -162,6 +186,8 @@ def describe_single(fitted: Any) -> tuple[Any, RewardNetwork]:
         weights=[directions @ slopes],
         biases=[offsets @ slopes + head.intercepts],
         component_weights=None,
+        spread_weights=None,
+        spread_biases=None,
     )
     return single, network
 
@@ -196,6 +222,7 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
             "biases": [head.offsets, head.intercepts[used]],
             "link": "logistic",
             "component_weights": head.weights[used],
+            **_spread(head),
             "single_fit": _single_fit(head),
         }
     if any_head:
@@ -204,6 +231,16 @@ def _layers(head: Any, any_head: bool) -> dict[str, Any]:
         f"A {type(head).__name__} head cannot be saved as a directory; use the selection model's "
         "own, RidgeHead or MLPHead, or export the model with to_onnx, which takes more heads."
     )
+
+
+def _spread(head: Any) -> dict[str, np.ndarray]:
+    if head.fold_directions is None:
+        return {}
+    stretch = np.sqrt(head.fold_directions.shape[1] - 1)
+    return {
+        "spread_weights": stretch * (head.fold_directions - head.directions[:, :1]),
+        "spread_biases": stretch * (head.fold_offsets - head.offsets[0]),
+    }
 
 
 def _single_fit(head: Any) -> dict[str, float]:

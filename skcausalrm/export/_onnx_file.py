@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._atomic_files import write_atomically
-from ..exceptions import ExportParityError, ModelDirectoryError, UnsupportedExportError
+from ..exceptions import (
+    ExportParityError,
+    ModelDirectoryError,
+    UnsupportedExportError,
+    UnusedParameterError,
+)
 from ._graph import build_model
 from ._metadata import write_metadata
 from ._network import RewardNetwork, describe, describe_single, feature_names, frame, last_step
@@ -23,14 +28,20 @@ _INPUT_SCALES = (0.0, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3, 1e6)
 
 
 def to_onnx(
-    fitted: Any, path: str | os.PathLike, *, opset: int | None = None, single: bool = False
+    fitted: Any,
+    path: str | os.PathLike,
+    *,
+    opset: int | None = None,
+    single: bool = False,
+    pessimism: float | None = None,
 ) -> Path:
     """Write a fitted reward to one ONNX file that :class:`RewardScorer` scores.
 
     The graph takes "X" (N, d) float32. It returns "reward" (N,), equal to ``predict`` (to
     ``predict_proba(X)[:, 1]`` for a classifier), and "score" (N,), equal to
     ``decision_function``; for the selection model's own head and for a ridge head also
-    "reward_std" (N,), the standard deviation of ``predict(X, return_std=True)``. The file holds
+    "reward_std" (N,), the standard deviation of ``predict(X, return_std=True)``, and "distance"
+    (N,), from which :meth:`RewardScorer.support` is read. The file holds
     the weights; its metadata holds head, method, column names and the versions of the packages.
 
     Sums in the graph run in float64, so neither width nor scale of the input costs precision.
@@ -52,6 +63,10 @@ def to_onnx(
         systems that take only a linear score. It has no standard deviation.
         ``RewardScorer.metadata_["single_fit"]`` holds how far its probabilities are from the
         mixture's.
+    pessimism : float, default=None
+        Whether the file's reward is that of ``predict(X, pessimism=...)``, so that whatever scores
+        with it, a server or a trainer, is pessimistic. Its score is the same before clipping and
+        recalibration.
 
     Returns
     -------
@@ -71,7 +86,8 @@ def to_onnx(
     UnsupportedExportError
         If skl2onnx cannot convert the head or a step.
     UnusedParameterError
-        If `single` is True for another head.
+        If `single` is True for another head or with `pessimism`, or the head keeps neither folds
+        nor components for `pessimism`.
     ValueError
         If `opset` is not available.
 
@@ -97,10 +113,14 @@ def to_onnx(
     True
     """
     path = Path(path)
+    if single and pessimism is not None:
+        raise UnusedParameterError(
+            "One sigmoid has no spread to be pessimistic about: leave single or pessimism out."
+        )
     if single:
         fitted, network = describe_single(fitted)
     else:
-        network = describe(fitted, any_head=True)
+        network = describe(fitted, any_head=True, pessimism=pessimism)
     write_atomically(path, onnx_bytes(fitted, network, opset=opset))
     return path
 
@@ -187,6 +207,9 @@ class _Parity:
                 ) from error
             if self.network.has_std:
                 found["reward_std"] = scorer.predict(X, return_std=True)[1]
+            if self.network.support is not None:
+                found["support"] = scorer.support(X)
+                expected["support"] = self.network.support(np.asarray(framed))
             for name, values in expected.items():
                 where = f"inputs of scale {scale:g}"
                 check_parity(name, found[name], values, where, tolerance=TOLERANCE)
@@ -203,6 +226,14 @@ class _Parity:
         """Return the fitted reward's outputs by name."""
         from ..reward._head import reward_and_std
 
+        if (beta := self.network.pessimism) is not None:
+            rows = np.asarray(X)
+            head = self.reward.estimator_
+            ridge = {"binary": False} if self.network.component_weights is None else {}
+            return {
+                "reward": reward_and_std(self.reward, rows, return_std=False, pessimism=beta)[0],
+                "score": head.pessimistic(rows, beta, **ridge),
+            }
         by_class = hasattr(self.reward, "predict_proba")
         outputs = {
             "reward": self.reward.predict_proba(X)[:, 1] if by_class else self.reward.predict(X),

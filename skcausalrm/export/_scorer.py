@@ -9,12 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from .._utils._batching import length_sorted_batches
-from ..exceptions import ModelDirectoryError, UnusedParameterError
+from ..exceptions import UnusedParameterError
 from ..text._window import warn_truncated
 from ._metadata import read_metadata
 from ._ranking import best_first, check_answers
 from ._session import CPU, start_session
-from ._text_tokens import EMBEDDING, TextSettings, TextTokenizer
+from ._text_tokens import EMBEDDING, TextTokenizer, read_tokenizer
 
 # Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
 # computes about 80 values per row, however narrow X is.
@@ -52,10 +52,11 @@ class RewardScorer:
         Metadata of the file: format_version, skcausalrm_version, head, method, binary,
         n_features, feature_names, outputs (names of the graph's outputs), single_fit (distance
         between the selection model's mixture and its nearest sigmoid, see :func:`to_onnx`; None
-        for other heads), created_with, acceptance (see :func:`keep_threshold`; None without),
-        reward_reference (mean and distribution of the training rewards, for drift; None where
-        unknown), and text. For embeddings text is None; for text it holds encoder, precision,
-        max_length, agreement with the original (see :func:`text_to_onnx`) and more.
+        for other heads), created_with, pessimism (of its rewards, see :func:`to_onnx`), acceptance
+        (see :func:`keep_threshold`; None without), reward_reference (mean and distribution of the
+        training rewards, for drift; None where unknown), support_quantiles, and text. For
+        embeddings text is None; for text it holds encoder, precision, max_length, agreement with
+        the original (see :func:`text_to_onnx`) and more.
     truncated_prompt_count_, truncated_answer_count_ : int
         Rows of the last call whose prompt was not read to its beginning, and whose answer was
         shortened (text files only).
@@ -201,6 +202,34 @@ class RewardScorer:
         reward, score = self._run(["reward", "score"], X)
         return reward, score
 
+    def support(self, X) -> np.ndarray:
+        """Return how much of the log lies at least as far out as each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or text rows
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The fitted model's ``support``: 0.5 for a usual row, 0 for one beyond the whole log,
+            whose reward is a guess.
+
+        Raises
+        ------
+        UnusedParameterError
+            If an earlier version wrote the file.
+        """
+        if (quantiles := self.metadata_["support_quantiles"]) is None:
+            raise UnusedParameterError(
+                f"This file (skcausalrm {self.metadata_['skcausalrm_version']}) does not know how "
+                f"far rows are from its log: fit and export the model again."
+            )
+        distances = self._run(["distance"], X)[0]
+        levels = np.linspace(0, 1, len(quantiles))
+        return 1 - np.interp(distances, quantiles, levels, left=0.0, right=1.0)
+
     def accepts(self, X) -> np.ndarray:
         """Return which rows have at least the reward from which on few answers are bad.
 
@@ -279,26 +308,16 @@ class RewardScorer:
         self.provider_: str = session.get_providers()[0]
         self.metadata_, linear, text = read_metadata(session.get_modelmeta().custom_metadata_map)
         self.metadata_["outputs"] = [output.name for output in session.get_outputs()]
-        self._text = None if text is None else self._read_tokenizer(text)
+        self._text = None
+        if text is not None:
+            self._tokenizer = read_tokenizer(self._tokenizer, text)
+            self._text = TextTokenizer(self._tokenizer, text)
         self._linear = linear if self.provider_ == CPU else None
         self.n_features_in_: int = self.metadata_["n_features"]
         # Inputs of the part of a graph that a call does not run: onnxruntime asks for all.
         ids, X = np.ones((1, 1), np.int64), np.zeros((1, self.n_features_in_), np.float32)
         kinds = {one.name: one.type for one in session.get_inputs()}
         self._unused = {name: ids if "int" in kind else X for name, kind in kinds.items()}
-
-    def _read_tokenizer(self, settings: TextSettings) -> TextTokenizer:
-        """Return the tokenizer of a text file, and keep its content as bytes."""
-        if not isinstance(self._tokenizer, bytes):
-            folder = "." if self._tokenizer is None else self._tokenizer
-            try:
-                self._tokenizer = (Path(folder) / settings.tokenizer_file).read_bytes()
-            except OSError as error:
-                raise ModelDirectoryError(
-                    f"The tokenizer {settings.tokenizer_file} of this text file cannot be read in "
-                    f"{folder} ({error.strerror}); copy it there or export again."
-                ) from error
-        return TextTokenizer(self._tokenizer, settings)
 
     def _run(self, outputs: list[str], X) -> Sequence[np.ndarray]:
         """Return the values of each of `outputs`, shape (n,)."""
@@ -334,14 +353,15 @@ class RewardScorer:
 
     def _run_embeddings(self, outputs: list[str], X) -> Sequence[np.ndarray]:
         X = self._check(X)
-        if self._linear is not None and "reward_std" not in outputs:
+        if self._linear is not None and not {"reward_std", "distance"} & {*outputs}:
             products = self._linear.products(X)
             # if the sum of squares is finite, so are all products; this is fastest for one row
             if not math.isfinite(products.dot(products)):
                 _check_finite(products)
             return [getattr(self._linear, name)(products) for name in outputs]
         result = np.empty((len(outputs), len(X)))
-        size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
+        rows = _BATCH_ROWS // (1 if self.metadata_["pessimism"] is None else 8)
+        size = min(rows, max(1, _BATCH_BYTES // (4 * self.n_features_in_)))
         for start in range(0, len(X), size):
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
             *values, score = self._run_part([*outputs, "score"], {"X": batch})

@@ -55,6 +55,7 @@ def text_to_onnx(
     precision: str = "float32",
     sample: Any = None,
     single: bool = False,
+    pessimism: float | None = None,
 ) -> Path:
     """Write encoder and reward to one ONNX file that scores text.
 
@@ -90,6 +91,8 @@ def text_to_onnx(
         Agreement is measured on them. None uses 200 texts that the package generates.
     single : bool, default=False
         Whether to write the one sigmoid nearest to a mixture, as in :func:`to_onnx`.
+    pessimism : float, default=None
+        Pessimism of the file's reward, as in :func:`to_onnx`.
 
     Returns
     -------
@@ -112,7 +115,8 @@ def text_to_onnx(
     MissingExtraError
         If onnx, onnxscript, onnxruntime, tokenizers or torch is not installed.
     ValueError
-        If `precision` is unknown, or not exactly one encoder is given.
+        If `precision` is unknown, not exactly one encoder is given, or `single` or `pessimism` is
+        asked of a model directory.
 
     Warns
     -----
@@ -148,7 +152,7 @@ def text_to_onnx(
     settings = replace(settings, text=text_of(encoder), long_texts=encoder.long_texts)
     rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
-    head = onnx.load_from_string(_head(fitted, single))
+    head = onnx.load_from_string(_head(fitted, single, pessimism))
     graph = reduce_precision(encoder_graph(backend, encoder.normalize), precision)
     model = join(graph, head, apart=settings.apart)
 
@@ -187,15 +191,17 @@ def split_pipeline(fitted: Any, encoder: ConversationEncoder | None) -> tuple[An
     return fitted, encoder.set_params(device="cpu", dtype="float32", show_progress=False)
 
 
-def _head(fitted: Any, single: bool) -> bytes:
+def _head(fitted: Any, single: bool, pessimism: float | None) -> bytes:
     if isinstance(fitted, ModelDirectory):
-        if single:
+        if single or pessimism is not None:
             raise ValueError(
-                "single=True needs the fitted estimator, which a model directory does not hold."
+                "single and pessimism need the fitted estimator, which a model directory does not "
+                "hold: pass that, or save the directory with its pessimism."
             )
         return fitted.onnx
     with tempfile.TemporaryDirectory() as folder:
-        return to_onnx(fitted, Path(folder) / "head.onnx", single=single).read_bytes()
+        path = Path(folder) / "head.onnx"
+        return to_onnx(fitted, path, single=single, pessimism=pessimism).read_bytes()
 
 
 def _tokenizer(backend: Any, path: Path, precision: str) -> tuple[bytes, TextSettings]:

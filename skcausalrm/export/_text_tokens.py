@@ -1,6 +1,7 @@
 """Token batches of text rows, equal to the encoder's, with numpy and tokenizers only."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,23 @@ class TextTokenizer:
         ids = np.full(mask.shape, self.settings.pad_id, dtype=np.int64)
         ids[mask] = np.concatenate([tokens.columns["input_ids"][i] for i in index])
         return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+
+
+def read_tokenizer(tokenizer: Any, settings: TextSettings) -> bytes:
+    """Return the content of a text file's tokenizer, given it, its folder or None for this one.
+
+    Raises
+    ------
+    ModelDirectoryError
+        If it is not in the folder.
+    """
+    if isinstance(tokenizer, bytes):
+        return tokenizer
+    folder = "." if tokenizer is None else tokenizer
+    try:
+        return (Path(folder) / settings.tokenizer_file).read_bytes()
+    except OSError as error:
+        raise ModelDirectoryError(
+            f"The tokenizer {settings.tokenizer_file} of this text file cannot be read in "
+            f"{folder} ({error.strerror}); copy it there or export again."
+        ) from error

@@ -116,7 +116,13 @@ def reward_and_std(
     ------
     UnusedParameterError
         If `return_std` or `pessimism` and the head keeps neither folds nor components.
+    InvalidInputError
+        If `pessimism` is not a positive number.
     """
+    if pessimism is not None and not 0 < pessimism < np.inf:
+        raise InvalidInputError(
+            f"pessimism is {pessimism!r}, but must be a positive number, or None for none."
+        )
     head, recalibration, std = fitted.estimator_, fitted.recalibration_, None
     own = isinstance(head, RidgeHead | MixtureHead)
     if not own and (return_std or pessimism is not None):

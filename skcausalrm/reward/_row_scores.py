@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils._validation import check_new_rows
-from ..exceptions import InvalidInputError
 from ._head import reward_and_std
 from ._support import LogSupport
 
@@ -55,8 +54,4 @@ class RowScores:
     def _reward(self, X, return_std: bool = False, pessimism: float | None = None):
         """Return reward and standard deviation (None unless asked for) of each row."""
         X = check_new_rows(self, X)
-        if pessimism is not None and not 0 < pessimism < np.inf:
-            raise InvalidInputError(
-                f"pessimism is {pessimism!r}, but must be a positive number, or None for none."
-            )
         return reward_and_std(self, X, return_std=return_std, pessimism=pessimism)
