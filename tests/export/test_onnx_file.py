@@ -410,8 +410,8 @@ def test_the_file_says_what_it_is(fit, logs, tmp_path):
     file = onnx.load(path)
     onnx.checker.check_model(file, full_check=True)
     assert [i.name for i in file.graph.input] == ["X"]
-    assert [o.name for o in file.graph.output] == ["reward", "score", "reward_std"]
-    assert metadata["outputs"] == ["reward", "score", "reward_std"]
+    assert [o.name for o in file.graph.output] == ["reward", "score", "reward_std", "distance"]
+    assert metadata["outputs"] == ["reward", "score", "reward_std", "distance"]
     assert metadata["single_fit"] is None
     assert file.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
     assert list(tmp_path.iterdir()) == [path]

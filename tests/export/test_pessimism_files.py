@@ -90,4 +90,4 @@ def test_what_cannot_be_pessimistic_is_refused(models, log, make_ridge, make_mix
         scorer.support(log.X)
     classifier = fitted(log, "dr", CausalRewardClassifier)
     scorer = RewardScorer.load(to_onnx(classifier, path, pessimism=2.0))
-    assert (scorer.predict(log.X) <= classifier.predict_proba(log.X)[:, 1] + 0.05).all()
+    assert scorer.predict(log.X).mean() < classifier.predict_proba(log.X)[:, 1].mean()
