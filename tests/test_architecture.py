@@ -17,7 +17,7 @@ ROOMS = [
     "exceptions",
 ]
 COMMANDS = {"pull", "inspect", "fit", "label", "compare", "score", "evaluate", "export", "serve"}
-COMMANDS |= {"demo", "report"}
+COMMANDS |= {"demo", "report", "threshold"}
 # Lazy names: users look for scores and scorers in metrics, but fitting nuisances is reward's work.
 UPWARD = {("metrics/__init__.py", "reward"), ("metrics/__init__.py", "nuisances")}
 LIGHT = ("torch", "pandas", "matplotlib", "sklearn", "onnxruntime")

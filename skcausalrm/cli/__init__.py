@@ -23,6 +23,7 @@ from .pull import pull
 from .report import report
 from .score import score
 from .serve import serve
+from .threshold import threshold
 
 __all__ = ["app", "main"]
 
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    *(pull, inspect, fit, label, compare, score, evaluate),
+    *(pull, inspect, fit, label, compare, score, evaluate, threshold),
     *(report, export, serve, demo),
 ):
     app.command()(command)

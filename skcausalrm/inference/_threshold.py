@@ -243,7 +243,10 @@ def _upper(n_bad: int, n: int, confidence: float) -> float:
 
 def _why_not(judged: _Judged, counts: list[int], max_bad: float, confidence: float) -> str:
     n, least = len(judged.reward), _least_rows(max_bad, confidence)
-    said = f"No threshold has at most {max_bad:.0%} bad answers with confidence {confidence:.0%}: "
+    said = (
+        f"No threshold has at most {100 * max_bad:g}% bad answers with confidence "
+        f"{100 * confidence:g}%: "
+    )
     if n < least:
         return (
             f"{said}{n} rows are verified, and even without a bad one it takes {least}: have more "
