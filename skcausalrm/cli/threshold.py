@@ -65,7 +65,7 @@ def threshold(
     typer.echo(
         f"Answers with a reward of at least {found.threshold:.3f} are accepted: "
         f"{found.accepted_share:.0%} of {len(verified):,}. With {100 * confidence:g}% confidence "
-        f"at most {100 * max_bad:g}% of such answers are bad ({found.n_bad} of {found.n_accepted} verified "
-        f"ones are)."
+        f"at most {100 * max_bad:g}% of such answers are bad ({found.n_bad} of "
+        f"{found.n_accepted} verified ones are)."
     )
     typer.echo("Nothing was changed." if dry_run else f"Kept in {model_dir}.")
