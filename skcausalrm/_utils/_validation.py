@@ -13,6 +13,11 @@ from ._warnings import warn
 
 # Embeddings keep their precision; float16 and whole numbers become float32.
 FLOATS = (np.float32, np.float64)
+# Least and largest magnitude of X: squares of it, summed over 1e8 rows, stay within the dtype.
+_MAGNITUDES = {4: (1e-15, 1e15), 8: (1e-150, 1e150)}
+# Least and largest positive weight, and smallest known propensity: a row that stands for more rows
+# than there are, or for none, drowns the others or is lost in rounding.
+_LEAST_WEIGHT, _LARGEST_WEIGHT = 1e-12, 1e12
 # Number of rated rows of a class below which a reward is little more than a guess.
 FEW_OF_A_CLASS = 50
 
@@ -28,10 +33,69 @@ class Feedback(NamedTuple):
     binary: bool
 
 
+def check_embeddings(X, estimator=None, y="no_validation", **settings):
+    """Return X as float32 or float64, shape (n, d), of finite numbers that can be squared.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    estimator : estimator, default=None
+        Whose columns X must have, or which learns its columns from X.
+    y : array-like of shape (n,), default="no_validation"
+        A target, to be checked and returned next to X.
+    **settings : dict
+        Those of scikit-learn's `check_array`, and of `validate_data` with an estimator.
+
+    Raises
+    ------
+    InvalidInputError
+        If X is complex, not finite, or of a magnitude whose squares are not.
+    ValueError
+        As in scikit-learn.
+    """
+    dtype = getattr(X, "dtype", None)
+    kind = getattr(dtype, "kind", "")
+    if kind == "c":
+        raise InvalidInputError(
+            f"Complex data not supported: X has the dtype {dtype}, pass real embeddings."
+        )
+    is_wide = kind == "f" and dtype.itemsize > 4  # type: ignore[union-attr]
+    settings |= {"dtype": np.float64 if is_wide else FLOATS, "ensure_all_finite": False}
+    if estimator is None:
+        found = check_array(X, input_name="X", **settings)
+    else:
+        found = validate_data(estimator, X, y, **settings)
+    _check_magnitude(found[0] if isinstance(found, tuple) else found)
+    return found
+
+
+def _check_magnitude(X: NDArray) -> None:
+    largest = max(X.max(), -X.min())  # NaN where there is one
+    least, most = _MAGNITUDES[X.dtype.itemsize]
+    if largest == 0 or least <= largest <= most:
+        return
+    if 0 < largest < least:
+        raise InvalidInputError(
+            f"No value of X is beyond {largest:.1e}, and in {X.dtype} squares of that vanish: "
+            f"standardise the columns."
+        )
+    for name, bad, cure in (
+        ("NaN", np.isnan(X), "leave such rows out or embed them again"),
+        ("inf", np.isinf(X), "leave such rows out or embed them again"),
+        (f"beyond {most:.0e}", np.abs(X) > most, f"{X.dtype} cannot square that; standardise X"),
+    ):
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise InvalidInputError(
+                f"X is {name} in {np.count_nonzero(bad.any(axis=1))} of {len(X)} rows, first in "
+                f"row {row}, column {column}: {cure}."
+            )
+
+
 def check_new_rows(estimator, X) -> NDArray:
     """Return X of a prediction, checked against the columns that the estimator was fitted on."""
     check_is_fitted(estimator)
-    return validate_data(estimator, X, dtype=FLOATS, reset=False)
+    return check_embeddings(X, estimator, reset=False)
 
 
 def _check_length(values, name: str, n_rows: int) -> None:
@@ -180,13 +244,23 @@ def check_weights(sample_weight, X) -> NDArray[np.float64] | None:
     )
     if not weight.any():
         raise ValueError(f"sample_weight is zero in all {len(weight)} rows: some must be positive.")
+    outside = (weight > _LARGEST_WEIGHT) | ((weight < _LEAST_WEIGHT) & (weight > 0))
+    if outside.any():
+        raise InvalidInputError(
+            f"sample_weight lies outside {_LEAST_WEIGHT:g} to {_LARGEST_WEIGHT:g} in "
+            f"{outside.sum()} of {len(weight)} rows, first with {weight[outside][0]:g} in row "
+            f"{np.flatnonzero(outside)[0]}: a weight counts as so many rows."
+        )
     return weight
 
 
 def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> NDArray:
     """Return a per-row column as float64 of shape (n_rows,)."""
+    values = column_or_1d(values)
+    if values.dtype.kind == "O":
+        values = np.where(is_missing(values), np.nan, values)
     values = check_array(
-        column_or_1d(values),
+        values,
         ensure_2d=False,
         dtype=np.float64,
         ensure_all_finite=False,
@@ -263,5 +337,10 @@ def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
         raise InvalidInputError(
             f"propensity lies outside (0, 1] in {outside} of {n_rows} rows: a known propensity is "
             f"a probability, and rows that can never get feedback must be left out."
+        )
+    if tiny := int(np.count_nonzero(propensity < _LEAST_WEIGHT)):
+        raise InvalidInputError(
+            f"propensity is under {_LEAST_WEIGHT:g} in {tiny} of {n_rows} rows, so that a rating "
+            f"would stand for more rows than there are: leave such rows out."
         )
     return propensity

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
 from .._utils._extras import import_extra
 from .._utils._validation import (
-    FLOATS,
+    check_embeddings,
     check_feedback,
     check_new_rows,
     check_two_classes,
@@ -132,7 +131,7 @@ class TrainingRows:
 
 def check_rows(estimator, X, y, sample_weight, positive_only: bool = False):
     """Return X, the feedback and the weights of a fit; raise if they cannot be used."""
-    X = validate_data(estimator, X, dtype=FLOATS, ensure_min_samples=2)
+    X = check_embeddings(X, estimator, ensure_min_samples=2)
     feedback = check_feedback(X, y)
     if not feedback.binary:
         rated = feedback.values[feedback.observed]

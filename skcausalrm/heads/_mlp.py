@@ -9,11 +9,10 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils.validation import validate_data
 
 from .._utils._extras import import_extra
 from .._utils._sklearn_compat import Interval, StrOptions
-from .._utils._validation import FLOATS, check_new_rows, check_weights
+from .._utils._validation import check_embeddings, check_new_rows, check_weights
 from .._utils._warnings import warn
 from ..exceptions import GroupsError
 from ..model_selection._cross_fitting import check_groups
@@ -182,7 +181,7 @@ class MLPHead(RegressorMixin, BaseEstimator):
             If the risk still fell at `max_epochs`, or training diverged.
         """
         settings = self.network_settings()
-        X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
+        X, y = check_embeddings(X, self, y, y_numeric=True, ensure_min_samples=2)
         y = y.astype(np.float64)
         weight = check_weights(sample_weight, X)
         weight = np.ones(len(X)) if weight is None else weight

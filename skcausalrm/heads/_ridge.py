@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import validate_data
 
 from .._utils._sklearn_compat import Interval
-from .._utils._validation import FLOATS, check_new_rows, check_weights
+from .._utils._validation import check_embeddings, check_new_rows, check_weights
 from ..model_selection._cross_fitting import make_folds
 from ._linear_systems import KrylovSpace
 from ._moments import FoldMoments, TargetMoments, linear_scores
@@ -181,8 +180,8 @@ class RidgeHead(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     alpha : float, default=None
-        Relative penalty, above 0. None chooses among 15 values from 1e-4 to 1e3 by out-of-fold
-        squared error.
+        Relative penalty, from 1e-6 to 1e12. None chooses among 15 values from 1e-4 to 1e3 by
+        out-of-fold squared error.
     cv : int, cross-validation splitter, iterable or None, default=5
         Folds for that choice; groups, or without them equal rows, share one. None is 5 folds.
     random_state : int, RandomState instance or None, default=None
@@ -218,7 +217,8 @@ class RidgeHead(RegressorMixin, BaseEstimator):
     __metadata_request__fit: ClassVar = {"groups": True}
 
     _parameter_constraints: ClassVar[dict] = {
-        "alpha": [Interval(Real, 0, None, closed="neither"), None],
+        # With less, the rounding of float32 decides where columns depend on each other.
+        "alpha": [Interval(Real, 1e-6, 1e12, closed="both"), None],
         "cv": ["cv_object"],
         "random_state": ["random_state"],
     }
@@ -256,7 +256,7 @@ class RidgeHead(RegressorMixin, BaseEstimator):
             If a parameter, X, y or the weights hold a value they cannot have.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=True, ensure_min_samples=2)
+        X, y = check_embeddings(X, self, y, y_numeric=True, ensure_min_samples=2)
         weight = check_weights(sample_weight, X)
         folds = make_folds(X, y, groups, self.cv, self.random_state)
         moments = FoldMoments(X, folds.of_row, folds.n_splits, weight)

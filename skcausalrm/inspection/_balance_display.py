@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.utils import check_array, check_consistent_length, resample
+from sklearn.utils import check_consistent_length, resample
 
-from .._utils._validation import FLOATS
+from .._utils._validation import check_embeddings
 from ..exceptions import InvalidInputError
 from ..heads._moments import linear_scores
 from ..metrics._estimate import NORMAL_95
@@ -164,7 +164,7 @@ class BalanceDisplay:
             raise InvalidInputError(
                 f"n_components is {n_components!r}, but must be a positive whole number."
             )
-        X = check_array(X, dtype=FLOATS, input_name="X")
+        X = check_embeddings(X)
         found = check_propensities(propensity, y, sample_weight)
         check_consistent_length(X, found.values)
         some = (

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import column_or_1d
 
 from .._utils._clusters import cluster_codes, id_array
 from .._utils._columns import check_columns
 from .._utils._validation import (
-    FLOATS,
     Feedback,
     check_column,
+    check_embeddings,
     check_new_rows,
     decode_labels,
     is_missing,
@@ -139,7 +139,7 @@ def diagnose(
             )
         X = check_new_rows(model, X)
     elif X is not None:
-        X = check_array(X, dtype=FLOATS, input_name="X")
+        X = check_embeddings(X)
     feedback = _check_feedback(model, y, None if X is None else len(X))
     n = len(feedback.values)
     codes = _answer_codes(answers, X, n)

@@ -4,10 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import column_or_1d
 
 from .._utils._columns import check_columns
-from .._utils._validation import FLOATS, check_feedback, check_propensity, check_weights, is_missing
+from .._utils._validation import (
+    check_embeddings,
+    check_feedback,
+    check_propensity,
+    check_weights,
+    is_missing,
+)
 from ..exceptions import FeedbackError, InvalidInputError
 from ..reward._nuisances import FittedNuisances, name_fitted, predicted_propensity
 from ._display import last_step
@@ -82,7 +88,7 @@ def predict_propensities(estimator: Any, X, y, *, asked, propensity, display: st
         If the model has no propensities.
     """
     fitted = last_step(estimator)
-    X = check_array(X, dtype=FLOATS, input_name="X")
+    X = check_embeddings(X)
     nuisances = getattr(fitted, "nuisances_", None)
     e = None
     if isinstance(nuisances, FittedNuisances):

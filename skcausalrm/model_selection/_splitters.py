@@ -37,6 +37,11 @@ def balanced_folds(strata: NDArray, groups: NDArray, n_splits: int, rng) -> NDAr
     remaining group, not per row.
     """
     n_groups, n_strata = int(groups.max()) + 1, int(strata.max()) + 1
+    if n_groups == 1:
+        raise GroupsError(
+            f"All {len(groups)} rows are of one group, which cannot be split into {n_splits} "
+            f"folds: pass the conversation or prompt of each row as groups, or leave groups out."
+        )
     if n_groups < n_splits:
         raise GroupsError(
             f"{n_groups} group(s) cannot be split into {n_splits} folds: lower cv to at most "

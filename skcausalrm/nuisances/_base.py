@@ -2,11 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import validate_data
 
 from .._utils._binary_classifier import BinaryClassifier
 from .._utils._columns import RowColumns, check_columns
-from .._utils._validation import FLOATS, encode_labels
+from .._utils._validation import check_embeddings, encode_labels
 from ..model_selection._cross_fitting import Folds, make_folds
 
 
@@ -51,7 +50,7 @@ class NuisanceClassifier(BinaryClassifier):
     def _check_and_fit(self, X, y, *, one_class: bool = False, **columns):
         """Check what `fit` was given, and fit."""
         self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        X = check_embeddings(X, self, ensure_min_samples=2)
         self.classes_, labels = encode_labels(X, y, one_class=one_class)
         checked = check_columns(X, **columns)
         return self._fit(X, labels, checked, self._draw_folds(X, labels, checked))

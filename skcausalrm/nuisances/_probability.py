@@ -11,7 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from .._utils._clusters import clustered_covariance
 from .._utils._columns import RowColumns
 from .._utils._validation import check_new_rows, check_two_classes
-from ..exceptions import FeedbackError
+from ..exceptions import FeedbackError, InvalidInputError
 from ..heads._logistic import fit_logistic_folds, fit_sigmoid
 from ..heads._moments import FoldMoments, linear_scores
 from ..heads._ridge import held_out_scores
@@ -188,6 +188,12 @@ class FoldClassifier(NuisanceClassifier):
             ``model_.calibrate(scores)`` is P(1 given x).
         """
         check_two_classes(labels, columns.sample_weight)
+        scores_of = ("decision_function", "predict_proba")
+        if self.estimator is not None and not any(hasattr(self.estimator, n) for n in scores_of):
+            raise InvalidInputError(
+                f"estimator is a {type(self.estimator).__name__}, which has neither "
+                f"{' nor '.join(scores_of)}: pass a classifier."
+            )
         for label, counts in enumerate(training_rows(labels, folds, columns.sample_weight)):
             if not counts.all():
                 raise FeedbackError(

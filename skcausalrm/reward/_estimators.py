@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._utils._binary_classifier import BinaryClassifier
 from .._utils._columns import check_columns
 from .._utils._hashing import feedback_hash
 from .._utils._sklearn_compat import HasMethods, StrOptions
 from .._utils._validation import (
-    FLOATS,
     Feedback,
+    check_embeddings,
     check_feedback,
     decode_labels,
     encode_labels,
@@ -128,7 +128,7 @@ class _CausalReward(RowScores, BaseEstimator):
             If groups cannot be split into folds.
         """
         self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        X = check_embeddings(X, self, ensure_min_samples=2)
         feedback = self._encode(X, y)
         columns = check_columns(
             X,
@@ -189,7 +189,7 @@ class _CausalReward(RowScores, BaseEstimator):
         check_is_fitted(self)
         prediction = self._reward(X)[0]
         warn_of_shared_groups(groups, self.group_hashes_, len(prediction))
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = check_embeddings(X, self, reset=False)
         feedback = check_feedback(X, self._decode(y))
         columns = check_columns(X, sample_weight=sample_weight, asked=asked, propensity=propensity)
         feedback = feedback._replace(binary=feedback.binary and self.binary_)

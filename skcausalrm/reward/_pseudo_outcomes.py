@@ -2,10 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
 from .._utils._columns import check_columns
-from .._utils._validation import FLOATS, Feedback, check_feedback
+from .._utils._validation import Feedback, check_embeddings, check_feedback
 from ..exceptions import FeedbackError, InvalidInputError, UnusedParameterError
 from ..model_selection._cross_fitting import make_folds
 from ..nuisances._recipes import Target
@@ -114,7 +114,7 @@ def pseudo_outcomes(
             f"method={name!r} gives no pseudo-outcome for unrated rows: choose one of "
             f"{', '.join(map(repr, _METHODS))}."
         )
-    X = check_array(X, dtype=FLOATS, ensure_min_samples=2, input_name="X")
+    X = check_embeddings(X, ensure_min_samples=2)
     feedback = check_feedback(X, y)
     if not feedback.binary:
         raise FeedbackError(

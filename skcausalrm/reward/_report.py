@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import RowColumns, check_columns
-from .._utils._validation import FLOATS, Feedback, check_feedback, decode_labels
+from .._utils._validation import Feedback, check_embeddings, check_feedback, decode_labels
 from ..exceptions import InvalidInputError, SkcausalrmWarning, UnusedParameterError
 from ..metrics._estimate import estimate
 from ..model_selection._cross_fitting import Folds, make_folds
@@ -119,7 +118,7 @@ def selection_report(
             f"The report is on the selection likelihood, but the model was fitted by "
             f"{model.method_!r}: fit it with method='selection'."
         )
-    X = check_array(X, dtype=FLOATS, input_name="X")
+    X = check_embeddings(X)
     if len(X) != len(selection.oof_posterior_):
         raise InvalidInputError(
             f"X has {len(X)} rows, but the model was fitted on {len(selection.oof_posterior_)}: "

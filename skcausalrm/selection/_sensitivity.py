@@ -7,11 +7,10 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._columns import check_columns
-from .._utils._validation import FLOATS, check_feedback
+from .._utils._validation import check_embeddings, check_feedback
 from ..exceptions import BaseRateUncertainWarning, InvalidInputError
 from ..model_selection._cross_fitting import make_folds
 from ._fitting import check_likelihood_feedback, fit_likelihood
@@ -110,7 +109,7 @@ def sensitivity_analysis(
         )
     check_is_fitted(fitted)
     reference = _reward(fitted, X)
-    X = check_array(X, dtype=FLOATS, input_name="X")
+    X = check_embeddings(X)
     feedback = check_feedback(X, y)
     columns = check_columns(
         X,

@@ -147,7 +147,7 @@ def test_fewer_groups_than_folds_warns_and_one_group_is_an_error():
         assert make_folds(X, y, np.arange(60) % 3, 5, 0).n_splits == 3
     with pytest.warns(FewFeedbackWarning, match="form 2 groups"):
         assert make_folds(X, y, np.arange(60) % 2, 3, 0).n_splits == 2
-    with pytest.raises(GroupsError, match="1 group"):
+    with pytest.raises(GroupsError, match="All 60 rows are of one group"):
         make_folds(X, y, np.zeros(60), 5, 0)
 
 
