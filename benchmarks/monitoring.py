@@ -24,8 +24,9 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtri
 
 from skcausalrm import SelectionModel
-from skcausalrm.cli._monitoring import Rows, merge_periods, watch
 from skcausalrm.exceptions import SkcausalrmWarning
+from skcausalrm.inspection._periods import merge_periods
+from skcausalrm.inspection._watch import Rows, watch_rows
 from skcausalrm.metrics import pseudo_outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,7 +125,7 @@ def run_cell(cell: Cell) -> pd.DataFrame:
             prediction[part], ~np.isnan(y[part]), y[part] == 1, z[part], (groups[part], None)
         )
         names = np.char.zfill(week[part].astype(str), 2)
-        found = watch(rows, merge_periods(names, part[part], 30), false_alarms=FALSE_ALARMS)
+        found = watch_rows(rows, merge_periods(names, part[part], 30), false_alarms=FALSE_ALARMS)
         for name in SERIES:
             change = found["changes"][name]
             raised = {

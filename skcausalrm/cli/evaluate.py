@@ -78,18 +78,11 @@ def evaluate(
 
     from .._utils._clusters import cluster_codes
     from ..export import load_model_directory
+    from ..inspection._periods import calendar_names, merge_periods
+    from ..inspection._watch import MIN_ROWS, Rows, watch_rows
     from ..text._saved import load_encoder
     from ._logs import encode, join_names, read_log
-    from ._monitoring import (
-        ALARM_STATUS,
-        MIN_ROWS,
-        Rows,
-        is_alarm,
-        merge_periods,
-        print_watched,
-        since_fit,
-        watch,
-    )
+    from ._monitoring import ALARM_STATUS, is_alarm, print_watched, since_fit
     from ._prompts import count_shared
     from ._pseudo_outcomes import RATES, by_doubly_robust, by_selection, learnt_at_fit
     from ._scores import all_scores, scores_by
@@ -159,7 +152,7 @@ def evaluate(
     )
     every = np.ones(len(z), dtype=bool)
     if times is not None:
-        calendar = _calendar(times, period or "W")
+        calendar = calendar_names(times, period or "W")
         periods = merge_periods(calendar, every, MIN_ROWS)
         result["periods"] = scores_by(periods.labels(), log, z, prediction)
         if start is not None:
@@ -168,9 +161,10 @@ def evaluate(
     else:
         periods = merge_periods(["the first row"] * len(z), every, 1)
     result["since_fit"] = since_fit(report, prediction, rows.rated)
-    result["monitoring"] = watch(
+    result["monitoring"] = watch_rows(
         rows,
         periods,
+        n_without_time=0 if times is None else int(times.isna().sum()),
         false_alarms=_FALSE_ALARMS if alarm is None else alarm,
         least_change=least_change,
         fail_below=fail_below,
@@ -200,12 +194,6 @@ def _refuse_unusable(log, name: str) -> None:
             f"{name} has {good} positive and {bad} negative ratings, but scores need at least "
             f"{_MIN_RATED} of each: evaluate on a longer log."
         )
-
-
-def _calendar(times, period: str):
-    """Return the first day of each row's period in UTC, or its month, as text."""
-    periods = times.dt.tz_convert("UTC").dt.tz_localize(None).dt.to_period(period)
-    return periods.dt.start_time.dt.strftime("%Y-%m" if period == "M" else "%Y-%m-%d")
 
 
 def _parse_date(text: str):

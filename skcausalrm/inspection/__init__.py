@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "diagnose": "._diagnose",
         "Finding": "._findings",
         "Findings": "._findings",
+        "DriftDisplay": "._drift_display",
         "HabitDisplay": "._habit_display",
         "JudgeReport": "._judge",
         "OverlapDisplay": "._overlap_display",
@@ -21,5 +22,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "judge_report": "._judge",
         "sensitivity_analysis": "..selection._sensitivity",
         "tipping_point": "._tipping_point",
+        "watch": "._watch",
     },
 )

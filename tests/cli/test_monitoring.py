@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skcausalrm.cli import _monitoring
-from skcausalrm.cli._monitoring import Rows, is_alarm, merge_periods, print_watched, watch
+from skcausalrm.cli._monitoring import is_alarm, print_watched
 from skcausalrm.inference._changes import Change
+from skcausalrm.inspection import _watch
+from skcausalrm.inspection._periods import merge_periods
+from skcausalrm.inspection._watch import Rows, watch_rows
 
 N_WEEKS, PER_WEEK = 24, 200
 
@@ -31,7 +33,7 @@ def log(*, reward=0.0, rated=0.0, level=0.0, silent=(), at=12, seed=0):
 
 def watched(**changes):
     rows, weeks = log(**changes)
-    return watch(rows, merge_periods(weeks, np.ones(len(weeks), dtype=bool), 30))
+    return watch_rows(rows, merge_periods(weeks, np.ones(len(weeks), dtype=bool), 30))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_small_periods_are_merged_with_the_next_or_left_out():
 def test_too_few_rows_for_any_period(capsys):
     rows, weeks = log()
     few = Rows(*(part[:20] for part in rows[:4]), (rows.clusters[0][:20], None))
-    found = watch(few, merge_periods(weeks[:20], np.ones(20, dtype=bool), 30), fail_below=0.9)
+    found = watch_rows(few, merge_periods(weeks[:20], np.ones(20, dtype=bool), 30), fail_below=0.9)
     assert found["periods"] == []
     assert found["shortfall"] is None
     assert not is_alarm(found)
@@ -88,9 +90,7 @@ def test_too_few_rows_for_any_period(capsys):
 def test_evaluate_exits_with_3(workspace, run, monkeypatch):
     command = ("evaluate", workspace.model, workspace.held_out, "--cache-dir", workspace.cache)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            _monitoring, "find_shortfall", lambda *_, **__: Change(0, -0.2, -0.3, -0.1, None)
-        )
+        patch.setattr(_watch, "find_shortfall", lambda *_, **__: Change(0, -0.2, -0.3, -0.1, None))
         found = run(*command, "--fail-below", "1", "--alarm", "0.05", "--json")
     assert found.exit_code == 3
     result = json.loads(found.stdout)["monitoring"]

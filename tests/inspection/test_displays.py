@@ -15,6 +15,7 @@ from skcausalrm.inspection import (
     BalanceDisplay,
     BaseRateDisplay,
     CalibrationDisplay,
+    DriftDisplay,
     HabitDisplay,
     OverlapDisplay,
     SensitivityDisplay,
@@ -22,6 +23,7 @@ from skcausalrm.inspection import (
     WeightsDisplay,
     sensitivity_analysis,
     tipping_point,
+    watch,
 )
 from skcausalrm.metrics import effective_sample_size
 from skcausalrm.nuisances import NoiseTransitionEstimator
@@ -371,6 +373,66 @@ def test_transitions_of_rewards(log):
     assert "10.0%\n(known)" in [text.get_text() for text in display.ax_.texts]
     with pytest.raises(InvalidInputError, match="'naive' has none: fit NoiseTransitionEstimator"):
         TransitionDisplay.from_estimator(naive)
+
+
+@pytest.fixture(scope="module")
+def weeks():
+    """z, reward, feedback and times of 20 weeks; from the twelfth on fewer are rated."""
+    rng = np.random.default_rng(0)
+    week = np.repeat(np.arange(20), 60)
+    y = np.where(rng.random(1200) < np.where(week < 12, 0.5, 0.15), 1.0, np.nan)
+    times = pd.Series(pd.Timestamp("2026-01-05", tz="UTC") + 7 * pd.to_timedelta(week, "D"))
+    return rng.random((1200, 3)), rng.random(1200), y, times
+
+
+def test_drift_shows_what_is_watched(weeks, ax):
+    display = DriftDisplay.from_predictions(*weeks, ax=ax)
+    found = watch(*weeks)
+    assert display.watched == found
+    assert display.figure_ is ax.figure
+    line = display.rated_ax_.lines[0].get_xydata()
+    shares = (~np.isnan(weeks[2])).reshape(20, 60).mean(axis=1)
+    np.testing.assert_allclose(line, np.column_stack([np.arange(20), shares]))
+    moved = next(text for text in texts(display.rated_ax_) if "moved" in text)
+    by = 100 * found["changes"]["share_rated"]["change"]
+    assert moved == f"share rated moved by {by:+.1f} points"
+    level = display.ax_.lines[1].get_xydata()
+    known = [place for place, period in enumerate(found["periods"]) if period["level"]]
+    assert level[:, 0].tolist() == known
+    assert 12 <= len(known) < 20  # weeks with under 20 ratings have no level
+    again = DriftDisplay.from_watched(found)
+    assert texts(again.ax_) == texts(display.ax_)
+
+
+def test_watch_reads_dates_of_any_kind_and_leaves_out_rows_without(weeks):
+    z, prediction, y, times = weeks
+    expected = watch(z, prediction, y, times, fail_below=0.9)
+    assert expected["shortfall"]["alarm"]
+    for same in (times.dt.tz_localize(None).to_numpy(), times.dt.strftime("%Y-%m-%d").tolist()):
+        assert watch(z, prediction, y, same, fail_below=0.9) == expected
+    partly = times.mask(np.arange(1200) < 60)
+    found = watch(z[:, 0], prediction, y, partly)
+    assert found["periods"][0]["name"] == "2026-01-12"
+    assert (found["rows_without_time"], found["rows_left_out"]) == (60, 0)
+    assert sum(period["rows"] for period in found["periods"]) == 1140
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"times": ["2026-01-05"]}, "times has 1 values for 1200 rows"),
+        ({"times": ["someday"] * 1200}, "times or period cannot be read"),
+        ({"period": "fortnight"}, "times or period cannot be read"),
+        ({"false_alarms": 0}, "false_alarms is 0"),
+        ({"fail_below": 70}, "fail_below is 70"),
+    ],
+)
+def test_watch_refuses_what_it_cannot_read(weeks, changed, sentence):
+    given = dict(zip(("z", "prediction", "y", "times"), weeks, strict=True)) | changed
+    with pytest.raises(InvalidInputError, match=sentence):
+        watch(**given)
+    with pytest.raises(InvalidInputError, match="10 wait for more: choose longer periods"):
+        DriftDisplay.from_predictions(*(part[:10] for part in weeks))
 
 
 def test_text_follows_the_style_of_the_axes(outcomes):
