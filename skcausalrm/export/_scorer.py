@@ -337,7 +337,7 @@ class RewardScorer:
             if apart:
                 found[index] = self._run_part([EMBEDDING], batch)[0]
             else:
-                found[:, index] = self._session.run(outputs, batch)
+                found[:, index] = self._session.run(outputs, batch, self._part)
         shortened = texts.count_shortened(tokens.truncated)
         self.truncated_prompt_count_, self.truncated_answer_count_ = shortened
         warn_truncated(*shortened, texts.places.shape[1], text.settings.max_length)
@@ -348,7 +348,7 @@ class RewardScorer:
     def _run_part(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Return outputs of the part of the graph that the inputs are of."""
         if self._text is None:
-            return self._session.run(outputs, inputs)
+            return self._session.run(outputs, inputs, self._part)
         return self._session.run(outputs, {**self._unused, **inputs}, self._part)
 
     def _run_embeddings(self, outputs: list[str], X) -> Sequence[np.ndarray]:

@@ -58,9 +58,9 @@ class Spy:
     def __init__(self, session):
         self.session, self.sizes = session, []
 
-    def run(self, outputs, inputs):
+    def run(self, outputs, inputs, options):
         self.sizes.append(len(inputs["X"]))
-        return self.session.run(outputs, inputs)
+        return self.session.run(outputs, inputs, options)
 
 
 def test_batches_of_bounded_size_give_the_same(make_mixture, tmp_path, monkeypatch):
