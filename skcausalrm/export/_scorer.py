@@ -13,7 +13,7 @@ from ..exceptions import UnusedParameterError
 from ..text._window import warn_truncated
 from ._metadata import read_metadata
 from ._ranking import best_first, check_answers
-from ._session import CPU, start_session
+from ._session import CPU, check_finite, start_session
 from ._text_tokens import EMBEDDING, TextTokenizer, read_tokenizer
 
 # Maximum bytes and rows of embeddings in a batch. The rows are limited too because a mixture
@@ -184,13 +184,15 @@ class RewardScorer:
         """
         return self._run(["score"], X)[0]
 
-    def rewards_and_scores(self, X) -> tuple[np.ndarray, np.ndarray]:
+    def rewards_and_scores(self, X, *, with_support: bool = False):
         """Return `predict` and `decision_function` of the same rows, computed together.
 
         Parameters
         ----------
         X : array-like of shape (n, d), or text rows
             As in `predict`.
+        with_support : bool, default=False
+            Whether to return their `support` too.
 
         Returns
         -------
@@ -198,9 +200,19 @@ class RewardScorer:
             Rewards. Clipped ones tie at 0 and 1.
         score : ndarray of shape (n,)
             Unbounded scores, which `best_first` sorts by.
+        support : ndarray of shape (n,)
+            Only with ``with_support=True``.
         """
-        reward, score = self._run(["reward", "score"], X)
-        return reward, score
+        if not with_support:
+            return tuple(self._run(["reward", "score"], X))
+        if (quantiles := self.metadata_["support_quantiles"]) is None:
+            raise UnusedParameterError(
+                f"This file (skcausalrm {self.metadata_['skcausalrm_version']}) does not know how "
+                f"far rows are from its log: fit and export the model again."
+            )
+        *found, distance = self._run(["reward", "score", "distance"], X)
+        levels = np.linspace(0, 1, len(quantiles))
+        return *found, 1 - np.interp(distance, quantiles, levels, left=0.0, right=1.0)
 
     def support(self, X) -> np.ndarray:
         """Return how much of the log lies at least as far out as each row.
@@ -221,14 +233,7 @@ class RewardScorer:
         UnusedParameterError
             If an earlier version wrote the file.
         """
-        if (quantiles := self.metadata_["support_quantiles"]) is None:
-            raise UnusedParameterError(
-                f"This file (skcausalrm {self.metadata_['skcausalrm_version']}) does not know how "
-                f"far rows are from its log: fit and export the model again."
-            )
-        distances = self._run(["distance"], X)[0]
-        levels = np.linspace(0, 1, len(quantiles))
-        return 1 - np.interp(distances, quantiles, levels, left=0.0, right=1.0)
+        return self.rewards_and_scores(X, with_support=True)[2]
 
     def accepts(self, X) -> np.ndarray:
         """Return which rows have at least the reward from which on few answers are bad.
@@ -357,7 +362,7 @@ class RewardScorer:
             products = self._linear.products(X)
             # if the sum of squares is finite, so are all products; this is fastest for one row
             if not math.isfinite(products.dot(products)):
-                _check_finite(products)
+                check_finite(products)
             return [getattr(self._linear, name)(products) for name in outputs]
         result = np.empty((len(outputs), len(X)))
         rows = _BATCH_ROWS // (1 if self.metadata_["pessimism"] is None else 8)
@@ -366,7 +371,7 @@ class RewardScorer:
             batch = np.ascontiguousarray(X[start : start + size], dtype=np.float32)
             *values, score = self._run_part([*outputs, "score"], {"X": batch})
             # every NaN or inf of a row reaches its score, so X needs no check of its own
-            _check_finite(score, start)
+            check_finite(score, start)
             result[:, start : start + size] = values
         return list(result)
 
@@ -388,11 +393,3 @@ class RewardScorer:
                 f"{self.n_features_in_}; embed with the encoder it was trained with."
             )
         return X
-
-
-def _check_finite(scores: np.ndarray, start: int = 0) -> None:
-    if len(bad := np.flatnonzero(~np.isfinite(scores))):
-        raise ValueError(
-            f"Row {start + bad[0]} of X has no finite score; it must not hold NaN, inf or values "
-            f"beyond float32."
-        )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .._utils._extras import import_extra
 from .._utils._warnings import warn
 from ..exceptions import ExportWarning, ModelDirectoryError
@@ -61,3 +63,17 @@ def start_session(model: bytes, wanted: Sequence[Any]) -> tuple[Any, Any]:
 
 def _name(provider: Any) -> str:
     return provider if isinstance(provider, str) else provider[0]
+
+
+def check_finite(scores: np.ndarray, start: int = 0) -> None:
+    """Raise if a score is not finite; `start` is the row of the first.
+
+    Raises
+    ------
+    ValueError
+    """
+    if len(bad := np.flatnonzero(~np.isfinite(scores))):
+        raise ValueError(
+            f"Row {start + bad[0]} of X has no finite score; it must not hold NaN, inf or values "
+            f"beyond float32."
+        )

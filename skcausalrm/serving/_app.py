@@ -84,6 +84,7 @@ class _Metrics:
         engine: RewardEngine,
         truncated_counts: Callable[[], tuple[int, int]] | None,
         reference: dict[str, Any] | None,
+        knows_support: bool,
     ):
         self.truncated_counts = truncated_counts
         registry = self.registry = CollectorRegistry()
@@ -111,7 +112,7 @@ class _Metrics:
         )
         waiting = Gauge("skcausalrm_waiting_rows", "Rows that wait", registry=registry)
         waiting.set_function(lambda: engine.n_waiting)
-        self.rewards = RewardMetrics(registry, reference)
+        self.rewards = RewardMetrics(registry, reference, knows_support=knows_support)
         engine.observe = self.observe
 
     def observe(self, n_rows: int, seconds: float) -> None:
@@ -159,7 +160,8 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     model : TextModel
         Model to serve, from :func:`load_model`, or any object with ``rewards_and_scores(rows)``,
         ``name`` and ``info()``. If it has ``truncated_counts()``, the metrics hold these counts;
-        if it has a ``reward_reference``, they hold drift.
+        if it has a ``reward_reference``, they hold drift; and if its ``low_support_count`` is not
+        None, the share of rows far from its log.
     settings : ServerSettings, default=None
         Token and limits; None uses all defaults, without a token.
 
@@ -185,12 +187,13 @@ def create_app(model: TextModel, settings: ServerSettings | None = None) -> Fast
     def predict(rows: list) -> np.ndarray:
         found = np.column_stack(model.rewards_and_scores(rows))
         if np.isfinite(found).all():  # else the engine refuses them
-            metrics.rewards.observe(found[:, 0])
+            metrics.rewards.observe(found[:, 0], getattr(model, "low_support_count", None))
         return found
 
     engine = RewardEngine(predict, max_batch=settings.max_batch, max_queue=settings.max_queue)
     counts, reference = (getattr(model, k, None) for k in ("truncated_counts", "reward_reference"))
-    metrics = _Metrics(engine, counts, reference)
+    knows_support = getattr(model, "low_support_count", None) is not None
+    metrics = _Metrics(engine, counts, reference, knows_support)
 
     @asynccontextmanager
     async def lifespan(_app):

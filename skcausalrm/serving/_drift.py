@@ -22,9 +22,17 @@ class RewardMetrics:
     registry : CollectorRegistry
     reference : dict or None
         ``mean``, and ``shares`` of the training rewards up to ``points``.
+    knows_support : bool, default=False
+        Whether the model knows how far rows are from its log.
     """
 
-    def __init__(self, registry: CollectorRegistry, reference: dict[str, Any] | None):
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        reference: dict[str, Any] | None,
+        *,
+        knows_support: bool = False,
+    ):
         self._histogram = Histogram(
             "skcausalrm_reward", "Rewards given", buckets=_BUCKETS, registry=registry
         )
@@ -32,6 +40,11 @@ class RewardMetrics:
         recent = f"of about the last {_RECENT:,} rows, NaN before the first {_LEAST}"
         mean = Gauge("skcausalrm_reward_mean", f"Mean reward {recent}", registry=registry)
         mean.set_function(lambda: self._known(self._mean))
+        self._low = 0.0
+        if knows_support:
+            share = f"Share of rows beyond 99% of the model's log, {recent}"
+            low = Gauge("skcausalrm_low_support_share", share, registry=registry)
+            low.set_function(lambda: self._known(self._low))
         self._points = None
         if reference is not None:
             self._points, self._shares = (np.array(reference[k]) for k in ("points", "shares"))
@@ -45,14 +58,15 @@ class RewardMetrics:
             )
             drift.set_function(lambda: self._known(float(self._gaps().max())))
 
-    def observe(self, rewards: NDArray[np.float64]) -> None:
-        """Count the rewards of a batch, shape (n,)."""
+    def observe(self, rewards: NDArray[np.float64], n_low: int | None = None) -> None:
+        """Count the rewards of a batch, shape (n,), and its rows of low support, if known."""
         for reward in rewards.tolist():
             self._histogram.observe(reward)
         kept = (1 - 1 / _RECENT) ** len(rewards)
         weight = self._weight * kept + (1 - kept)
         share = (1 - kept) / weight
         self._mean += share * (float(rewards.mean()) - self._mean)
+        self._low += share * ((n_low or 0) / len(rewards) - self._low)
         if self._points is not None:
             below = np.searchsorted(np.sort(rewards), self._points, side="right") / len(rewards)
             self._below = self._below + share * (below - self._below)

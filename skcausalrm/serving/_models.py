@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from ..exceptions import ModelDirectoryError
 from ..export import RewardScorer, load_model_directory
 from ..export._ranking import best_first, check_answers
 
+# Share of the log that lies farther out than a row whose reward is a guess.
+_LOW_SUPPORT = 0.01
 RewardsAndScores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -23,26 +26,37 @@ class TextModel:
     name : str
         Name of the model in replies.
     rewards_and_scores : callable
-        Function from text rows to rewards and unbounded scores, both of shape (n,).
+        Function from text rows to rewards and unbounded scores, both of shape (n,), and, if the
+        model knows it, their support.
     facts : dict
         Description of the model, as JSON can hold it.
     reader : RewardScorer or ConversationEncoder, default=None
         Reader of the texts, which counts those that it shortened.
     reward_reference : dict, default=None
         Mean and distribution of the rewards at the fit, from which the metrics tell drift.
+    knows_support : bool, default=False
+        Whether `rewards_and_scores` returns support.
+
+    Attributes
+    ----------
+    low_support_count : int or None
+        Rows of the last call that lie beyond 99% of the log, where rewards are guesses; None if
+        the model does not know how far rows are from its log.
     """
 
     def __init__(
         self,
         name: str,
-        rewards_and_scores: Callable[[Any], RewardsAndScores],
+        rewards_and_scores: Callable[[Any], Sequence[NDArray[np.float64]]],
         facts: dict,
         reader: Any = None,
         reward_reference: dict[str, Any] | None = None,
+        knows_support: bool = False,
     ):
         self.name = name
         self._rewards_and_scores, self._facts, self._reader = rewards_and_scores, facts, reader
         self.reward_reference = reward_reference
+        self.low_support_count = 0 if knows_support else None
 
     def predict(self, rows: Any) -> NDArray[np.float64]:
         """Return the rewards of text rows, shape (n,).
@@ -74,7 +88,10 @@ class TextModel:
         score : ndarray of shape (n,)
             Unbounded scores.
         """
-        return self._rewards_and_scores(rows)
+        reward, score, *support = self._rewards_and_scores(rows)
+        if support and self.low_support_count is not None:
+            self.low_support_count = int(np.count_nonzero(support[0] < _LOW_SUPPORT))
+        return reward, score
 
     def rank(self, prompt: Any, completions: Sequence[Any]) -> tuple[NDArray, NDArray]:
         """Order answers to one prompt, the best first.
@@ -178,7 +195,8 @@ def load_model(path: str | os.PathLike, *, device: str | None = None) -> TextMod
         )
     facts = _facts(scorer, scorer.metadata_["method"], text["encoder"], text["precision"])
     reference = scorer.metadata_["reward_reference"]
-    return TextModel(path.name, scorer.rewards_and_scores, facts, scorer, reference)
+    known = _knows_support(scorer)
+    return TextModel(path.name, _scoring(scorer), facts, scorer, reference, known)
 
 
 def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> dict[str, Any]:
@@ -193,6 +211,15 @@ def _facts(scorer: RewardScorer, method: str, encoder: str, precision: str) -> d
     return facts if acceptance is None else {**facts, "acceptance": acceptance}
 
 
+def _scoring(scorer: RewardScorer) -> Callable[[Any], Sequence[NDArray[np.float64]]]:
+    """Return the function that scores rows, with their support where the file knows it."""
+    return partial(scorer.rewards_and_scores, with_support=_knows_support(scorer))
+
+
+def _knows_support(scorer: RewardScorer) -> bool:
+    return scorer.metadata_["support_quantiles"] is not None
+
+
 def _from_directory(path: Path, device: str | None) -> TextModel:
     from ..text._saved import load_encoder
 
@@ -201,9 +228,12 @@ def _from_directory(path: Path, device: str | None) -> TextModel:
     encoder.set_params(device=device, show_progress=False)
     scorer = directory.scorer
 
-    def rewards_and_scores(rows: Any) -> RewardsAndScores:
-        return scorer.rewards_and_scores(encoder.transform(rows))
+    of_embeddings = _scoring(scorer)
+
+    def rewards_and_scores(rows: Any) -> Sequence[NDArray[np.float64]]:
+        return of_embeddings(encoder.transform(rows))
 
     facts = _facts(scorer, directory.config["method"], str(encoder.model), encoder.dtype)
     name, reference = path.resolve().name, directory.reward_reference
-    return TextModel(name, rewards_and_scores, facts, encoder, reference)
+    known = _knows_support(scorer)
+    return TextModel(name, rewards_and_scores, facts, encoder, reference, known)

@@ -59,6 +59,15 @@ def test_nothing_is_shown_of_few_rows_or_without_a_reference():
     assert value("skcausalrm_reward_mean") == pytest.approx(0.5)
 
 
+def test_rows_far_from_the_log_are_a_share():
+    registry = CollectorRegistry()
+    metrics = RewardMetrics(registry, None, knows_support=True)
+    rewards = np.full(100, 0.5)
+    for n_low in [2] * 300 + [30] * 300:
+        metrics.observe(rewards, n_low)
+    assert registry.get_sample_value("skcausalrm_low_support_share") == pytest.approx(0.3, abs=0.01)
+
+
 def test_the_server_counts_the_rewards_that_it_gives(model):
     with TestClient(create_app(model)) as client:
         row = {"prompt": "What is 2 + 2?", "completion": "4."}
@@ -66,4 +75,5 @@ def test_the_server_counts_the_rewards_that_it_gives(model):
         text = client.get("/metrics").text
     assert "skcausalrm_reward_count 2.0" in text
     assert "skcausalrm_reward_drift" not in text
+    assert "skcausalrm_low_support_share" not in text
     assert "skcausalrm_reward_mean NaN" in text
