@@ -44,6 +44,7 @@ from ._screen import harmless
 LACKS = (FeedbackError, GroupsError, InvalidInputError, UnusedParameterError)
 # Answers of each kind that are shown, and their longest text.
 _SHOWN, _LONGEST = 5, 1500
+_BY = "Shares of good answers are by the selection likelihood."
 # Selection log odds of the picture of sensitivity: factors of the odds of up to seven.
 _LOG_ODDS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 
@@ -132,7 +133,7 @@ def find_answer(refit: Refit, X: np.ndarray, log: FeedbackLog, systems: Any) -> 
         if several:
             by = systems.astype(object).where(systems.isna(), systems.astype(str)).to_numpy()
             found = compare(refit.selection, X, log.y, by=by, **columns)
-            note = "Points are those more than the best system has."
+            note = f"{_BY} Points are those more than the best system has."
             return {
                 "headline": harmless(found.verdict()),
                 "sentences": [note],
@@ -143,7 +144,11 @@ def find_answer(refit: Refit, X: np.ndarray, log: FeedbackLog, systems: Any) -> 
         return {"headline": liked, "sentences": [str(error)], "rows": []}
     what = "of the answers are good" if systems is None else "of the one system's answers are good"
     headline = f"{one.estimate:.0%} {what} ({one.low:.0%} to {one.high:.0%}, 90% interval)."
-    return {"headline": headline, "sentences": [liked, f"Level from: {one.source}."], "rows": []}
+    return {
+        "headline": headline,
+        "sentences": [liked, f"{_BY} Level from: {one.source}."],
+        "rows": [],
+    }
 
 
 def _system_rows(found: Comparison) -> Iterator[dict[str, Any]]:
