@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..inspection import (
     BalanceDisplay,
     BaseRateDisplay,
     CalibrationDisplay,
+    DriftDisplay,
     HabitDisplay,
     OverlapDisplay,
     SensitivityDisplay,
@@ -198,6 +199,7 @@ def find_pictures(
     def add(title: str, caption: str, draw: Any) -> None:
         wanted.append((title, caption, draw))
 
+    draws = cache(partial(_draws, refit, log))
     model = refit.reward if refit.reward is not None else refit.selection
     add(
         "Base rate",
@@ -211,7 +213,7 @@ def find_pictures(
         "Share of good answers by this model's reward, on draws of what the log leaves open."
         + f" {n_shared:,} of the prompts were trained on." * (n_shared > 0),
         lambda ax: CalibrationDisplay.from_predictions(
-            _draws(refit, log), prediction, **log.clusters(), ax=ax
+            draws(), prediction, **log.clusters(), ax=ax
         ),
     )
     add(
@@ -236,6 +238,14 @@ def find_pictures(
             "Who rates",
             "How many of the ratings the keenest users leave.",
             lambda ax: HabitDisplay.from_feedback(log.y, log.users, ax=ax),
+        )
+    if "timestamp" in log.frame.columns:
+        add(
+            "Drift",
+            "Share rated, reward and level by week, and whether one of them has moved.",
+            lambda ax: DriftDisplay.from_predictions(
+                draws(), prediction, log.y, log.frame["timestamp"], **log.clusters(), ax=ax
+            ),
         )
     propensity = partial(_propensity, refit, X, log)
     add(
