@@ -227,7 +227,9 @@ def main(arguments: list[str] | None = None) -> None:
         for seed in range(options.seeds * (QUIET_FACTOR if scenario == NULL else 1))
     ]
     cells = chosen(cells, options.only)
-    folder = options.work / fingerprint((), Path(__file__), apart=APART - {"inference", "cli"})
+    folder = options.work / fingerprint(
+        (), Path(__file__), apart=APART - {"inference", "inspection"}
+    )
     rows = run_grid(cells, run_cell, folder, options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
     write(page(rows, " ".join(["python benchmarks/monitoring.py", *given])), options.out)

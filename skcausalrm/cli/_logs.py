@@ -13,7 +13,7 @@ import pandas as pd
 from .._utils._warnings import warn
 from ..datasets import load_feedback
 from ..datasets._labels import answer_keys, match_labels, read_labels
-from ..datasets._top_up import label_propensity
+from ..datasets._top_up import label_weights
 from ..exceptions import DataLossWarning, FeedbackError
 from ._console import progress
 from ._sources import Named, Sources, read_sources
@@ -53,7 +53,7 @@ class FeedbackLog:
 
     @property
     def verified_propensity(self) -> np.ndarray | None:
-        """How likely each row was drawn to be verified; None if all were drawn alike."""
+        """How likely each row was drawn to be verified, up to a factor; None if all alike."""
         found = self.frame.get("verified_propensity")
         return None if found is None else found.to_numpy(dtype=float)
 
@@ -138,6 +138,7 @@ def read_frame(
         **options,
     )
     keys = answer_keys(frame) if labels else None
+    weight = np.ones(len(frame))
     for path, table in labels.items():
         values, n_unmatched = match_labels(frame, table, keys=keys)
         if n_unmatched == (n_judged := int(table["verified"].count())):
@@ -146,10 +147,10 @@ def read_frame(
                 "judge some by `skcausalrm label`, or pass the log that was judged."
             )
         frame = frame.assign(verified=values)
-        if table["top_up"].notna().any():
-            drawn = pd.Series(keys).map(label_propensity(table)).to_numpy(dtype=float)
-            known = frame.get("verified_propensity", np.ones(len(frame)))
-            frame["verified_propensity"] = np.where(np.isnan(drawn), known, drawn)
+        own = pd.Series(keys).map(label_weights(table)).to_numpy(dtype=float)
+        weight = np.where(np.isnan(own), weight, own)
+    if (weight != 1).any():  # a top-up; as probabilities, of which only the ratios are known
+        frame = frame.assign(verified_propensity=weight.min() / weight)
     return frame
 
 

@@ -146,17 +146,17 @@ def _quotas(available: dict[str, int], n: int) -> dict[str, int]:
     return quotas
 
 
-def label_propensity(labels: pd.DataFrame) -> pd.Series:
-    """Return for each label how likely it was drawn, 1 being the mean of its batch.
+def label_weights(labels: pd.DataFrame) -> pd.Series:
+    """Return what each label counts: one over its probability, with a mean of 1 in its batch.
 
-    Labels without a top-up were drawn alike. Those of a batch count 1 each on average, so that
-    batches count by their size, whatever the log's size was when they were drawn.
+    Labels without a top-up were drawn alike. Batches count by their size, whatever the log's size
+    was when they were drawn.
     """
     judged = labels[labels["verified"].notna()]
     facts = judged["top_up"].map(lambda fact: fact or {})
     inverse = facts.map(lambda fact: 1 / fact.get("probability", 1.0)).astype(float)
     batch = facts.map(lambda fact: str(fact.get("batch", "")))
-    return inverse.groupby(batch).transform("mean") / inverse
+    return inverse / inverse.groupby(batch).transform("mean")
 
 
 def utc_now() -> datetime:

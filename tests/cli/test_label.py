@@ -11,6 +11,7 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -361,10 +362,14 @@ def test_labels_of_a_top_up_weigh_by_their_probability(old_labels):
     found = read_log([log], verified=[str(out)])
     judged = found.frame["verified"].notna()
     assert judged.sum() == 32
-    inverse = 1 / found.verified_propensity[judged]
-    assert inverse.mean() == pytest.approx(1)
-    assert (inverse == 1).sum() >= 12
-    assert len(set(inverse.round(6))) > 2
+    assert 0 < found.verified_propensity.min() < found.verified_propensity.max() == 1
+    weight = 1 / found.verified_propensity[judged]
+    topped_up = read_labels(out)["top_up"].notna().to_numpy()
+    assert topped_up.sum() == 20
+    keys = pd.Series(weight, index=answer_keys(found.frame)[judged])[read_labels(out).index]
+    assert keys[topped_up].mean() == pytest.approx(keys[~topped_up].mean())
+    assert keys[~topped_up].nunique() == 1
+    assert keys[topped_up].nunique() > 1
 
 
 def test_what_reviewers_have_judged_counts_in_the_terminal_too(tmp_path):

@@ -13,7 +13,7 @@ from skcausalrm.datasets._top_up import (
     HALF_LIFE,
     draw_top_up,
     freshness,
-    label_propensity,
+    label_weights,
     open_batch,
 )
 
@@ -119,7 +119,7 @@ def test_weighted_labels_tell_the_share_of_all_answers():
             {"verified": good[rows].astype(float), "top_up": [drawn.facts[row] for row in rows]}
         )
         plain.append(table["verified"].mean())
-        weighted.append(np.average(table["verified"], weights=1 / label_propensity(table)))
+        weighted.append(np.average(table["verified"], weights=label_weights(table)))
     assert np.mean(plain) > good.mean() + 0.08
     assert np.mean(weighted) == pytest.approx(good.mean(), abs=0.03)
 
@@ -129,7 +129,7 @@ def test_batches_count_by_their_size():
         {"batch": "b", "stratum": s, "probability": p} for s, p in (("liked", 0.5), ("x", 0.1))
     ]
     table = labels_of((4, 0, None), (1, 0, facts[0]), (1, 0, facts[1]))
-    inverse = 1 / label_propensity(table)
+    inverse = label_weights(table)
     assert inverse[:4].tolist() == [1, 1, 1, 1]
     assert inverse[4:].tolist() == pytest.approx([2 / 6, 10 / 6])
     assert ENOUGH < 50
