@@ -62,8 +62,8 @@ class Screen:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ValueError(
                 "A person judges answers in a terminal, and stdin or stderr is none: run the "
-                "command in a terminal, pass --serve to judge on a page, or judge elsewhere and put "
-                "1 and 0 into a column 'verified' of the log."
+                "command in a terminal, pass --serve to judge on a page, or judge elsewhere and "
+                "put 1 and 0 into a column 'verified' of the log."
             )
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._drawn = False
