@@ -92,9 +92,8 @@ def test_rows_that_the_model_was_fitted_on_are_judged_out_of_fold():
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkcausalrmWarning)
-        model = SelectionModel(random_state=0).fit(log.X, log.y)
         reward = CausalRewardRegressor(SelectionModel(random_state=0), random_state=0)
-        reward.fit(log.X, log.y)
+        model = reward.fit(log.X, log.y).nuisances_.selection_model
         settled = SelectionModel(random_state=0).fit(log.X, log.y, verified=log.verified)
     found = threshold_for(model, log.X, log.y, verified=log.verified)
     assert found.threshold in model.oof_probability_
