@@ -25,7 +25,8 @@ class Desk:
     """What is to be judged, and by whom; every change is written to the file first.
 
     New answers go to whoever is free, each to one reviewer. A share of them, told by their keys,
-    goes to a second one as well, and tells how far reviewers agree.
+    goes to a second one as well, and tells how far reviewers agree. Where they are split, another
+    one decides.
 
     Parameters
     ----------
@@ -142,17 +143,19 @@ class Desk:
     def _next_key(self, reviewer: str) -> str | None:
         now = time.monotonic()
         held = {key: who for key, (who, until) in self._leases.items() if until > now}
-        reviewers: dict[str, list[str]] = {}
-        for key, who in self.said:
-            reviewers.setdefault(key, []).append(who)
+        reviewers: dict[str, dict[str, float | None]] = {}
+        for (key, who), verdict in self.said.items():
+            reviewers.setdefault(key, {})[who] = verdict
         own = [key for key, who in held.items() if who == reviewer]
         own = [key for key in own if (key, reviewer) not in self.said]
         if own:  # the same one after the page is loaded again, or after undo
             return own[-1]
         judged = self._judged()
-        for key, names in reviewers.items():
-            once = key in judged and len(names) == 1 and reviewer not in names
-            if once and self._is_shared(key) and key not in held:
+        for key, said in reviewers.items():
+            verdicts = [verdict for verdict in said.values() if verdict is not None]
+            once = len(verdicts) == len(said) == 1 and self._is_shared(key)
+            split = len(verdicts) > 0 and 2 * sum(verdicts) == len(verdicts)
+            if (once or split) and reviewer not in said and key not in held:
                 return key
         pending = sum(key not in judged and who != reviewer for key, who in held.items())
         if len(judged) + pending >= self.n:

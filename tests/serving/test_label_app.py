@@ -14,7 +14,6 @@ from fastapi.testclient import TestClient
 from skcausalrm.cli._label_desk import Desk
 from skcausalrm.datasets._labels import (
     answer_keys,
-    append_label,
     draw_answers,
     read_judgements,
     read_labels,
@@ -108,7 +107,7 @@ def test_reviewers_share_the_work_and_agreement_is_told(path):
     assert pair["kappa"] == pytest.approx(0)
     with pytest.warns(DataLossWarning, match="disagree by half on 1 answers"):
         assert read_labels(path)["verified"].count() == 5
-    append_label(path, b, 0, reviewer="Cleo")
+    assert judge(client, "bad", "Cleo")[0] == b  # who is new decides
     assert read_labels(path)["verified"][b] == 0.0
 
 
