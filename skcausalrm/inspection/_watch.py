@@ -219,12 +219,11 @@ def watch_rows(
 
 def _series(rows: Rows, codes: np.ndarray, n_periods: int) -> dict[str, Series]:
     """Return means and their variances of all three by period, (T,), of the level (T, m)."""
-    values = np.column_stack([rows.prediction, rows.rated, rows.z])
-    means, variances = np.empty((2, n_periods, values.shape[1]))
+    means, variances = np.empty((2, n_periods, 2 + rows.z.shape[1]))
     n_rows, n_rated = np.ones((2, n_periods))
     ends = np.searchsorted(np.sort(codes), range(n_periods))
     for period, own in enumerate(np.split(np.argsort(codes, kind="stable"), ends)[1:]):
-        part = values[own]
+        part = np.column_stack([rows.prediction[own], rows.rated[own], rows.z[own]])
         means[period] = part.mean(axis=0)
         influence = (part - means[period]) / len(own)
         covariance = clustered_covariance(influence, *clusters_at(rows.clusters, own))
