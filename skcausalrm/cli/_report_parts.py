@@ -134,7 +134,7 @@ def find_answer(refit: Refit, X: np.ndarray, log: FeedbackLog, systems: Any) -> 
         if several:
             by = systems.astype(object).where(systems.isna(), systems.astype(str)).to_numpy()
             found = compare(refit.selection, X, log.y, by=by, **columns)
-            note = f"{_BY} Points are those more than the best system has."
+            note = f"{_BY} Points: how many more of 100 answers are good than with the best system."
             return {
                 "headline": harmless(found.verdict()),
                 "sentences": [note],
