@@ -328,8 +328,8 @@ def _results(
         found[name] = MeanReward(
             estimate=float(np.clip(one.score, 0, 1)),
             std=one.std,
-            low=float(np.clip(one.low, 0, 1)),
-            high=float(np.clip(one.high, 0, 1)),
+            low=one.low,
+            high=one.high,
             open_std=one.open_std,
             n=int(inside.sum()),
             n_rated=int(rated.sum()),

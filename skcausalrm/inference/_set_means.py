@@ -27,9 +27,13 @@ class SetMeans(NamedTuple):
     covariance: Array
 
     def contrast(self, weights: Array) -> Estimate:
-        """Return the estimate of a weighted sum of the means."""
+        """Return the estimate of a weighted sum of the means, its interval within what it can be.
+
+        The means are shares, so a mean lies within [0, 1] and a difference of two within [-1, 1].
+        """
         variance = float(weights @ self.covariance @ weights)
-        return with_open_error(weights @ self.draws, max(variance, 0.0) ** 0.5)
+        bounds = float(np.minimum(weights, 0).sum()), float(np.maximum(weights, 0).sum())
+        return with_open_error(weights @ self.draws, max(variance, 0.0) ** 0.5, bounds)
 
     def probability_positive(self, weights: Array) -> float:
         """Return the probability that a weighted sum of the means is above 0."""

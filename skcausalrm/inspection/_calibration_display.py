@@ -164,12 +164,11 @@ class CalibrationDisplay:
         shares = shares_of(codes, codes.max() + 1, np.broadcast_to(sample.weight, f.shape))
         means = means_of_sets(sample.z, shares, sample.groups, sample.users)
         found = [means.contrast(of_bin) for of_bin in np.eye(shares.shape[1])]
-        low, high = np.clip([[e.low for e in found], [e.high for e in found]], 0, 1)
         return cls(
             reward=f @ shares,
             outcome=np.array([e.score for e in found]),
-            low=low,
-            high=high,
+            low=np.array([e.low for e in found]),
+            high=np.array([e.high for e in found]),
             n_rows=np.bincount(codes),
             prediction=f,
         ).plot(ax)

@@ -17,6 +17,7 @@ from skcausalrm.exceptions import (
     SkcausalrmWarning,
 )
 from skcausalrm.inference import _compare, compare, mean_reward
+from skcausalrm.inference._set_means import SetMeans
 
 SYSTEMS = np.array(["a", "b", "c"])
 
@@ -341,3 +342,12 @@ def test_intervals_hold_the_truth():
                 held[kind].append(gap.low <= truth[a] - truth[b] <= gap.high)
     assert np.mean(held["log"]) > 0.8
     assert np.mean(held["verified"]) > 0.8
+
+
+def test_intervals_stay_within_what_shares_and_differences_can_be():
+    means = SetMeans(np.array([[0.98, 0.97], [0.02, 0.03]]), np.diag([0.04, 0.04]))
+    gap, one = means.contrast(np.array([1.0, -1.0])), means.contrast(np.array([1.0, 0.0]))
+    assert (gap.high, one.high) == (1, 1)
+    assert -1 < gap.low < 0.95 - 1.6449 * 0.08**0.5 + 1e-3
+    reverse = means.contrast(np.array([-1.0, 1.0]))
+    assert (reverse.low, reverse.high) == (-1, -gap.low)
