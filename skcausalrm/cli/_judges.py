@@ -18,7 +18,8 @@ _RATES = ("pass_rate", "good_rate", "sensitivity", "specificity")
 def compare_judges(frame: pd.DataFrame, sources: Sources) -> dict[str, dict[str, Any]]:
     """Return what `judge_report` says of thumbs and of the column judge_score, as JSON can hold it.
 
-    Empty where no row is verified. A judge that shares too few rows with them has a "reason".
+    Empty where no row is verified. A judge that shares too few rows with them has a "reason", and
+    "drawn_alike" is False where labels of a top-up are among them, which count like the others.
     """
     if "verified" not in frame.columns or not frame["verified"].notna().any():
         return {}
@@ -40,6 +41,7 @@ def compare_judges(frame: pd.DataFrame, sources: Sources) -> dict[str, dict[str,
         found[name] = {
             "judged": report.pass_rate.n,
             "verified": report.verified_rate.n,
+            "drawn_alike": "verified_propensity" not in frame.columns,
             "threshold": report.threshold,
             **{name: _finite(rate) for name, rate in rates.items()},
             "kappa": report.kappa,
@@ -59,6 +61,11 @@ def print_judges(judges: dict[str, dict[str, Any]]) -> None:
     if compared:
         lines = [[title, *map(show, compared.values())] for title, show in _LINES]
         print_table("Against verified rows, with 90% intervals", ["", *compared], lines)
+        if not all(found["drawn_alike"] for found in compared.values()):
+            typer.echo(
+                "Some of the verified rows are of a top-up, which draws some kinds of answers more "
+                "often: these figures are of the verified rows as drawn, not of the log."
+            )
     for name, found in judges.items():
         if "reason" in found:
             typer.echo(f"{name} against verified rows: {found['reason']}")

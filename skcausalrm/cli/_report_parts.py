@@ -129,6 +129,8 @@ def find_answer(refit: Refit, X: np.ndarray, log: FeedbackLog, systems: Any) -> 
     columns = {**log.clusters(), **log.columns}
     if refit.uses_verified:
         del columns["verified"]
+    if "verified" in columns:
+        columns["verified_propensity"] = log.verified_propensity
     several = systems is not None and systems.nunique() > 1
     try:
         if several:

@@ -54,7 +54,12 @@ def threshold(
     shared = count_shared(log.text, report.get("training_prompts"))
     X = encode(load_encoder(model.encoder_settings, model_dir, cache_dir), log.text)
     found = threshold_for(
-        model.scorer, X, verified=verified, max_bad=max_bad, confidence=confidence
+        model.scorer,
+        X,
+        verified=verified,
+        max_bad=max_bad,
+        confidence=confidence,
+        verified_propensity=log.verified_propensity,
     )
     if not dry_run:
         keep_threshold(model_dir, found)

@@ -6,6 +6,10 @@ import sys
 import pandas as pd
 import pytest
 
+from skcausalrm.cli._judges import compare_judges, print_judges
+from skcausalrm.cli._sources import Sources
+from skcausalrm.exceptions import AssumptionWarning
+
 ROWS = [
     {
         "question": "2+2?",
@@ -147,3 +151,19 @@ def test_a_judge_that_runs_the_wrong_way(run, tmp_path):
     found = json.loads(result.stdout)
     assert found["judges"]["judge_score"]["corrected_pass_rate"] == [None, 0, 1]
     assert any("turn the scores round" in text for text in found["warnings"])
+
+
+def test_figures_with_labels_of_a_top_up_are_said_to_be_of_them_alone(capsys):
+    rows = range(40)
+    frame = pd.DataFrame(
+        {"feedback": [k % 2 for k in rows], "verified": [float(k % 4 > 1) for k in rows]}
+    )
+    with pytest.warns(AssumptionWarning, match="chance"):
+        print_judges(compare_judges(frame, Sources()))
+    assert "top-up" not in capsys.readouterr().out
+    topped_up = frame.assign(verified_propensity=[1.0, 0.5] * 20)
+    with pytest.warns(AssumptionWarning, match="chance"):
+        found = compare_judges(topped_up, Sources())
+    assert found["thumbs"]["drawn_alike"] is False
+    print_judges(found)
+    assert "are of a top-up" in capsys.readouterr().out

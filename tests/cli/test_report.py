@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from skcausalrm.cli._report_page import render_page
 from skcausalrm.cli._sources import Sources
 from skcausalrm.cli.report import gather
 from skcausalrm.datasets import make_observational_feedback
-from skcausalrm.exceptions import InvalidInputError, MissingExtraError
+from skcausalrm.exceptions import FeedbackError, InvalidInputError, MissingExtraError
 
 for package in ("jinja2", "matplotlib", "onnx", "onnxruntime"):
     pytest.importorskip(package)
@@ -196,3 +197,23 @@ def test_a_long_text_is_cut_and_says_so():
     text = _report_parts._shorten("x" * 2000)
     assert text.endswith("(500 more characters)")
     assert len(text) < 1600
+
+
+@pytest.mark.parametrize("systems", [None, pd.Series(["a", "b"] * 2)])
+def test_labels_of_a_top_up_count_by_their_probability(systems, monkeypatch):
+    chance = [1.0, 0.5, 0.5, 1.0]
+    frame = pd.DataFrame({"verified_propensity": chance})
+    columns = {"verified": np.array([1.0, 0.0, np.nan, 1.0])}
+    log = FeedbackLog(frame, np.array([1.0, 0.0, 1.0, np.nan]), np.arange(4), columns, Sources())
+    given = []
+
+    def record(*_, **keywords):
+        given.append(keywords.get("verified_propensity"))
+        raise FeedbackError("none")
+
+    monkeypatch.setattr(_report_parts, "mean_reward" if systems is None else "compare", record)
+    for uses_verified in (False, True):
+        refit = SimpleNamespace(selection=object(), uses_verified=uses_verified)
+        _report_parts.find_answer(refit, np.zeros((4, 1)), log, systems)
+    assert given[0].tolist() == chance
+    assert given[1] is None  # their labels are in the model, so none is passed

@@ -6,7 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from skcausalrm.datasets import make_feedback_logs
+from skcausalrm.datasets import load_feedback, make_feedback_logs
+from skcausalrm.datasets._labels import answer_keys, append_label
+from skcausalrm.exceptions import ThresholdError
 from skcausalrm.export import load_model_directory
 
 
@@ -53,3 +55,23 @@ def test_no_threshold_and_no_verified_answers(judged, workspace, run):
     assert without.exit_code == 2
     assert "has no verified answers" in without.stderr
     assert "acceptance" not in load_model_directory(model).config
+
+
+def test_labels_of_a_top_up_count_by_their_probability(judged, workspace, run, monkeypatch):
+    model, log = judged
+    pd.read_json(log, lines=True).drop(columns="verified").to_json(
+        log, orient="records", lines=True, date_format="iso"
+    )
+    out = log.with_name("labels.jsonl")
+    for k, key in enumerate(answer_keys(load_feedback(log))[:4]):
+        append_label(out, key, 1, top_up={"probability": (1 + k % 2) / 4, "batch": "b"})
+    given = {}
+
+    def record(*_, **keywords):
+        given.update(keywords)
+        raise ThresholdError("none")
+
+    monkeypatch.setattr("skcausalrm.inference.threshold_for", record)
+    run("threshold", model, log, "--verified", out, "--cache-dir", workspace.cache)
+    chance = given["verified_propensity"][~pd.isna(given["verified"])]
+    assert chance.tolist() == [0.5, 1.0, 0.5, 1.0]
