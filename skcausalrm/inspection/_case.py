@@ -14,7 +14,7 @@ from .._utils._validation import Feedback
 from ..exceptions import SkcausalrmWarning
 from ..nuisances._propensity import PropensityEstimator
 from ..reward._advice import Evidence
-from ..reward._evidence import fit_evidence
+from ..reward._evidence import fit_evidence, held_out_rewards
 from ..reward._nuisances import find_selection_model, name_fitted, was_fitted_on
 from ..selection._model import SelectionModel
 
@@ -149,14 +149,26 @@ class Case:
         self.need_binary()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SkcausalrmWarning)  # those of the fit
-            return fit_evidence(self.model, self.X, self.feedback, self.columns)
+            ranking = None if self.selection is not None else self.held_out
+            return fit_evidence(self.model, self.X, self.feedback, self.columns, ranking)
+
+    @cached_property
+    def held_out(self) -> NDArray[np.float64]:
+        """Out-of-fold predictions of the training rows by the head of a reward."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SkcausalrmWarning)  # those of the fit
+            return held_out_rewards(self.model, self.X, self.feedback, self.columns)
 
     @cached_property
     def reward(self) -> NDArray[np.float64]:
-        """Rewards of the rows, out of fold where the model keeps them, shape (n,)."""
+        """Rewards of the rows, out of fold on the training rows, shape (n,)."""
         self.need_model()
-        if self.selection is not None and self.is_training:
-            return self.selection.oof_probability_
+        if self.is_training:
+            if self.selection is not None:
+                return self.selection.oof_probability_
+            reward = np.clip(self.held_out, 0, 1) if self.model.binary_ else self.held_out
+            recalibration = self.model.recalibration_
+            return reward if recalibration is None else recalibration(reward)
         if hasattr(self.model, "predict_proba"):
             return self.model.predict_proba(self.X)[:, 1]
         return self.model.predict(self.X)

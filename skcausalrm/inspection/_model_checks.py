@@ -283,11 +283,7 @@ def check_level_by_verified(case: Case) -> Outcome:
         )
     rows = ~np.isnan(label)
     gap = label[rows] - case.reward[rows]
-    error = clustered_variance((gap - gap.mean()) / len(gap), clusters_at(case.clusters, rows))
-    if case.selection is not None:
-        low, high = case.selection.base_rate_interval_
-        error += ((high - low) / (2 * NORMAL_95)) ** 2
-    z = float(gap.mean() / max(error**0.5, 1e-12))
+    z = float(gap.mean() / max(_level_gap_variance(case, rows, gap) ** 0.5, 1e-12))
     return Outcome(
         abs(z) > _CLEAR,
         f"of {len(gap):,} verified rows {label[rows].mean():.0%} are good, and their mean reward "
@@ -299,3 +295,41 @@ def check_level_by_verified(case: Case) -> Outcome:
             "z": z,
         },
     )
+
+
+def _level_gap_variance(case: Case, rows: np.ndarray, gap: np.ndarray) -> float:
+    """Return the variance of the mean of label minus reward on verified rows.
+
+    The mean reward has the error of the ratings that the reward was fitted on. To first order it is
+    that of their weighted mean residual.
+    """
+    influence = np.zeros(case.n)
+    influence[rows] = (gap - gap.mean()) / len(gap)
+    if case.selection is not None:
+        low, high = case.selection.base_rate_interval_
+        open_variance = ((high - low) / (2 * NORMAL_95)) ** 2
+        return clustered_variance(influence, case.clusters) + open_variance
+    target, weight = case.model.target_, case.model.weight_
+    variance = _flip_variance(case)
+    if case.is_training:
+        weight = case.columns.weighted(weight)
+        residual = np.where(weight > 0, target - case.reward, 0.0)
+        # In one sum: a row that is rated and verified errs the same way in both.
+        influence -= weight * residual / weight.sum()
+    else:
+        used = weight > 0
+        target, weight = target[used], weight[used] / weight.sum()
+        # The features of these rows are not kept, so what x explains counts as error too.
+        variance += float(np.sum((weight * (target - weight @ target)) ** 2))
+    return variance + clustered_variance(influence, case.clusters)
+
+
+def _flip_variance(case: Case) -> float:
+    """Return the variance of the mean reward by that of the flip rates."""
+    noise = case.model.nuisances_.noise_estimator
+    if noise is None:
+        return 0.0
+    mean = float(case.reward.mean())
+    by_bad = (1 - mean) * noise.false_positive_rate_std_
+    by_good = mean * noise.false_negative_rate_std_
+    return float(by_bad**2 + by_good**2) / (1 - sum(noise.rates_)) ** 2

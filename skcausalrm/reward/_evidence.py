@@ -31,7 +31,35 @@ class Rows(NamedTuple):
     z: NDArray[np.float64]
 
 
-def fit_evidence(model: Any, X: NDArray, feedback: Feedback, columns: RowColumns) -> Evidence:
+def held_out_rewards(
+    model: Any, X: NDArray, feedback: Feedback, columns: RowColumns
+) -> NDArray[np.float64]:
+    """Return out-of-fold predictions of the training rows by the head alone, (n,).
+
+    They are neither clipped nor recalibrated.
+
+    Parameters
+    ----------
+    model : CausalRewardRegressor or CausalRewardClassifier
+        Of another method than "selection", which keeps its own.
+    X : ndarray of shape (n, d)
+    feedback : Feedback
+    columns : RowColumns
+    """
+    folds = make_folds(X, feedback.values, columns.groups, model.cv, model.random_state)
+    target = Target(model.target_, columns.weighted(model.weight_))
+    defaults = Defaults(model.cv, model.random_state, model.n_jobs)
+    head = fit_head(model.estimator, X, target, folds, defaults, binary=feedback.binary)
+    return out_of_fold_predictions(head, X, target, folds, n_jobs=model.n_jobs)
+
+
+def fit_evidence(
+    model: Any,
+    X: NDArray,
+    feedback: Feedback,
+    columns: RowColumns,
+    ranking: NDArray[np.float64] | None = None,
+) -> Evidence:
     """Return the evidence on a fitted reward of any method, on its training rows.
 
     Rankings are out of fold. That of "selection" is judged against draws of its posterior, that of
@@ -44,6 +72,8 @@ def fit_evidence(model: Any, X: NDArray, feedback: Feedback, columns: RowColumns
     feedback : Feedback
         0/1 feedback.
     columns : RowColumns
+    ranking : ndarray of shape (n,) or None, default=None
+        `held_out_rewards`, where the caller has them; "selection" needs none.
     """
     folds = make_folds(X, feedback.values, columns.groups, model.cv, model.random_state)
     naive = None
@@ -56,9 +86,8 @@ def fit_evidence(model: Any, X: NDArray, feedback: Feedback, columns: RowColumns
             selection, feedback, targets, naive, columns=columns, groups=folds.groups
         )
     target = Target(model.target_, columns.weighted(model.weight_))
-    defaults = Defaults(model.cv, model.random_state, model.n_jobs)
-    head = fit_head(model.estimator, X, target, folds, defaults)
-    ranking = out_of_fold_predictions(head, X, target, folds, n_jobs=model.n_jobs)
+    if ranking is None:
+        ranking = held_out_rewards(model, X, feedback, columns)
     by_row: dict[str, Any] = {
         "columns": columns._replace(sample_weight=target.weight),
         "groups": folds.groups,

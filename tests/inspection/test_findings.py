@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -200,6 +201,29 @@ def test_a_wrong_level_is_contradicted_by_verified_rows(log, models):
     columns = {"groups": log.groups, "verified": log.verified}
     follows = diagnose(models["selection"], log.X, log.y, **columns)["CRM015"]
     assert "follows them" in follows.text
+
+
+def test_the_level_of_a_correct_reward_has_the_error_of_its_ratings():
+    """Without the error of the 60 ratings, z has a standard deviation of over 2."""
+    z = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, label = rng.normal(size=(600, 2)), (rng.random(600) < 0.5).astype(float)
+        y = np.where(np.arange(600) < 60, label, np.nan)
+        verified = np.where(rng.random(600) < 0.8, label, np.nan)
+        model = CausalRewardRegressor("naive", random_state=0).fit(X, y)
+        z.append(diagnose(model, X, y, verified=verified)["CRM015"].figures["z"])
+    assert np.std(z) < 1.5
+
+
+def test_rewards_of_training_rows_are_out_of_fold(log):
+    """A head that knows its rows by heart is judged on other rows."""
+    y = np.where(np.isnan(log.y), np.nan, np.arange(N) % 2)
+    model = CausalRewardRegressor("naive", estimator=KNeighborsRegressor(1), random_state=0)
+    verified = np.where(y == 1, 1.0, np.nan)
+    finding = diagnose(model.fit(log.X, y), log.X, y, verified=verified)["CRM015"]
+    assert finding.figures["good"] == 1
+    assert finding.figures["reward"] < 0.7
 
 
 def test_a_pipeline_counts_the_answers_that_its_encoder_shortened(log):
