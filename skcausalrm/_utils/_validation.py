@@ -330,17 +330,17 @@ def check_verified(verified, n_rows: int) -> NDArray[np.float64] | None:
     return verified if len(judged) else None
 
 
-def check_propensity(propensity, n_rows: int) -> NDArray[np.float64]:
+def check_propensity(propensity, n_rows: int, name: str = "propensity") -> NDArray[np.float64]:
     """Return known propensities; they must lie in (0, 1] and are never clipped."""
-    propensity = check_column(propensity, "propensity", n_rows)
+    propensity = check_column(propensity, name, n_rows)
     if outside := int(np.count_nonzero((propensity <= 0) | (propensity > 1))):
         raise InvalidInputError(
-            f"propensity lies outside (0, 1] in {outside} of {n_rows} rows: a known propensity is "
+            f"{name} lies outside (0, 1] in {outside} of {n_rows} rows: a known propensity is "
             f"a probability, and rows that can never get feedback must be left out."
         )
     if tiny := int(np.count_nonzero(propensity < _LEAST_WEIGHT)):
         raise InvalidInputError(
-            f"propensity is under {_LEAST_WEIGHT:g} in {tiny} of {n_rows} rows, so that a rating "
+            f"{name} is under {_LEAST_WEIGHT:g} in {tiny} of {n_rows} rows, so that a rating "
             f"would stand for more rows than there are: leave such rows out."
         )
     return propensity

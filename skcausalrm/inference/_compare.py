@@ -233,7 +233,9 @@ def compare(
 
 
 def _inverse(propensity, n: int) -> NDArray[np.float64]:
-    return np.ones(n) if propensity is None else 1 / check_propensity(propensity, n)
+    if propensity is None:
+        return np.ones(n)
+    return 1 / check_propensity(propensity, n, "verified_propensity")
 
 
 def _measure(

@@ -137,11 +137,12 @@ def threshold_for(
     Learn then test (Angelopoulos, Bates, Candes, Jordan and Lei, 2021, arXiv 2110.01052). For each
     of up to 25 thresholds, "more than `max_bad` of the accepted are bad" is a hypothesis. Its
     p-value is the binomial tail of the bad among the accepted verified rows, which is exact, or
-    with unequal propensities that of a betting martingale on their weighted excess (Waudby-Smith
-    and Ramdas, 2024, arXiv 2010.09686). They are tested in a fixed sequence: from the threshold at
-    which the model's own rewards promise the clearest case downwards, until one is not rejected.
-    The sequence depends on rewards alone, so the confidence holds whatever the model is worth; a
-    poor model only has no threshold, or one that accepts little.
+    where the propensities of the accepted rows differ, verified or not, that of a betting
+    martingale on the weighted excess (Waudby-Smith and Ramdas, 2024, arXiv 2010.09686). They are
+    tested in a fixed sequence: from the threshold at which the model's own rewards promise the
+    clearest case downwards, until one is not rejected. The sequence depends on rewards alone, so
+    the confidence holds whatever the model is worth; a poor model only has no threshold, or one
+    that accepts little.
 
     It holds for answers like the verified ones, taken as independent. A policy that was optimised
     against the reward gives other answers: verify some of those.
@@ -173,22 +174,23 @@ def threshold_for(
         )
     inverse = np.ones(len(reward))
     if verified_propensity is not None:
-        inverse = 1 / check_propensity(verified_propensity, len(reward))
+        name = "verified_propensity"
+        inverse = 1 / check_propensity(verified_propensity, len(reward), name)
     rows = np.flatnonzero(~np.isnan(label))
     rows = rows[np.argsort(-reward[rows], kind="stable")]
     judged = _Judged(reward[rows], 1 - label[rows], inverse[rows])
     counts = _candidates(judged, max_bad, confidence)
-    certified = None
+    certified, exact = None, True
     for count in counts:
-        largest = inverse[reward >= judged.reward[count - 1]].max()
-        if _p_value(judged, count, max_bad, largest) > 1 - confidence:
+        accepted = inverse[reward >= judged.reward[count - 1]]
+        if _p_value(judged, count, max_bad, accepted) > 1 - confidence:
             break
-        certified = count
+        certified, exact = count, np.ptp(accepted) == 0
     if certified is None:
-        raise ThresholdError(_why_not(judged, counts, max_bad, confidence))
+        accepted = inverse[reward >= judged.reward[counts[0] - 1]]
+        raise ThresholdError(_why_not(judged, counts, max_bad, confidence, accepted))
     n_bad = int(judged.bad[:certified].sum())
     threshold = float(judged.reward[certified - 1])
-    exact = np.ptp(judged.inverse[:certified]) == 0
     return RewardThreshold(
         threshold=threshold,
         max_bad=float(max_bad),
@@ -219,11 +221,22 @@ def _least_rows(max_bad: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log(1 - max_bad))
 
 
-def _p_value(judged: _Judged, count: int, max_bad: float, largest: float) -> float:
-    """Return the p-value of more than `max_bad` bad answers among the first `count` rows."""
+def _p_value(judged: _Judged, count: int, max_bad: float, accepted: Array) -> float:
+    """Return the p-value of more than `max_bad` bad answers among the rows accepted.
+
+    Parameters
+    ----------
+    judged : _Judged
+    count : int
+        Verified rows that are accepted.
+    max_bad : float
+    accepted : ndarray
+        Inverse propensities of all rows accepted, verified or not.
+    """
     bad, inverse = judged.bad[:count], judged.inverse[:count]
-    if np.ptp(inverse) == 0:
+    if np.ptp(accepted) == 0:
         return float(bdtr(bad.sum(), count, max_bad))
+    largest = accepted.max()
     # The mean of this excess is at least 0 if more are bad, and it is at most 1 - max_bad. Whoever
     # bets on less than 0, each stake by the rows before, then multiplies his money by over k with a
     # probability of 1/k at most.
@@ -241,7 +254,9 @@ def _upper(n_bad: int, n: int, confidence: float) -> float:
     return 1.0 if n_bad == n else float(betaincinv(n_bad + 1, n - n_bad, confidence))
 
 
-def _why_not(judged: _Judged, counts: list[int], max_bad: float, confidence: float) -> str:
+def _why_not(
+    judged: _Judged, counts: list[int], max_bad: float, confidence: float, accepted: Array
+) -> str:
     n, least = len(judged.reward), _least_rows(max_bad, confidence)
     said = (
         f"No threshold has at most {100 * max_bad:g}% bad answers with confidence "
@@ -254,6 +269,13 @@ def _why_not(judged: _Judged, counts: list[int], max_bad: float, confidence: flo
         )
     first = counts[0]
     n_bad = int(judged.bad[:first].sum())
+    if np.ptp(accepted) > 0:
+        return (
+            f"{said}of the {first} verified rows with the highest rewards {n_bad} are bad, and "
+            f"they stand for {len(accepted)} rows whose propensities differ by up to a factor of "
+            f"{accepted.max() / accepted.min():.3g}: have more of the rows judged that were least "
+            f"likely to be, or allow more."
+        )
     return (
         f"{said}of the {first} verified rows with the highest rewards {n_bad} are bad, so up to "
         f"{_upper(n_bad, first, confidence):.0%} of such answers may be: have more judged, allow "

@@ -78,6 +78,26 @@ def test_the_risk_is_exceeded_in_few_draws(picked):
     assert over <= 25  # 20 expected at most, by chance 25 in one test of 10
 
 
+def test_rows_that_nobody_judged_count_by_their_propensity():
+    """Judged rows of one propensity say little of accepted rows that were hardly ever drawn."""
+    reward, rows = np.full(2000, 0.9), np.arange(2000)
+    verified = np.where(rows < 200, 1.0, np.nan)
+    for rest, certain in ((0.1, True), (0.001, False)):
+        chance = np.where(rows < 1000, 0.1, rest)
+        given = {"verified": verified, "verified_propensity": chance}
+        if certain:
+            assert threshold_for(Known(), reward[:, None], **given).n_accepted == 200
+        else:
+            with pytest.raises(ThresholdError, match=r"2000 rows .* up to a factor of 100:"):
+                threshold_for(Known(), reward[:, None], **given)
+    # A bound by the martingale is the one that was asked for.
+    chance = np.where(rows < 1000, 0.1, 0.09)
+    found = threshold_for(
+        Known(), reward[:, None], verified=verified, verified_propensity=chance, max_bad=0.2
+    )
+    assert found.bad_bound == 0.2
+
+
 def test_a_model_that_ranks_backwards_has_no_threshold():
     X, verified = draw(np.random.default_rng(3))
     with pytest.raises(ThresholdError, match=r"at most 10% bad answers with confidence 90%: of"):
@@ -112,5 +132,7 @@ def test_bad_input():
         threshold_for(Known(), X, verified=verified, confidence=95)
     with pytest.raises(FeedbackError, match="None of the 300 rows is verified"):
         threshold_for(Known(), X, verified=np.full(300, np.nan))
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError, match=r"^verified_propensity lies outside"):
         threshold_for(Known(), X, verified=verified, verified_propensity=np.zeros(300))
+    with pytest.raises(FeedbackError, match=r"^verified_propensity is NaN or infinite in 300 of"):
+        threshold_for(Known(), X, verified=verified, verified_propensity=np.full(300, np.nan))
