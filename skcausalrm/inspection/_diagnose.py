@@ -77,13 +77,15 @@ def diagnose(
         Embeddings: those that the model was fitted on, or new ones. None without a model.
     y : array-like of shape (n,)
         Feedback, NaN where there is none.
-    groups, users, asked : array-like of shape (n,), default=None
+    groups, users : array-like of shape (n,), default=None
         Per-row columns, as in `CausalRewardRegressor.fit`.
     sample_weight : array-like of shape (n,), default=None
         As in `CausalRewardRegressor.fit`. It counts in the propensities estimated for CRM001 and
         CRM003, the out-of-fold rewards of training rows in CRM003, CRM007 and CRM015, the weights
         of CRM004, the rankings of CRM011 and the sources of CRM016. Shares, means and rates are of
         rows, whatever their weights.
+    asked : array-like of shape (n,), default=None
+        As in `CausalRewardRegressor.fit`.
     verified : array-like of shape (n,), default=None
         1 or 0 where a careful person has judged the answer, NaN elsewhere; whether the model was
         fitted with them or not.

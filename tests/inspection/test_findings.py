@@ -228,7 +228,7 @@ def test_rewards_of_training_rows_are_out_of_fold(log):
 def test_weights_count_where_the_docstring_says_so(log, models):
     weight = np.random.default_rng(0).exponential(size=N)
     columns = {"verified": log.verified, "users": log.users, "times": np.arange(N)}
-    documented = re.search(r"sample_weight : .*?verified :", diagnose.__doc__, re.DOTALL)
+    documented = re.search(r"sample_weight : .*?asked :", diagnose.__doc__, re.DOTALL)
     counted = set(re.findall(r"CRM\d+", documented.group()))
     plain, weighted = (
         diagnose(models["dr"], log.X, log.y, groups=log.groups, sample_weight=given, **columns)
