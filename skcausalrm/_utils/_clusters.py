@@ -75,6 +75,7 @@ def clustered_covariance(
     users=None,
     *,
     finite_sample: bool = False,
+    user_scores: NDArray | None = None,
 ) -> NDArray[np.float64]:
     """Return the covariance of the sum of the rows' scores, clustered one way or two ways.
 
@@ -88,6 +89,9 @@ def clustered_covariance(
         Ids of the second clusters; missing ids are clusters of their own.
     finite_sample : bool, default=False
         Multiply each term by G / (G - 1) for its G clusters.
+    user_scores : ndarray of shape (n, k) or None, default=None
+        What rows share with others of their user, if it is not their `scores`: of an error of
+        pairs within groups, a row's users share all, but half of it is the row's.
 
     Returns
     -------
@@ -114,8 +118,9 @@ def clustered_covariance(
     if codes.max() == 0 and not finite_sample:
         return one_way  # one user alone says nothing about the spread between users
     both = np.unique(groups * (codes.max() + 1) + codes, return_inverse=True)[1].ravel()
-    by_user = _covariance(scores, codes, finite_sample)
-    two_way = one_way + by_user - _covariance(scores, both, finite_sample)
+    shared = scores if user_scores is None else user_scores
+    by_user = _covariance(shared, codes, finite_sample)
+    two_way = one_way + by_user - _covariance(shared, both, finite_sample)
     values, vectors = np.linalg.eigh(two_way)
     if values[0] < 0:
         two_way = (vectors * np.maximum(values, 0)) @ vectors.T

@@ -86,14 +86,14 @@ def estimate_difference(
 
 
 def _measure_all(measure: Measure, sample: Sample) -> tuple[Array, Array]:
-    """Return the score of each draw of z, shape (m,), and the mean influence, shape (n,).
+    """Return the score of each draw of z, shape (m,), and the mean influence by its rows.
 
     A draw by which all rewards are of one class is one that the log contradicts: its score is NaN.
     If most draws are, the error of the last is raised.
     """
     draws = sample.z if sample.z.ndim == 2 else sample.z[:, None]
-    n, m = draws.shape
-    scores, influence = np.full(m, np.nan), np.zeros(n)
+    m = draws.shape[1]
+    scores, influence = np.full(m, np.nan), np.zeros(())
     for j in range(m):
         try:
             scores[j], of_draw = measure(draws[:, j])
@@ -101,7 +101,7 @@ def _measure_all(measure: Measure, sample: Sample) -> tuple[Array, Array]:
             if np.isnan(scores[: j + 1]).sum() > m / 2:
                 raise
         else:
-            influence += of_draw
+            influence = influence + of_draw
     return scores, influence / np.isfinite(scores).sum()
 
 

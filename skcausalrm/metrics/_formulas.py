@@ -97,24 +97,57 @@ def r2(sample: Sample) -> Measure:
 
 
 def roc_auc(sample: Sample) -> Measure:
-    return _ranking(sample, np.zeros(len(sample.prediction), dtype=np.intp))
+    count = _pairs(sample, np.zeros(len(sample.prediction), dtype=np.intp))
+
+    def measure(z):
+        concordant, compared = count(z)
+        score, pairs = _share(sample, z, concordant, compared)
+        return score, (concordant - score * compared) / pairs
+
+    return measure
 
 
 def within_roc_auc(sample: Sample) -> Measure:
-    # Both rows of a pair are in one cluster, which must count the pair's error once.
-    codes = np.unique(np.asarray(sample.groups), return_inverse=True)[1]
-    return _ranking(sample, codes.ravel(), share=0.5)
+    # Both rows of a pair are in one group, which must count the pair's error once: half each.
+    # A user shares all of it with his other rows, so there is a second column for users: a row's
+    # pairs, but half of those with a row of the same user, which would count twice.
+    codes = np.unique(np.asarray(sample.groups), return_inverse=True)[1].ravel()
+    count, count_own = _pairs(sample, codes), None
+    if sample.users is not None:
+        both = codes * (int(sample.users.max()) + 1) + sample.users
+        count_own = _pairs(sample, np.unique(both, return_inverse=True)[1].ravel())
+
+    def measure(z):
+        concordant, compared = count(z)
+        score, pairs = _share(sample, z, concordant, compared, ", in one group")
+        error = (concordant - score * compared) / pairs
+        if count_own is None:
+            return score, error / 2
+        concordant, compared = count_own(z)
+        own = (concordant - score * compared) / pairs
+        return score, np.column_stack([error / 2, error - own / 2])
+
+    return measure
 
 
-def _ranking(sample: Sample, group: NDArray[np.intp], share: float = 1.0) -> Measure:
-    """Return the measure of the AUROC over the pairs of rows that share a group.
+def _share(
+    sample: Sample, z: Array, concordant: Array, compared: Array, where: str = ""
+) -> tuple[float, float]:
+    """Return the share of concordant pairs, and the weight of all, from those of each row."""
+    pairs = float(compared.sum() / 2)
+    if min(sample.mean(z), sample.mean(1 - z), pairs) <= 0:
+        raise FeedbackError(
+            f"The mean of z over {len(z)} rows is {sample.mean(z):.4g}, which leaves no pair of a "
+            f"good and a bad row to rank{where}: AUROC needs rows of both classes, so use mse or "
+            f"log_loss."
+        )
+    return float(concordant.sum() / (2 * pairs)), pairs
 
-    Parameters
-    ----------
-    sample : Sample
-    group : ndarray of int, shape (n,)
-    share : float, default=1.0
-        Share of a pair's error that is the influence of each of its rows.
+
+def _pairs(sample: Sample, group: NDArray[np.intp]) -> Callable[[Array], tuple[Array, Array]]:
+    """Return a function of z: the weight of each row's concordant pairs in its group, and of all.
+
+    A pair is a good and a bad row; it counts for both.
     """
     order = np.lexsort((sample.prediction, group))
     ranked, group = sample.prediction[order], group[order]
@@ -129,32 +162,19 @@ def _ranking(sample: Sample, group: NDArray[np.intp], share: float = 1.0) -> Mea
         """Return the weight of a row's group below its run of ties, and half of the run."""
         return np.repeat(np.cumsum(ties) - ties / 2 - (np.cumsum(total) - total)[opening], sizes)
 
-    def measure(z):
+    def count(z):
         good, bad = weight * z[order], weight * (1 - z[order])
         total_good, total_bad = np.add.reduceat(good, start), np.add.reduceat(bad, start)
         itself = good * bad  # weight of a row paired with itself
-        pairs = total_good @ total_bad - itself.sum()
-        if min(good.sum(), bad.sum(), pairs) <= 0:
-            raise FeedbackError(
-                f"The mean of z over {len(z)} rows is {good.sum():.4g}, which leaves no pair of a "
-                f"good and a bad row to rank{', in one group' * (len(start) > 1)}: AUROC needs "
-                f"rows of both classes, so use mse or log_loss."
-            )
-        concordant = good * below(np.add.reduceat(bad, first), total_bad) - itself / 2
-        score = float(concordant.sum() / pairs)
-        total_good, total_bad = total_good[group], total_bad[group]
-        good_above = total_good - below(np.add.reduceat(good, first), np.add.reduceat(good, start))
-        concordant += bad * good_above - itself / 2
-        # Hajek projection: the pairs of a row, centred at the score.
-        influence = np.empty_like(good)
-        influence[order] = (
-            share
-            * (concordant - score * (good * total_bad + bad * total_good - 2 * itself))
-            / pairs
-        )
-        return score, influence
+        good_above = total_good[group] - below(np.add.reduceat(good, first), total_good)
+        found = np.empty((2, len(z)))
+        found[0, order] = good * below(np.add.reduceat(bad, first), total_bad) + bad * good_above
+        found[1, order] = good * total_bad[group] + bad * total_good[group]
+        found[0, order] -= itself
+        found[1, order] -= 2 * itself
+        return found
 
-    return measure
+    return count
 
 
 FORMULAS = {

@@ -46,9 +46,15 @@ class Sample(NamedTuple):
         return float(values.mean() if isinstance(self.weight, float) else values @ self.weight)
 
     def standard_error(self, influence: Array) -> float:
-        """Return the standard error of a score whose error is the sum of `influence`."""
-        clusters = self.groups, self.users
-        return clustered_variance(influence, clusters, finite_sample=True) ** 0.5
+        """Return the standard error of a score whose error is the sum of `influence`, (n,).
+
+        A second column is the influence to sum by user, where users share more than that.
+        """
+        clusters, settings = (self.groups, self.users), {}
+        if influence.ndim == 2:
+            influence, by_user = influence.T
+            settings["user_scores"] = by_user[:, None]
+        return clustered_variance(influence, clusters, finite_sample=True, **settings) ** 0.5
 
 
 def finite_column(column: ArrayLike, name: str, cure: str) -> Array:

@@ -101,6 +101,49 @@ def test_roc_auc_within_groups_is_the_sums_over_their_pairs():
     assert WITHIN(r, f, groups=g) == pytest.approx(np.average(own, weights=weight))
 
 
+def test_error_of_roc_auc_within_groups_counts_what_a_user_shares_between_them():
+    rng = np.random.default_rng(5)
+    g, u = np.repeat(np.arange(40), 4), rng.integers(0, 12, 160)
+    f = rng.random(160)
+    z, w = pseudo_outcomes_of(rng, (rng.random(160) < f).astype(float)), rng.uniform(0.5, 2, 160)
+    i, j = np.nonzero(g[:, None] == g)
+    good, bad = i[i != j], j[i != j]
+    pairs = w[good] * z[good] * w[bad] * (1 - z[bad])
+    value = np.average(f[good] > f[bad], weights=pairs)
+    error = pairs * ((f[good] > f[bad]) - value) / pairs.sum()
+    # A pair is of its group, of the user of its good row, and of that of the bad one if another.
+    table = np.bincount(g[good] * 12 + u[good], error, 480)
+    other = u[good] != u[bad]
+    table += np.bincount((g[good] * 12 + u[bad])[other], error[other], 480)
+    cells = len(np.unique(g * 12 + u))
+    variance = (np.bincount(g[good], error) ** 2).sum() * 40 / 39
+    variance += (table.reshape(40, 12).sum(axis=0) ** 2).sum() * 12 / 11
+    variance -= (table**2).sum() * cells / (cells - 1)
+    assert variance > 0
+    assert WITHIN(z, f, groups=g, users=u, sample_weight=w, return_std=True) == pytest.approx(
+        (value, variance**0.5)
+    )
+    one = rng.permutation(np.arange(40) % 12)[g]  # whole prompts are drawn with their user
+    variance = (np.bincount(one[good], error) ** 2).sum() * 12 / 11
+    assert WITHIN(z, f, groups=g, users=one, sample_weight=w, return_std=True) == pytest.approx(
+        (value, variance**0.5)
+    )
+
+
+def test_error_of_roc_auc_within_groups_is_its_spread_between_draws_of_users():
+    """Each user likes long answers or short ones, in all prompts that he rates."""
+    rng = np.random.default_rng(6)
+    g, f = np.repeat(np.arange(300), 2), rng.random(600)
+    found = []
+    for _ in range(150):
+        u = rng.integers(0, 20, 600)
+        tilt = rng.normal(0, 1.5, 20)[u]
+        good = rng.random(600) < 1 / (1 + np.exp(-(1 + tilt) * (2 * f - 1)))
+        found.append(WITHIN(good.astype(float), f, groups=g, users=u, return_std=True))
+    score, std = np.array(found).T
+    assert std.mean() == pytest.approx(score.std(), rel=0.15)
+
+
 def test_roc_auc_within_groups_needs_prompts_with_several_answers():
     z, f = [0.0, 1.0, 1.0, 0.0], [0.1, 0.9, 0.5, 0.5]
     with pytest.raises(GroupsError, match="pass the prompt of each row as groups"):
