@@ -255,17 +255,31 @@ def check_weights(sample_weight, X) -> NDArray[np.float64] | None:
 
 
 def check_column(values, name: str, n_rows: int, *, allow_nan: bool = False) -> NDArray:
-    """Return a per-row column as float64 of shape (n_rows,)."""
+    """Return a per-row column as float64 of shape (n_rows,).
+
+    Raises
+    ------
+    FeedbackError
+        If it holds what is no number, has no or another number of values, or has one that is
+        infinite or, unless allowed, NaN.
+    """
     values = column_or_1d(values)
+    if not len(values):
+        raise FeedbackError(f"{name} has no values: pass one value per row, for at least one row.")
     if values.dtype.kind == "O":
         values = np.where(is_missing(values), np.nan, values)
-    values = check_array(
-        values,
-        ensure_2d=False,
-        dtype=np.float64,
-        ensure_all_finite=False,
-        input_name=name,
-    )
+    try:
+        values = check_array(
+            values,
+            ensure_2d=False,
+            dtype=np.float64,
+            ensure_all_finite=False,
+            input_name=name,
+        )
+    except (ValueError, TypeError) as error:
+        raise FeedbackError(
+            f"{name} holds what is no number ({error}): pass numbers, such as 1 and 0."
+        ) from error
     _check_length(values, name, n_rows)
     bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
     if bad.any():

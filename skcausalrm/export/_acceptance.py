@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from .._utils._atomic_files import write_atomically, write_synced
 from .._utils._extras import import_extra
 from .._utils._hashing import hash_bytes
-from ..exceptions import ModelDirectoryError
+from ..exceptions import InvalidInputError, ModelDirectoryError
 from ._layout import CONFIG, ONNX, WEIGHTS, check_place, new_folder
 from ._model_directory import load_model_directory, signed_config
 from ._scorer import RewardScorer
@@ -41,6 +41,8 @@ def keep_threshold(path: str | os.PathLike, threshold: _Threshold | None) -> Pat
 
     Raises
     ------
+    InvalidInputError
+        If `threshold` is no RewardThreshold.
     ModelDirectoryError
         If there is no model at `path`, it is damaged, or its folder holds other files too.
     MissingExtraError
@@ -54,6 +56,11 @@ def keep_threshold(path: str | os.PathLike, threshold: _Threshold | None) -> Pat
     array([ True, False])
     """
     path = Path(path)
+    if threshold is not None and not hasattr(threshold, "as_dict"):
+        raise InvalidInputError(
+            f"threshold is a {type(threshold).__name__}: pass the RewardThreshold that "
+            f"threshold_for returns, or None to take it out."
+        )
     facts = None if threshold is None else threshold.as_dict()
     if not path.is_dir():
         try:

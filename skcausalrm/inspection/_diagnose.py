@@ -113,7 +113,8 @@ def diagnose(
         If the model is no reward of this package, X is missing for it, or a column holds what it
         cannot hold.
     FeedbackError, GroupsError
-        If a column has another length than y, or y holds labels that the model has not seen.
+        If a column has another length than y or holds what is no number, or y is empty or holds
+        labels that the model has not seen.
 
     See Also
     --------
@@ -241,23 +242,12 @@ def _check_times(times, n: int) -> NDArray[np.float64] | None:
     """Return times as numbers, NaN where unknown; None if all are."""
     if times is None:
         return None
-    import pandas as pd
+    from ._periods import read_times
 
-    column = pd.Series(id_array(times)).reset_index(drop=True)
-    if len(column) != n:
-        raise InvalidInputError(f"times has {len(column)} values for {n} rows: pass one per row.")
-    if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        try:
-            dates = pd.to_datetime(
-                column, utc=True, format=None if column.isna().all() else "mixed"
-            )
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(
-                f"times holds what is neither a date nor a number: {error}."
-            ) from error
-        values = np.where(dates.isna(), np.nan, dates.astype("int64").astype(float))
+    column = read_times(times, n)
+    values = column.to_numpy()
+    if values.dtype != np.float64:
+        values = np.where(column.isna(), np.nan, column.astype("int64").astype(float))
     values = np.where(np.isfinite(values), values, np.nan)
     return None if np.isnan(values).all() else values
 

@@ -6,6 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .._utils._clusters import id_array
+from ..exceptions import InvalidInputError
+
+# Kinds of columns, by `pandas.api.types.infer_dtype`, that hold numbers alone.
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean")
+
 
 class Periods(NamedTuple):
     """Periods with enough rows.
@@ -31,6 +37,32 @@ class Periods(NamedTuple):
         """Return the name of each row's period, missing where it is left out."""
         names = np.array([*self.names, None], dtype=object)
         return pd.Series(names[self.codes])
+
+
+def read_times(times: Any, n_rows: int) -> pd.Series:
+    """Return times as dates in UTC or as floats, missing where unknown, shape (n_rows,).
+
+    Raises
+    ------
+    InvalidInputError
+        If there are not `n_rows` times, or one is neither a date nor a number.
+    """
+    column = pd.Series(id_array(times)).reset_index(drop=True)
+    if len(column) != n_rows:
+        raise InvalidInputError(
+            f"times has {len(column)} values for {n_rows} rows: pass one per row."
+        )
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    try:
+        if kind in _NUMBERS:
+            return column.astype("Float64").astype(np.float64)
+        if kind == "mixed-integer":  # pandas would read the numbers as nanoseconds
+            raise ValueError("some are numbers and some are not")
+        return pd.to_datetime(column, utc=True, format=None if kind == "empty" else "mixed")
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(
+            f"times holds what is neither a date nor a number: {error}."
+        ) from error
 
 
 def merge_periods(names: Any, counted: np.ndarray, least: int) -> Periods:

@@ -23,7 +23,7 @@ from ..inference._changes import (
 )
 from ..metrics._estimate import NORMAL_95, with_open_error
 from ..metrics._sample import check_outcomes, finite_column
-from ._periods import Periods, calendar_names, merge_periods
+from ._periods import Periods, calendar_names, merge_periods, read_times
 from ._rate import rate_of
 
 # Rows of a period, and ratings for its level; smaller periods are merged with the next.
@@ -94,6 +94,8 @@ def watch(
     ------
     InvalidInputError
         If a column is of another length or kind, or a time is no date.
+    FeedbackError
+        If y has another length, or holds what is no number.
     GroupsError
         If groups or users are not one id per row.
 
@@ -145,13 +147,18 @@ def watch(
 
 
 def _names(times, n: int, period: str) -> pd.Series:
-    column = pd.Series(times).reset_index(drop=True)
-    if len(column) != n:
-        raise InvalidInputError(f"times has {len(column)} values for {n} rows: pass one per row.")
+    column = read_times(times, n)
+    if pd.api.types.is_float_dtype(column) and column.notna().any():
+        raise InvalidInputError(
+            "times holds numbers, which have no calendar: pass dates, such as "
+            "pandas.to_datetime(times, unit='s') of seconds since 1970."
+        )
     try:
         return calendar_names(pd.to_datetime(column, utc=True), period)
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"times or period cannot be read: {error}.") from error
+        raise InvalidInputError(
+            f"period is {period!r}, which is no calendar period: {error}."
+        ) from error
 
 
 def watch_rows(

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from skcausalrm.exceptions import ModelDirectoryError, UnusedParameterError
+from skcausalrm.exceptions import InvalidInputError, ModelDirectoryError, UnusedParameterError
 from skcausalrm.export import (
     RewardScorer,
     keep_threshold,
@@ -52,6 +52,8 @@ def test_a_model_directory_keeps_a_threshold(make_ridge, tmp_path):
 
 
 def test_what_is_no_model_stays_as_it_is(tmp_path):
+    with pytest.raises(InvalidInputError, match="threshold is a dict"):
+        keep_threshold(tmp_path / "absent.onnx", FOUND.as_dict())
     with pytest.raises(ModelDirectoryError, match="cannot be read"):
         keep_threshold(tmp_path / "absent.onnx", FOUND)
     (tmp_path / "text.onnx").write_text("no model")

@@ -410,6 +410,8 @@ def test_watch_reads_dates_of_any_kind_and_leaves_out_rows_without(weeks):
     assert expected["shortfall"]["alarm"]
     for same in (times.dt.tz_localize(None).to_numpy(), times.dt.strftime("%Y-%m-%d").tolist()):
         assert watch(z, prediction, y, same, fail_below=0.9) == expected
+    mixed = [f"{t:%Y-%m-%d %H:%M}" if i % 2 else f"{t:%d %B %Y}" for i, t in enumerate(times)]
+    assert watch(z, prediction, y, mixed, fail_below=0.9) == expected
     partly = times.mask(np.arange(1200) < 60)
     found = watch(z[:, 0], prediction, y, partly)
     assert found["periods"][0]["name"] == "2026-01-12"
@@ -421,15 +423,18 @@ def test_watch_reads_dates_of_any_kind_and_leaves_out_rows_without(weeks):
     ("changed", "sentence"),
     [
         ({"times": ["2026-01-05"]}, "times has 1 values for 1200 rows"),
-        ({"times": ["someday"] * 1200}, "times or period cannot be read"),
-        ({"period": "fortnight"}, "times or period cannot be read"),
+        ({"times": ["someday"] * 1200}, "times holds what is neither a date nor a number"),
+        ({"times": np.arange(1200)}, "times holds numbers, which have no calendar"),
+        ({"times": list(range(1200))}, "times holds numbers, which have no calendar"),
+        ({"y": ["good"] * 1200}, "y holds what is no number"),
+        ({"period": "fortnight"}, "period is 'fortnight'"),
         ({"false_alarms": 0}, "false_alarms is 0"),
         ({"fail_below": 70}, "fail_below is 70"),
     ],
 )
 def test_watch_refuses_what_it_cannot_read(weeks, changed, sentence):
     given = dict(zip(("z", "prediction", "y", "times"), weeks, strict=True)) | changed
-    with pytest.raises(InvalidInputError, match=sentence):
+    with pytest.raises((InvalidInputError, FeedbackError), match=sentence):
         watch(**given)
     with pytest.raises(InvalidInputError, match="10 wait for more: choose longer periods"):
         DriftDisplay.from_predictions(*(part[:10] for part in weeks))

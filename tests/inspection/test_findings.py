@@ -155,6 +155,8 @@ def test_drift_names_the_period(log):
     again = diagnose(None, None, y, times=dates)["CRM007"]
     assert again.figures == finding.figures
     assert diagnose(None, None, y, times=dates.astype(str))["CRM007"].figures == finding.figures
+    in_list = [i / N for i in range(N)]  # fractions that are all 0 in nanoseconds
+    assert diagnose(None, None, y, times=in_list)["CRM007"].figures == finding.figures
     assert diagnose(None, None, log.y, times=times)["CRM007"].status == "clear"
     assert diagnose(None, None, y, times=np.zeros(N))["CRM007"].status == "not checked"
 
@@ -275,6 +277,9 @@ def test_graded_feedback_is_not_checked_for_flips(log):
         ({"groups": np.zeros(3)}, GroupsError, "groups has shape"),
         ({"users": np.zeros(3)}, GroupsError, "users has shape"),
         ({"times": np.zeros(3)}, InvalidInputError, "times has 3 values"),
+        ({"y": ["good"] * N, "model": None, "X": None}, FeedbackError, "y holds what is no number"),
+        ({"y": [], "model": None, "X": None}, FeedbackError, "y has no values"),
+        ({"times": ["2026-01-05", 7] * (N // 2)}, InvalidInputError, "some are numbers"),
         ({"times": ["yesterday?"] * N}, InvalidInputError, "neither a date nor a number"),
         ({"answers": ["a"]}, InvalidInputError, "answers has shape"),
         ({"n_shortened": -1}, InvalidInputError, "n_shortened is -1"),
