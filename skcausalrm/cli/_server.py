@@ -19,8 +19,8 @@ def is_loopback(host: str) -> bool:
 
 
 def loopback_names(host: str) -> tuple[str, ...]:
-    """Return the names by which this machine is asked; "[" is what Starlette reads of IPv6."""
-    return ("localhost", "127.0.0.1", "[", host)
+    """Return the names by which this machine is asked; "[" is what old Starlettes read of IPv6."""
+    return ("localhost", "127.0.0.1", "[", "[::1]", host, f"[{host}]")
 
 
 def listen(host: str, port: int) -> socket.socket:

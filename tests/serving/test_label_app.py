@@ -12,6 +12,7 @@ pytest.importorskip("httpx")
 from fastapi.testclient import TestClient
 
 from skcausalrm.cli._label_desk import Desk
+from skcausalrm.cli._server import loopback_names
 from skcausalrm.datasets._labels import (
     answer_keys,
     draw_answers,
@@ -161,6 +162,13 @@ def test_other_pages_and_names_are_refused(path):
     )
     assert "access-control-allow-origin" not in preflight.headers
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["localhost:8001", "127.0.0.1:8001", "[::1]:8001"])
+def test_this_machine_is_asked_by_any_of_its_names(path, name):
+    client = client_of(desk_on(path), loopback_names("::1"))
+    assert client.get("/", headers={"Host": name}).status_code == 200
+    assert client.get("/", headers={"Host": "evil.example:8001"}).status_code == 400
 
 
 @pytest.mark.parametrize(
