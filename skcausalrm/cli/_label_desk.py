@@ -88,7 +88,8 @@ class Desk:
     def judge(self, reviewer: str, key: str, verdict: str) -> dict[str, Any]:
         """Record a verdict ("good", "bad", "skip") and return the next answer.
 
-        A verdict on an answer that this reviewer has judged, by a key pressed twice, is ignored.
+        The same verdict again, by a key pressed twice or after a lost reply, is ignored; another
+        one takes its place.
 
         Raises
         ------
@@ -99,10 +100,11 @@ class Desk:
             reviewer = self._name(reviewer)
             if key not in self.row_of or verdict not in _VERDICTS:
                 raise InvalidInputError("There is no such answer or verdict: load the page again.")
-            if (key, reviewer) not in self.said:
-                value = _VERDICTS[verdict]
+            value, who = _VERDICTS[verdict], (key, reviewer)
+            if who not in self.said or self.said[who] != value:
                 self._append(key, value, reviewer, skipped=value is None)
-                self.said[key, reviewer] = value
+                self.said.pop(who, None)  # the order is that of the last judgements, for undo
+                self.said[who] = value
                 self._leases.pop(key, None)
             return self.next(reviewer)
 

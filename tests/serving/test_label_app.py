@@ -84,9 +84,20 @@ def test_verdicts_are_in_the_file_before_the_reply(path):
 def test_a_key_pressed_twice_counts_once(path):
     client = client_of(desk_on(path))
     key, first = judge(client, "good")
-    again = ask(client, "judge", key=key, verdict="bad")
+    again = ask(client, "judge", key=key, verdict="good")
     assert again["card"] == first["card"]
     assert len(path.read_text().splitlines()) == 1
+
+
+def test_another_verdict_after_a_lost_reply_takes_the_place_of_the_first(path):
+    client = client_of(desk_on(path))
+    (key, _), (_, found) = judge(client, "good"), judge(client, "good")
+    again = ask(client, "judge", key=key, verdict="bad")
+    assert read_labels(path)["verified"][key] == 0.0
+    assert again["card"] == found["card"]
+    assert (again["own"], again["last"]) == ({"good": 1, "bad": 1}, "bad")
+    assert ask(client, "undo")["card"]["key"] == key
+    assert read_labels(path)["verified"].count() == 1
 
 
 def test_reviewers_share_the_work_and_agreement_is_told(path):

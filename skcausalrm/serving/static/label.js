@@ -19,7 +19,7 @@ async function ask(route, more = {}) {
     if (reply.ok) show(found);
     else problem(found.error.message);
   } catch {
-    problem("Not saved: the server does not answer. Start it again, and open the address that it prints.");
+    problem("It may not be saved: the server does not answer. Start it again, and open the address that it prints.");
   } finally {
     busy = false;
   }
