@@ -13,7 +13,7 @@ from .._utils._extras import import_extra
 import_extra("fastapi", extra="serve", purpose="The page")
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException  # noqa: E402
-from fastapi.responses import HTMLResponse  # noqa: E402
+from fastapi.responses import HTMLResponse, JSONResponse  # noqa: E402
 from fastapi.staticfiles import StaticFiles  # noqa: E402
 from pydantic import BaseModel, Field  # noqa: E402
 from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
@@ -88,6 +88,14 @@ def create_label_app(desk: Desk, token: str, hosts: tuple[str, ...] | None) -> F
         response = await call_next(request)
         response.headers.update(_HEADERS)
         return response
+
+    @app.exception_handler(OSError)
+    async def not_written(_request, error: OSError):
+        message = (
+            f"It may not be saved: the label file could not be written "
+            f"({error.strerror or error}). See to that, and judge this answer again."
+        )
+        return JSONResponse({"error": {"type": "OSError", "message": message, "index": None}}, 500)
 
     # Plain functions run in threads: a slow disk does not hold up other reviewers' pages.
     guarded = APIRouter(dependencies=[Depends(check)])

@@ -208,11 +208,13 @@ def test_a_disk_that_is_full_is_not_taken_for_saved(path, monkeypatch):
     key = ask(client, "next")["card"]["key"]
 
     def full(*_, **__):
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr("skcausalrm.datasets._labels.append_label", full)
         body = {"reviewer": "Anna", "key": key, "verdict": "good"}
-        assert client.post("/judge", json=body, headers={"X-Token": TOKEN}).status_code == 500
+        reply = client.post("/judge", json=body, headers={"X-Token": TOKEN})
+        assert reply.status_code == 500
+        assert "(No space left on device)" in reply.json()["error"]["message"]
     found = ask(client, "next")
     assert (found["card"]["key"], found["judged"]) == (key, 0)
