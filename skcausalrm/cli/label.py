@@ -87,7 +87,7 @@ def label(
             import_extra(package, extra="serve", purpose="label --serve")
 
     from ..datasets._labels import read_judgements, read_labels
-    from ..datasets._top_up import BATCH, utc_now
+    from ..datasets._top_up import BATCH, HALF_LIFE, open_batch, utc_now
     from ._logs import join_names, read_frame
 
     judgements = read_judgements(out, missing_ok=True)
@@ -101,13 +101,17 @@ def label(
     progress(f"reading {join_names(logs)}")
     frame = read_frame(logs, **options.of_logs(ctx))
     own = {key for key, reviewer in judgements if not reviewer}
-    session = Session.start(frame, labels, out, n or 50, random_state, own=own)
+    n = n or (BATCH if top_up else 50)
+    session = Session.start(frame, labels, out, n, random_state, own=own)
+    wanted, recent = session.n - session.n_judged, ""
     if top_up:
-        session.top_up(frame, labels, n or BATCH, utc_now())
-    if (missing := session.n - session.n_judged - session.left) > 0:
+        session.top_up(frame, labels, n, now := utc_now())
+        wanted = n - sum(open_batch(labels, now, n)[1].values())
+        recent = f" of the last {HALF_LIFE} days"
+    if (missing := wanted - session.left) > 0:
         progress(
-            f"{join_names(logs)} has {session.left} more answers to judge, {missing} too few for "
-            f"--n {n or 50}"
+            f"{join_names(logs)} has {session.left} more answers{recent} to judge, {missing} too "
+            f"few for --n {n}"
         )
     if serve:
         result = _serve(session, frame, judgements, twice=twice, host=host, port=port)

@@ -349,6 +349,18 @@ def test_a_top_up_that_is_not_due_says_when(run, old_labels, tmp_path):
     assert "no judged answer that could age" in none.stderr
 
 
+def test_a_top_up_of_too_few_answers_says_so(run, old_labels):
+    log, out = old_labels
+    judged = set(read_labels(out).index)
+    lines = zip(
+        log.read_text().splitlines(keepends=True), answer_keys(load_feedback(log)), strict=True
+    )
+    lines = sorted(lines, key=lambda line: line[1] not in judged)
+    log.write_text("".join(line for line, _ in lines[: len(judged) + 3]))
+    found = run("label", log, "--out", out, "--top-up")
+    assert "has 3 more answers of the last 90 days to judge, 17 too few for --n 20" in found.stderr
+
+
 def test_labels_of_a_top_up_weigh_by_their_probability(old_labels):
     from skcausalrm.cli._logs import read_log
 
