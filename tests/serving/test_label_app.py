@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,6 +23,7 @@ from skcausalrm.datasets._labels import (
     read_labels,
 )
 from skcausalrm.exceptions import DataLossWarning
+from skcausalrm.serving import _label_app
 from skcausalrm.serving._label_app import create_label_app
 
 TOKEN = "the-token"
@@ -218,3 +222,60 @@ def test_a_disk_that_is_full_is_not_taken_for_saved(path, monkeypatch):
         assert "(No space left on device)" in reply.json()["error"]["message"]
     found = ask(client, "next")
     assert (found["card"]["key"], found["judged"]) == (key, 0)
+
+
+# What the page's script asks of a browser, with a server that knows no "Eve".
+BROWSER = r"""
+const fs = require("fs"), vm = require("vm");
+const element = () => ({
+  hidden: true, on: {}, value: "", textContent: "", focus() {}, replaceChildren() {},
+  addEventListener(name, run) { this.on[name] = run; },
+});
+const found = {}, kept = { reviewer: "Anna" }, lines = [];
+const byId = (id) => (found[id] ??= element());
+const localStorage = {
+  getItem: (name) => kept[name], setItem(name, value) { kept[name] = value; },
+  removeItem(name) { delete kept[name]; },
+};
+const fetch = async (_, { body }) => {
+  const { reviewer } = JSON.parse(body), ok = reviewer !== "Eve";
+  const counts = { own: {}, judged: 0, wanted: 1, left: 1, last: null, agreement: [] };
+  const json = ok ? { card: null, reviewer, ...counts } : { error: { message: "no" } };
+  return { ok, json: async () => json };
+};
+const rest = { getItem() {}, setItem() {}, replaceState() {}, hash: "#t" };
+const document = { getElementById: byId, querySelector: element, addEventListener() {} };
+const others = { sessionStorage: rest, location: rest, history: rest };
+const world = { document, localStorage, fetch, ...others };
+vm.runInNewContext(fs.readFileSync(process.argv[1], "utf8"), world);
+const wait = async () => {
+  await new Promise((done) => setTimeout(done));
+  lines.push([kept.reviewer ?? null, byId("who").hidden, byId("remark").textContent.split(":")[0]]);
+};
+(async () => {
+  await wait();
+  byId("other").on.click();
+  await wait();
+  for (const name of ["Eve", "Ben"]) {
+    byId("name").value = name;
+    byId("who").on.submit({ preventDefault() {} });
+    await wait();
+  }
+  console.log(JSON.stringify(lines));
+})();
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node runs the page's script")
+def test_another_person_gives_another_name_kept_once_the_server_takes_it():
+    script = Path(_label_app.__file__).parent / "static" / "label.js"
+    done = subprocess.run(
+        ["node", "-e", BROWSER, str(script)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        ["Anna", True, "Anna"],
+        [None, False, "Anna"],
+        [None, False, "Anna"],
+        ["Ben", True, "Ben"],
+    ]

@@ -16,8 +16,11 @@ async function ask(route, more = {}) {
     const body = JSON.stringify({ reviewer, ...more });
     const reply = await fetch(route, { method: "POST", headers, body });
     const found = await reply.json();
-    if (reply.ok) show(found);
-    else problem(found.error.message);
+    if (reply.ok) {
+      // only a name that the server has taken, and of this tab's own choice, is kept
+      if (route === "next") localStorage.setItem("reviewer", reviewer);
+      show(found);
+    } else problem(found.error.message);
   } catch {
     problem("It may not be saved: the server does not answer. Start it again, and open the address that it prints.");
   } finally {
@@ -80,10 +83,19 @@ function act(name) {
 
 byId("who").addEventListener("submit", (event) => {
   event.preventDefault();
+  if (busy || !byId("name").value.trim()) return;
   reviewer = byId("name").value.trim();
-  if (!reviewer) return;
-  localStorage.setItem("reviewer", reviewer);
   ask("next");
+});
+byId("other").addEventListener("click", () => {
+  if (busy) return;
+  localStorage.removeItem("reviewer");
+  card = null;
+  for (const name of ["top", "card", "keys", "done", "agreement"]) byId(name).hidden = true;
+  byId("problem").textContent = "";
+  byId("name").value = "";
+  byId("who").hidden = false;
+  byId("name").focus();
 });
 for (const name of Object.values(KEYS)) byId(name).addEventListener("click", () => act(name));
 document.addEventListener("keydown", (event) => {
