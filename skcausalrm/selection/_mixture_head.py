@@ -131,13 +131,15 @@ class MixtureHead:
         if self.fold_directions is not None:
             apart = linear_scores(X, self.fold_directions) + self.fold_offsets - z[:, :1]
             apart *= np.sqrt(apart.shape[1] - 1)
-        total = np.zeros(len(z))
+        total = np.full(len(z), -np.inf)
         for rows in gen_batches(len(z), _BLOCK_ROWS):
             u = z[rows] @ self.slopes.T + self.intercepts
             for change in apart[rows].T:
                 p = expit(u + np.outer(change, self.slopes[:, 0]))
-                total[rows] += np.exp(-beta * p, out=p) @ self.weights
-        return -np.log(total / apart.shape[1]) / beta
+                lowest = p.min(axis=1, keepdims=True, where=self.weights > 0, initial=1.0)
+                powers = np.exp(np.minimum(-beta * (p - lowest), 0)) @ self.weights
+                total[rows] = np.logaddexp(total[rows], np.log(powers) - beta * lowest[:, 0])
+        return (np.log(apart.shape[1]) - total) / beta
 
     def decision_function(self, X) -> NDArray[np.float64]:
         """Return the log odds of `predict`, which do not saturate, shape (n,)."""

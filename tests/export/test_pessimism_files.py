@@ -51,6 +51,15 @@ def test_a_file_can_be_pessimistic(models, log, method, tmp_path):
     np.testing.assert_allclose(plain.predict(log.X), model.predict(log.X), atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["selection", "dr"])
+def test_extreme_pessimism_is_the_same_in_a_file(models, log, method, tmp_path):
+    model = models[method]
+    scorer = RewardScorer.load(to_onnx(model, tmp_path / "reward.onnx", pessimism=3000.0))
+    expected = model.predict(log.X, pessimism=3000.0)
+    np.testing.assert_allclose(scorer.predict(log.X), expected, atol=1e-5)
+    assert (expected <= model.predict(log.X, pessimism=50.0) + 1e-9).all()
+
+
 def test_a_model_directory_can_be_pessimistic(models, log, tmp_path):
     model = models["selection"]
     path = save_model_directory(model, tmp_path / "model", pessimism=5.0)

@@ -89,6 +89,21 @@ def test_log_odds_do_not_saturate():
     assert score[0] / X[0, 0] == pytest.approx(slope, rel=1e-4)
 
 
+def test_pessimism_without_end_is_the_lowest_component():
+    head, X = make_head(m=6), np.random.default_rng(0).normal(size=(40, 4))
+    p = members(head, X)
+    expected = -np.log(np.exp(-20 * p) @ head.weights) / 20
+    np.testing.assert_allclose(head.pessimistic(X, 20.0), expected, rtol=1e-12)
+    spread = np.full((4, 2), 0.1) * [1, -1]
+    for folds in ({}, {"fold_directions": head.directions[:, :1] + spread}):
+        some = replace(head, **folds, fold_offsets=np.full(2, head.offsets[0]) if folds else None)
+        for beta in (1e3, 1e6):  # exp(-beta p) is 0 for the best rows
+            lowest = some.pessimistic(X, beta)
+            assert (lowest < p.min(axis=1) + 10 / beta).all()
+            if not folds:
+                np.testing.assert_allclose(lowest, p.min(axis=1), atol=10 / beta)
+
+
 def test_the_two_ways_to_log_odds_meet():
     head = make_head(1, 20)
     head = replace(head, directions=np.ones((1, 2)), slopes=np.abs(head.slopes))
