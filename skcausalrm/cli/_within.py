@@ -27,7 +27,8 @@ def score_within_prompts(
 
     Notes
     -----
-    Rows are answers to one prompt if its text is the same: a conversation has several prompts.
+    Rows are answers to one prompt if its text is the same: a conversation has several prompts. What
+    these share is that of their user, or of the conversation where he is unknown.
     """
     prompts = pd.factorize(np.array(answer_texts(log.text)[0], dtype=object))[0]
     counts = rankable_pairs(prediction, prompts)
@@ -35,10 +36,19 @@ def score_within_prompts(
         return None
     found: dict[str, Any] = counts._asdict()
     try:
-        score = estimate("within_roc_auc", z, prediction, groups=prompts, users=log.users)
+        score = estimate("within_roc_auc", z, prediction, groups=prompts, users=_raters(log))
     except FeedbackError as error:
         return {**found, "value": None, "reason": str(error)}
     return {**found, "value": score.score, "std": score.std, "interval": (score.low, score.high)}
+
+
+def _raters(log: FeedbackLog) -> np.ndarray:
+    """Return codes of users, and of conversations where a user is missing."""
+    talks = pd.factorize(log.groups)[0]
+    if log.users is None:
+        return talks
+    users = pd.factorize(log.users)[0]
+    return np.where(users < 0, users.max(initial=-1) + 1 + talks, users)
 
 
 def describe_within_prompts(found: dict[str, Any]) -> str:
