@@ -153,4 +153,7 @@ class DataLossWarning(SkcausalrmWarning):
 
 
 class ExportWarning(SkcausalrmWarning):
-    """The exported model runs otherwise than asked for (code "lossy" or "provider-fallback")."""
+    """The exported model runs otherwise than asked for.
+
+    Codes: "lossy", "threshold-left-out" and "provider-fallback".
+    """

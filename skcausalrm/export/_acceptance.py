@@ -23,8 +23,9 @@ class _Threshold(Protocol):
 def keep_threshold(path: str | os.PathLike, threshold: _Threshold | None) -> Path:
     """Keep a threshold in an exported model, from where scorers and servers apply it.
 
-    `RewardScorer.accepts` and the server's ``/score`` then say which answers are accepted. Text
-    files and ONNX files that are exported from a model directory afterwards have it too.
+    `RewardScorer.accepts` and the server's ``/score`` then say which answers are accepted. A
+    text file in float32 that is exported from a model directory afterwards has it too; one in a
+    lower precision has other rewards, and needs a threshold of its own.
 
     Parameters
     ----------

@@ -121,7 +121,8 @@ def text_to_onnx(
     Warns
     -----
     ExportWarning
-        If Kendall's tau with the original is below 0.97.
+        If Kendall's tau with the original is below 0.97, or a threshold is left out because
+        `precision` is not "float32".
 
     Notes
     -----
@@ -153,11 +154,11 @@ def text_to_onnx(
     rows = default_sample() if sample is None else sample
     _check_tokens(backend, TextTokenizer(tokenizer, settings), rows)
     head = onnx.load_from_string(_head(fitted, single, pessimism))
+    properties = _properties(head, precision)
     graph = reduce_precision(encoder_graph(backend, encoder.normalize), precision)
     model = join(graph, head, apart=settings.apart)
 
     def content(settings: TextSettings) -> bytes:
-        properties = {entry.key: entry.value for entry in head.metadata_props}
         properties["text"] = json.dumps(asdict(settings))
         if isinstance(fitted, ModelDirectory):
             properties["reward_reference"] = json.dumps(fitted.reward_reference)
@@ -202,6 +203,21 @@ def _head(fitted: Any, single: bool, pessimism: float | None) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.onnx"
         return to_onnx(fitted, path, single=single, pessimism=pessimism).read_bytes()
+
+
+def _properties(head: Any, precision: str) -> dict[str, str]:
+    """Return a head's metadata, without a threshold that its rewards in `precision` are not for."""
+    properties = {entry.key: entry.value for entry in head.metadata_props}
+    if precision != "float32" and json.loads(properties.get("acceptance", "null")) is not None:
+        properties["acceptance"] = "null"
+        warn(
+            f"The threshold of this model is left out: it was certified for rewards in float32, "
+            f"and those in {precision} differ; pass this file to threshold_for and its result to "
+            f"keep_threshold.",
+            ExportWarning,
+            "threshold-left-out",
+        )
+    return properties
 
 
 def _tokenizer(backend: Any, path: Path, precision: str) -> tuple[bytes, TextSettings]:

@@ -188,6 +188,7 @@ APART = {
     ),
     "unnamed-systems": "about the systems of a comparison",
     "lossy": "about an exported file",
+    "threshold-left-out": "about an exported file",
     "provider-fallback": "about an exported file",
 }
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -26,9 +25,17 @@ from skcausalrm.exceptions import (
     UnsupportedExportError,
     UnusedParameterError,
 )
-from skcausalrm.export import RewardScorer, text_to_onnx, to_onnx
+from skcausalrm.export import (
+    RewardScorer,
+    keep_threshold,
+    load_model_directory,
+    save_model_directory,
+    text_to_onnx,
+    to_onnx,
+)
 from skcausalrm.export._text_graph import encoder_graph
 from skcausalrm.export._text_tokens import TextTokenizer
+from skcausalrm.inference import RewardThreshold
 from skcausalrm.text._conversation import as_conversations
 from skcausalrm.text._encoder import backend_of
 
@@ -323,14 +330,20 @@ def test_hostile_text(scorer, encoder, model):
 def test_smaller_forms(bundled, frame, tmp_path, monkeypatch, precision, tau, size):
     encoder, model, path = bundled
     monkeypatch.setattr("skcausalrm.export._text_file._TAU", 1.0)  # any loss is warned of
-    lossy = f"In {precision} the rewards of 20 texts .* tau of 0\\.9"
-    is_lossy = precision != "float16"
-    with pytest.warns(ExportWarning, match=lossy) if is_lossy else nullcontext():
+    said = f"In {precision} the rewards of 20 texts .* tau of 0\\.9"
+    if precision == "float16":  # nothing is lost in order, but a threshold is of other rewards
+        found = RewardThreshold(0.5, 0.1, 0.9, 0.08, 0.4, 200, 80, 3)
+        directory = save_model_directory(model, tmp_path / "model")
+        model = load_model_directory(keep_threshold(directory, found))
+        assert model.scorer.metadata_["acceptance"] == found.as_dict()
+        said = "threshold of this model is left out: .* in float16 differ"
+    with pytest.warns(ExportWarning, match=said):
         small = text_to_onnx(
             model, encoder, tmp_path / "small.onnx", precision=precision, sample=frame[:20]
         )
     assert small.stat().st_size < size * path.stat().st_size
     scorer = RewardScorer.load(small)
+    assert scorer.metadata_["acceptance"] is None
     agreement = scorer.metadata_["text"]["agreement"]
     assert agreement["kendall_tau"] > tau
     assert agreement["alone_difference"] <= 1e-4
