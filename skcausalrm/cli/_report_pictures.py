@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from ..exceptions import FeedbackError, GroupsError, InvalidInputError, UnusedParameterError
 
+# What a log may lack, so that a part of the report is left out with the reason.
+LACKS = (FeedbackError, GroupsError, InvalidInputError, UnusedParameterError)
 # Grounds are those of the page's cards.
 _STYLES = {
     "light": ("default", "#ffffff"),
@@ -53,7 +55,7 @@ def draw_pictures(wanted: list[tuple[str, str, Draw]]) -> dict[str, list]:
     for title, caption, draw in wanted:
         try:
             light, display = _png("light", draw)
-        except (FeedbackError, GroupsError, InvalidInputError, UnusedParameterError) as reason:
+        except LACKS as reason:
             left_out.append((title, str(reason)))
             continue
         dark, _ = _png("dark", display.plot)

@@ -11,7 +11,7 @@ from ..exceptions import InvalidInputError
 from ..heads._moments import linear_scores
 from ..metrics._estimate import NORMAL_95
 from ..nuisances._recipes import effective_sample_size
-from ._display import BLUE, GREY, ORANGE, add_legend, axes_for
+from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, check_positive_count
 from ._propensities import check_propensities, predict_propensities
 
 # Rows on which the components are found: directions need no more, and PCA copies its rows.
@@ -160,10 +160,7 @@ class BalanceDisplay:
         MissingExtraError
             If matplotlib is not installed.
         """
-        if not (isinstance(n_components, (int, np.integer)) and n_components > 0):
-            raise InvalidInputError(
-                f"n_components is {n_components!r}, but must be a positive whole number."
-            )
+        check_positive_count(n_components, "n_components")
         X = check_embeddings(X)
         found = check_propensities(propensity, y, sample_weight)
         check_consistent_length(X, found.values)

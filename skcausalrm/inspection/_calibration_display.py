@@ -7,7 +7,7 @@ import numpy as np
 from ..exceptions import InvalidInputError
 from ..inference._set_means import means_of_sets, shares_of
 from ..metrics._sample import check_sample
-from ._display import BLUE, GREY, add_legend, axes_for, panels
+from ._display import BLUE, GREY, add_legend, axes_for, check_positive_count, panels
 
 _N_BARS = 40
 # Rows of a bin below which a standard error is a guess.
@@ -154,8 +154,7 @@ class CalibrationDisplay:
         MissingExtraError
             If matplotlib is not installed.
         """
-        if not (isinstance(n_bins, (int, np.integer)) and n_bins > 0):
-            raise InvalidInputError(f"n_bins is {n_bins!r}, but must be a positive whole number.")
+        check_positive_count(n_bins, "n_bins")
         sample = check_sample(z, prediction, groups, users, sample_weight, True)
         f = sample.prediction
         n_bins = max(1, min(int(n_bins), len(f) // _LEAST_ROWS))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 
-from .._utils._clusters import cluster_codes, id_array
+from .._utils._clusters import cluster_codes, id_array, user_codes
 from .._utils._columns import check_columns
 from .._utils._validation import (
     Feedback,
@@ -255,15 +255,10 @@ def _check_times(times, n: int) -> NDArray[np.float64] | None:
 def _answer_codes(answers, X: NDArray | None, n: int) -> NDArray[np.intp] | None:
     if answers is None:
         return None if X is None else equal_rows(X)
-    import pandas as pd
-
     ids = id_array(answers)
     if ids.shape != (n,):
         raise InvalidInputError(f"answers has shape {ids.shape} for {n} rows: pass one per row.")
-    codes = pd.factorize(ids, use_na_sentinel=True)[0]
-    missing = codes < 0  # each is an answer of its own
-    codes[missing] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(missing))
-    return codes
+    return user_codes(ids, n)  # a missing one is an answer of its own, as a user would be
 
 
 def _check_count(count, n: int) -> int | None:

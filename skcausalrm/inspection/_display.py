@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -77,6 +79,23 @@ def show_percent(axis: Any) -> None:
 def add_legend(ax: Any, **settings: Any) -> None:
     """Add a legend in the colour of the axes' labels, whatever style is current."""
     ax.legend(frameon=False, labelcolor=ax.xaxis.label.get_color(), fontsize="small", **settings)
+
+
+def check_positive_count(value: Any, name: str) -> None:
+    """Raise if a number of bins or components is no positive whole number.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not (isinstance(value, (int, np.integer)) and value > 0):
+        raise InvalidInputError(f"{name} is {value!r}, but must be a positive whole number.")
+
+
+def lorenz_curve(values: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shares of the members and of the total that they hold, from the first one on."""
+    total = np.r_[0, np.cumsum(values)]
+    return np.linspace(0, 1, len(total)), total / total[-1]
 
 
 def last_step(fitted: Any) -> Any:

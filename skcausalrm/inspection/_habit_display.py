@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d
 from .._utils._clusters import id_array, user_codes
 from .._utils._validation import is_missing
 from ..exceptions import FeedbackError, GroupsError
-from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, show_percent
+from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, lorenz_curve, show_percent
 
 # Share of the users that the legend speaks of.
 _KEENEST = 0.1
@@ -71,12 +71,7 @@ class HabitDisplay:
         float
             Share of the ratings; between two users it is interpolated.
         """
-        return float(np.interp(users, *self._curve()))
-
-    def _curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the Lorenz curve from the keenest user on: shares of users and of ratings."""
-        ratings = np.r_[0, np.cumsum(self.n_rated)]
-        return np.linspace(0, 1, len(ratings)), ratings / ratings[-1]
+        return float(np.interp(users, *lorenz_curve(self.n_rated)))
 
     @classmethod
     def from_feedback(cls, y, users, *, ax=None) -> "HabitDisplay":
@@ -142,7 +137,7 @@ class HabitDisplay:
         n, share = len(self.n_rows), np.sort(self.share_rated)[::-1]
         by_keenest = self.share_of_ratings(_KEENEST)
         ax.plot(
-            *self._curve(),
+            *lorenz_curve(self.n_rated),
             color=BLUE,
             label=f"ratings: the keenest {_KEENEST:.0%} of users leave {by_keenest:.0%}",
         )

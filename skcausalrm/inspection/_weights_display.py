@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..nuisances._recipes import effective_sample_size
-from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, show_percent
+from ._display import BLUE, GREY, ORANGE, add_legend, axes_for, lorenz_curve, show_percent
 from ._propensities import check_propensities, predict_propensities
 
 # Share of the rated rows that the legend speaks of.
@@ -62,12 +62,7 @@ class WeightsDisplay:
         float
             Share of the weight; between two rows it is interpolated.
         """
-        return float(np.interp(rows, *self._curve()))
-
-    def _curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the Lorenz curve from the heaviest row on: shares of rows and of weight."""
-        total = np.r_[0, np.cumsum(self.weight)]
-        return np.linspace(0, 1, len(total)), total / total[-1]
+        return float(np.interp(rows, *lorenz_curve(self.weight)))
 
     @classmethod
     def from_estimator(
@@ -165,7 +160,7 @@ class WeightsDisplay:
         ax = axes_for(ax)
         n, heaviest = len(self.weight), self.share_of_weight(_HEAVIEST)
         ess = f"{n:,} rated rows, by weights in effect {self.effective_sample_size:,.0f}"
-        ax.plot(*self._curve(), color=BLUE, label=ess)
+        ax.plot(*lorenz_curve(self.weight), color=BLUE, label=ess)
         ax.plot(
             [_HEAVIEST],
             [heaviest],
