@@ -16,10 +16,8 @@ from ..datasets._labels import answer_texts
 from ..exceptions import (
     BaseRateUncertainWarning,
     FeedbackError,
-    GroupsError,
     InvalidInputError,
     SkcausalrmWarning,
-    UnusedParameterError,
 )
 from ..inference import Comparison, compare, mean_reward
 from ..inspection import (
@@ -38,11 +36,9 @@ from ..reward._evidence import naive_ranking
 from ..selection._draws import N_DRAWS, outcome_draws
 from ._fitting import columns_read, correction
 from ._logs import FeedbackLog
-from ._report_pictures import Draw, draw_pictures
+from ._report_pictures import LACKS, Draw, draw_pictures
 from ._screen import harmless
 
-# What a log may lack, so that a part of the report is left out with the reason.
-LACKS = (FeedbackError, GroupsError, InvalidInputError, UnusedParameterError)
 # Answers of each kind that are shown, and their longest text.
 _SHOWN, _LONGEST = 5, 1500
 _BY = "Shares of good answers are by the selection likelihood."
@@ -249,7 +245,7 @@ def find_pictures(
                 draws(), prediction, log.y, log.frame["timestamp"], **log.clusters(), ax=ax
             ),
         )
-    propensity = partial(_propensity, refit, X, log)
+    propensity = cache(partial(_propensity, refit, X, log))
     add(
         "Overlap",
         "Whether every kind of answer gets feedback.",

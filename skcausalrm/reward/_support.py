@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import randomized_svd
 
+from ..heads._moments import row_blocks
+
 # Rows that the distances are learnt from, and directions that are told apart.
 _ROWS, _DIRECTIONS = 5000, 64
 # Quantiles of the training rows' distances that are kept.
@@ -44,10 +46,13 @@ class LogSupport:
 
     def distances(self, X) -> Array:
         """Return the squared distances of rows, (n,)."""
-        centred = np.asarray(X, dtype=np.float64) - self.mean
-        inside = np.square(centred @ self.whitening)
-        outside = np.einsum("nd,nd->n", centred, centred) - inside @ self.variances
-        return inside.sum(axis=1) + np.maximum(outside, 0) / self.rest
+        found = np.empty(len(X))
+        for block, place in row_blocks(np.asarray(X), None):
+            centred = block - self.mean
+            inside = np.square(centred @ self.whitening)
+            outside = np.einsum("nd,nd->n", centred, centred) - inside @ self.variances
+            found[place] = inside.sum(axis=1) + np.maximum(outside, 0) / self.rest
+        return found
 
     def __call__(self, X) -> Array:
         """Return the share of the training rows that lie at least as far, (n,)."""
